@@ -1,0 +1,51 @@
+"""Look inside a convolutional network from a Jupyter notebook.
+
+`display(FeatureMapWidget(model))` offers every layer of the model, every channel of the layer and every
+picture, and shows the feature maps at once. `plot_feature_maps` and `plot_channel` draw the same figures from
+plain scripts.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fmwidget.activations import ActivationModel
+    from fmwidget.plots import plot_channel, plot_feature_maps
+    from fmwidget.samples import sample_class_names, sample_images, sample_model
+    from fmwidget.widget import FeatureMapWidget
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActivationModel",
+    "FeatureMapWidget",
+    "plot_channel",
+    "plot_feature_maps",
+    "sample_class_names",
+    "sample_images",
+    "sample_model",
+]
+
+_HOME = {
+    "ActivationModel": "activations",
+    "FeatureMapWidget": "widget",
+    "plot_channel": "plots",
+    "plot_feature_maps": "plots",
+    "sample_class_names": "samples",
+    "sample_images": "samples",
+    "sample_model": "samples",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Names are imported when they are first asked for, so that the `fmwidget` command opens JupyterLab
+    # without waiting seconds for TensorFlow.
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
