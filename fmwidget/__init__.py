@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fmwidget._quiet import quiet_imports
+
 if TYPE_CHECKING:
     from fmwidget.activations import ActivationModel
     from fmwidget.plots import plot_channel, plot_feature_maps
@@ -44,7 +46,9 @@ def __getattr__(name: str) -> Any:
     # without waiting seconds for TensorFlow.
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    with quiet_imports():
+        module = import_module(f"{__name__}.{_HOME[name]}")
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

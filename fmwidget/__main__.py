@@ -1,0 +1,77 @@
+"""`python -m fmwidget` and the `fmwidget` command: JupyterLab, open on a copy of the quickstart notebook."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+from jupyterlab.labapp import LabApp
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Copies the quickstart into a working folder and opens JupyterLab on it.
+
+    Args:
+        argv: The command's arguments, `sys.argv[1:]` by default. Those not known here go to JupyterLab.
+    """
+    parser = argparse.ArgumentParser(
+        prog="fmwidget",
+        description="Open JupyterLab on your own copy of the fmwidget quickstart.",
+        epilog="Any other argument is handed to JupyterLab.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path.home() / "fmwidget-quickstart",
+        help="where the copy is kept; one that is there already is opened as it is (default: %(default)s)",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")
+    parser.add_argument("--port", type=int, help="where to listen (default: the first free port from 8888)")
+    options, for_jupyterlab = parser.parse_known_args(argv)
+
+    arguments = [str(copy_quickstart(options.folder)), *_QUIET_LAB]
+    if options.no_browser:
+        arguments.append("--no-browser")
+    if options.port is not None:
+        arguments.append(f"--port={options.port}")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        # JupyterLab refuses to serve root, which is who you are in most containers.
+        arguments.append("--allow-root")
+    LabApp.launch_instance([*arguments, *for_jupyterlab])
+
+
+# Neither the question about news nor a look-up of newer versions: both call home, and one is a pop-up.
+_QUIET_LAB = (
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+)
+
+
+def copy_quickstart(folder: Path) -> Path:
+    """Copies the quickstart into `folder`, unless a copy is there already.
+
+    Args:
+        folder: The working folder; made when it does not exist.
+
+    Returns:
+        The path of the copy.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / "quickstart.ipynb"
+    if not copy.exists():
+        shutil.copyfile(_quickstart(), copy)
+    return copy
+
+
+def _quickstart() -> Path:
+    package = Path(__file__).parent
+    in_wheel = package / "notebooks" / "quickstart.ipynb"
+    # An editable install has no copy of its own: there the notebook lies beside the package.
+    return in_wheel if in_wheel.exists() else package.parent / "notebooks" / "quickstart.ipynb"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Keeps what TensorFlow's C++ code logs while it loads out of people's notebooks."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NOISE = re.compile(
+    rb"[IW]\d{4} [\d:]+\.\d+ |"  # a line of information or a warning, as absl writes it
+    rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |"  # the same before absl's log is set up
+    rb"WARNING: All log messages before absl::InitializeLog|"
+    rb"To enable the following instructions:|"
+    rb"E.*Unable to register cu|"  # TensorFlow registers its CUDA factories twice, on every machine
+    rb"E.*failed call to cuInit.*\(303\)"  # there is no CUDA driver at all
+)
+
+
+@contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Drops C++ start-up messages while modules are imported; everything else written to stderr still shows.
+
+    TensorFlow writes them to file descriptor 2 before its own log level counts, so neither
+    `TF_CPP_MIN_LOG_LEVEL` nor `%%capture` keeps them out of a notebook.
+    """
+    try:
+        stderr = os.dup(2)
+    except OSError:  # a program without a stderr has nothing to keep clean
+        yield
+        return
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+            _look_for_devices()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            written.seek(0)
+            rest = b"".join(line for line in written if not _NOISE.match(line))
+            if rest:
+                os.write(2, rest)
+
+
+def _look_for_devices() -> None:
+    # On a machine without a GPU the first operation logs an error; listing the devices brings it forward to
+    # here and, unlike an operation, leaves the person free to configure them afterwards.
+    if tensorflow := sys.modules.get("tensorflow"):
+        tensorflow.config.list_physical_devices()

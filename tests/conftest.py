@@ -1,0 +1,21 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Set before TensorFlow is imported: its start-up messages bury what a failed test has to say.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+BROWSER_TESTS = Path(__file__).parent / "browser"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if BROWSER_TESTS in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+    # The slow ones last; and once Playwright has started, its event loop stays in the main thread.
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
