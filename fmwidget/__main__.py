@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help="where to listen (default: the first free port from 8888)")
     options, for_jupyterlab = parser.parse_known_args(argv)
 
-    arguments = [str(copy_quickstart(options.folder)), *_QUIET_LAB]
+    arguments = [str(copy_quickstart(options.folder))]
     if options.no_browser:
         arguments.append("--no-browser")
     if options.port is not None:
@@ -40,14 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         # JupyterLab refuses to serve root, which is who you are in most containers.
         arguments.append("--allow-root")
+    _without_news_popup()
     LabApp.launch_instance([*arguments, *for_jupyterlab])
-
-
-# Neither the question about news nor a look-up of newer versions: both call home, and one is a pop-up.
-_QUIET_LAB = (
-    "--LabApp.news_url=None",
-    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-)
 
 
 def copy_quickstart(folder: Path) -> Path:
@@ -64,6 +58,13 @@ def copy_quickstart(folder: Path) -> Path:
     if not copy.exists():
         shutil.copyfile(_quickstart(), copy)
     return copy
+
+
+def _without_news_popup() -> None:
+    # JupyterLab asks every newcomer about news; no option of its command line keeps that question away (seen
+    # in 4.6), only a changed default setting does. What people set themselves still wins.
+    folders = [str(Path(__file__).parent / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, folders))
 
 
 def _quickstart() -> Path:
