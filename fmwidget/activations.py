@@ -1,0 +1,251 @@
+"""`ActivationModel`: every feature map of a model for a picture, from one forward pass, cached."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import logging
+import math
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from . import backend
+from .forward import Batch, Forward, compile_forward, input_shapes, run_eagerly
+from .layers import FeatureLayer, ModelInput, empty_batch, model_inputs, require_model
+from .layout import to_maps
+
+log = logging.getLogger(__name__)
+
+DEFAULT_CACHE_BYTES = 512 * 2**20
+
+# One thread for all models: compiling holds the interpreter, two at once would only slow each other.
+_compiler = ThreadPoolExecutor(1, thread_name_prefix="fmwidget-compile")
+
+
+@dataclass
+class Stats:
+    """What an `ActivationModel` has done so far.
+
+    Attributes:
+        forwards: Forward passes run.
+        traces: Times the forward pass was compiled.
+        hits: Looks answered from the cache.
+        evictions: Pictures dropped from the cache to make room.
+        bytes: Bytes of feature maps now in the cache.
+    """
+
+    forwards: int = 0
+    traces: int = 0
+    hits: int = 0
+    evictions: int = 0
+    bytes: int = 0
+
+
+class ActivationModel:
+    """Every feature map of a Keras model, read from the model's own forward pass.
+
+    The model is only ever called, in inference mode: never compiled, cloned, renamed, re-wired or trained.
+    One forward pass fills all layers of a picture. The first passes run eagerly, so that there is something
+    to see soon; from the second picture on a compiled pass is made ready in the background, and used once it
+    is. Before every look the weights are checked: after any change of them the maps are computed anew.
+
+    Args:
+        model: A Keras 3 model, on the TensorFlow backend.
+        cache_bytes: Memory for feature maps, in bytes. The pictures not looked at for longest go first; a
+            model whose maps do not fit for even one picture is run again for each layer asked for.
+
+    Raises:
+        TypeError: If `model` is not a Keras 3 model.
+
+    Example:
+        am = ActivationModel(model)
+        maps = am.activations(batch, "conv2d")  # (148, 148, 32), read-only
+    """
+
+    def __init__(self, model: keras.Model, *, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
+        require_model(model)
+        backend.require_tensorflow()
+        self.model = model
+        self.cache_bytes = cache_bytes
+        self.stats = Stats()
+        self._cache: OrderedDict[bytes, Forward] = OrderedDict()
+        self._layers: dict[str, FeatureLayer] = {}
+        self._watch = backend.WeightWatch()
+        self._compiled: dict[Any, Future[Callable[[Batch], Forward]]] = {}
+        self._last: Batch = None
+        self._growth = math.inf  # bytes of maps for a byte of input
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"ActivationModel({self.model.name!r}, {len(self._layers)} layers seen, {self.stats})"
+
+    @property
+    def inputs(self) -> tuple[ModelInput, ...]:
+        """What the model takes, the input for the picture marked."""
+        return model_inputs(self.model)
+
+    @property
+    def layers(self) -> tuple[FeatureLayer, ...]:
+        """What can be looked at, in the order data flows.
+
+        Before the first picture, an empty one is sent through the model to find out.
+        """
+        with self._lock:
+            self._freshen()
+            if not self._layers:
+                self._note(run_eagerly(self.model, empty_batch(self.inputs), budget=0))
+            return tuple(self._layers.values())
+
+    def activations(self, batch: Batch, path: str) -> np.ndarray[Any, Any]:
+        """The feature maps of one layer for one picture.
+
+        Args:
+            batch: A ready input of the model holding one picture: arrays in the structure the model takes,
+                each with a batch axis of one. It is told from others by its content.
+            path: A `FeatureLayer.path`.
+
+        Returns:
+            A read-only array `(H, W, C)`, channels last, in the type of number the model computes.
+
+        Raises:
+            ValueError: If `path` is not on the list, or `batch` holds more than one picture.
+            ForwardError: If the model fails on this input.
+        """
+        with self._lock:
+            tensor = self._look(batch, path).maps[path]
+            data_format = self._layers[path].data_format
+        maps = to_maps(keras.ops.convert_to_numpy(tensor), data_format)
+        maps.flags.writeable = False
+        return maps
+
+    def predictions(self, batch: Batch) -> Any:
+        """What the model itself returns for one picture, from the same forward pass as its maps.
+
+        Returns:
+            Arrays in the structure of the model's output, without the batch axis.
+        """
+        with self._lock:
+            outputs = self._look(batch, None).outputs
+        return keras.tree.map_structure(lambda tensor: keras.ops.convert_to_numpy(tensor)[0], outputs)
+
+    def warm_up(self) -> None:
+        """Begins to compile the forward pass for input like the last, beside whatever else is going on."""
+        with self._lock:
+            if self._last is not None and math.isfinite(self._growth):
+                self._compile(self._last)
+
+    def _look(self, batch: Batch, path: str | None) -> Forward:
+        """The forward pass of a picture: from the cache if it is there, still true, and holds `path`."""
+        _require_one_picture(batch)
+        self._freshen()
+        if self._layers:
+            self._require_path(path)
+        key = _content(batch)
+        forward = self._cache.get(key)
+        if forward is None or (path is not None and path not in forward.maps):
+            forward = self._run(batch, path)
+            self._require_path(path)
+            self._cache[key] = forward
+        else:
+            self.stats.hits += 1
+        self._cache.move_to_end(key)
+        self._evict()
+        return forward
+
+    def _run(self, batch: Batch, path: str | None) -> Forward:
+        self._last = batch
+        compiled = self._compiled.get(input_shapes(batch, self.inputs))
+        fits = self._growth * _nbytes(batch) <= self.cache_bytes
+        if fits and compiled is not None and compiled.done() and compiled.exception() is None:
+            return self._note(compiled.result()(batch))
+        forward = self._note(run_eagerly(self.model, batch, budget=self.cache_bytes, wanted=path))
+        self._growth = forward.nbytes / _nbytes(batch) if forward.is_complete else math.inf
+        if self.stats.forwards > 1:
+            self.warm_up()
+        return forward
+
+    def _note(self, forward: Forward) -> Forward:
+        self.stats.forwards += 1
+        self._layers = {layer.path: layer for layer in forward.layers}
+        self._watch.adopt(self.model)  # the first call may have built the model
+        return forward
+
+    def _freshen(self) -> None:
+        """Forgets what no longer holds: the maps after a change of weights, all after a change of layers."""
+        change = self._watch.change(self.model)
+        if change is backend.Change.NONE:
+            return
+        self._cache.clear()
+        self.stats.bytes = 0
+        if change is backend.Change.VARIABLES:
+            self._layers.clear()
+            self._compiled.clear()
+            self._growth = math.inf
+
+    def _evict(self) -> None:
+        """Drops the pictures looked at least recently until the rest fit; the last one always stays."""
+        held = sum(forward.nbytes for forward in self._cache.values())
+        while held > self.cache_bytes and len(self._cache) > 1:
+            _, dropped = self._cache.popitem(last=False)
+            held -= dropped.nbytes
+            self.stats.evictions += 1
+        self.stats.bytes = held
+
+    def _compile(self, batch: Batch) -> None:
+        shapes = input_shapes(batch, self.inputs)
+        if shapes not in self._compiled:
+            self._compiled[shapes] = _compiler.submit(_compile_for, weakref.ref(self), batch, shapes)
+
+    def _require_path(self, path: str | None) -> None:
+        if path is not None and path not in self._layers:
+            close = difflib.get_close_matches(path, self._layers, n=3)
+            hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else "`.layers` lists them."
+            raise ValueError(f"The model has no layer {path!r} that can be shown. {hint}")
+
+
+def _compile_for(
+    owner: weakref.ref[ActivationModel], batch: Batch, shapes: tuple[Any, ...]
+) -> Callable[[Batch], Forward]:
+    """Compiles on the compiler's thread, unless nobody is left who wants it."""
+    am = owner()
+    if am is None:
+        raise ReferenceError("The ActivationModel is gone.")
+    try:
+        compiled = compile_forward(am.model, batch, shapes)
+    except Exception as error:
+        log.info("%s stays eager, since its forward pass cannot be compiled: %s", am.model.name, error)
+        raise
+    am.stats.traces += 1
+    return compiled
+
+
+def _content(batch: Batch) -> bytes:
+    """A key that is equal for equal content, whichever objects hold it."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for path, leaf in keras.tree.flatten_with_path(batch):
+        array = np.ascontiguousarray(leaf)
+        digest.update(repr((path, array.shape, array.dtype.str)).encode())
+        digest.update(array.view(np.uint8).data)
+    return digest.digest()
+
+
+def _nbytes(batch: Batch) -> int:
+    return max(1, sum(np.asarray(leaf).nbytes for leaf in keras.tree.flatten(batch)))
+
+
+def _require_one_picture(batch: Batch) -> None:
+    for leaf in keras.tree.flatten(batch):
+        shape = np.shape(leaf)
+        if len(shape) == 0 or shape[0] != 1:
+            raise ValueError(
+                "Expected a model input that holds one picture, with a batch axis of 1; received an array "
+                f"of shape {shape}. For one picture `x` of it, pass `x[np.newaxis]`."
+            )

@@ -1,0 +1,137 @@
+"""The one place that names Keras' backend: compiling a forward pass, and watching weights for change."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Tensor = Any
+
+
+def require_tensorflow() -> None:
+    """Raises `RuntimeError` where Keras runs on another backend than TensorFlow."""
+    if keras.config.backend() != "tensorflow":
+        raise RuntimeError(
+            f"fmwidget needs Keras on its TensorFlow backend; this session runs it on "
+            f"{keras.config.backend()!r}. Set the environment variable KERAS_BACKEND to 'tensorflow' before "
+            "Keras is imported."
+        )
+
+
+def graph_scope() -> object:
+    """The graph that the current thread builds, or `None` while it runs eagerly."""
+    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+
+
+def python_call(operation: keras.Operation) -> Callable[..., Any] | None:
+    """The Python function behind an operation's `call` where `@tf.function` compiles it, else `None`."""
+    return getattr(operation.call, "python_function", None)
+
+
+def compile_function(
+    function: Callable[[Any], Any], batch: Any, shapes: Sequence[tuple[int | None, ...]]
+) -> Callable[[Any], Any]:
+    """Compiles `function` for batches like `batch`, tracing it now.
+
+    Autograph stays off: it would move Python branches of a model's own code into graphs of their own, where
+    their tensors cannot be captured. A model whose branches depend on data therefore fails here.
+
+    Args:
+        function: Takes a model input (tensors in any structure) and returns tensors in any structure.
+        batch: An example of that input.
+        shapes: The shape of each tensor of the input; entries may be `None`.
+    """
+    arrays = keras.tree.flatten(batch)
+    specs = [tf.TensorSpec(shape, array.dtype) for array, shape in zip(arrays, shapes, strict=True)]
+
+    def flat(*tensors: Tensor) -> Any:
+        return function(keras.tree.pack_sequence_as(batch, tensors))
+
+    concrete = tf.function(flat, autograph=False).get_concrete_function(*specs)
+
+    def compiled(batch: Any) -> Any:
+        arrays = keras.tree.flatten(batch)
+        return concrete(
+            *[tf.convert_to_tensor(array, spec.dtype) for array, spec in zip(arrays, specs, strict=True)]
+        )
+
+    return compiled
+
+
+def nbytes(tensor: Tensor) -> int:
+    """Bytes that a tensor's values take."""
+    return math.prod(map(int, tensor.shape)) * int(tensor.dtype.size)
+
+
+class Change(enum.Enum):
+    """How the weights of a model differ from the last time."""
+
+    NONE = enum.auto()
+    VALUES = enum.auto()
+    VARIABLES = enum.auto()  # weights were added or removed: so, perhaps, were layers
+
+
+class WeightWatch:
+    """Tells exactly whether any weight of a model has changed since it was last asked.
+
+    It holds the tensor that each variable was last read as. Reading copies nothing, and as long as the tensor
+    is held TensorFlow writes new values elsewhere; so a buffer in the same place is unchanged, and only one
+    that moved has to be compared. The old values stay in memory until the next look.
+    """
+
+    def __init__(self) -> None:
+        self._variables: list[tf.Variable] = []
+        self._values: list[Tensor] = []
+
+    def change(self, model: keras.Model) -> Change:
+        """How the weights differ from the last call."""
+        before = self._values
+        if self.adopt(model):
+            return Change.VARIABLES
+        self._values = _read(self._variables)
+        return Change.NONE if all(map(_same_value, self._values, before)) else Change.VALUES
+
+    def adopt(self, model: keras.Model) -> bool:
+        """Takes in weights the model has gained, such as by being built in its first call, if it has."""
+        variables = _variables(model)
+        if [id(each) for each in variables] == [id(each) for each in self._variables]:
+            return False
+        self._variables, self._values = variables, _read(variables)
+        return True
+
+
+def _variables(model: keras.Model) -> list[tf.Variable]:
+    """Every variable a forward pass may read: Keras' own, and raw `tf.Variable`s that layers hold."""
+    found = [variable.value for variable in model.variables]
+    for layer in model._flatten_layers():  # noqa: SLF001 - Keras has no public walk
+        found += [value for value in vars(layer).values() if isinstance(value, tf.Variable)]
+    return found
+
+
+def _read(variables: list[tf.Variable]) -> list[Tensor]:
+    return [tf.raw_ops.ReadVariableOp(resource=each.handle, dtype=each.dtype) for each in variables]
+
+
+def _same_value(new: Tensor, old: Tensor) -> bool:
+    a, b = _bytes(new), _bytes(old)
+    return a.ctypes.data == b.ctypes.data or np.array_equal(a, b)
+
+
+def _bytes(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The tensor's own memory, without a copy."""
+    if tensor.dtype not in _BUFFER_DTYPES:
+        tensor = tf.bitcast(tensor, tf.uint8 if tensor.dtype.size == 1 else tf.uint16)
+    return np.asarray(memoryview(tensor)).reshape(-1).view(np.uint8)
+
+
+# TensorFlow exports these to Python's buffer protocol; bfloat16 and the 8-bit floats it does not.
+_BUFFER_DTYPES = frozenset(
+    {tf.bool, tf.float16, tf.float32, tf.float64, tf.complex64, tf.complex128}
+    | {tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64}
+)

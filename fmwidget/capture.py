@@ -1,0 +1,157 @@
+"""Records every call of every Keras layer and operation that one thread makes.
+
+Keras runs each call, at any depth of nesting, through `keras.Operation.__call__`. While a recording is
+under way that method is wrapped; the wrapper acts on the recording thread alone, so that a training loop
+on another thread runs as if nothing were there. Neither the model nor its layers are touched.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+Tensor = Any  # a tensor of the backend in use
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One finished call of a layer or operation.
+
+    `parents` are the operations whose calls this one ran inside, outermost first; `inputs` are the tensors
+    it was given; `outputs` is what it returned, in the structure it returned it.
+    """
+
+    operation: keras.Operation
+    parents: tuple[keras.Operation, ...]
+    inputs: list[Tensor]
+    outputs: Any
+
+
+@dataclass(slots=True)
+class _Recording:
+    visit: Callable[[Call], None]
+    scope: Callable[[], object]
+    python_call: Callable[[keras.Operation], Callable[..., Any] | None]
+    home: object
+    stack: list[keras.Operation]
+    failed: tuple[keras.Operation, ...] = ()
+
+
+_here = threading.local()
+_install_lock = threading.Lock()
+_recordings = 0
+
+
+def record(
+    function: Callable[[], Any],
+    visit: Callable[[Call], None],
+    *,
+    scope: Callable[[], object],
+    python_call: Callable[[keras.Operation], Callable[..., Any] | None],
+) -> Any:
+    """Runs `function` and shows `visit` each layer and operation call it made, innermost first.
+
+    Calls on symbolic tensors (a model that builds itself) and calls in another graph than the one the
+    recording began in (a loop inside an RNN) are passed over: their outputs have no value here.
+
+    Args:
+        function: What to run, usually one forward pass.
+        visit: Called with each finished `Call`.
+        scope: Identifies the graph that the current thread builds, if any.
+        python_call: The Python function behind an operation's `call` where a compiled one hides it, else
+            `None`.
+
+    Returns:
+        What `function` returned.
+
+    Raises:
+        Exception: Whatever `function` raises, with a note that names the innermost layer it came from.
+    """
+    if _recording() is not None:
+        raise RuntimeError("A recording is already under way on this thread.")
+    recording = _Recording(visit, scope, python_call, home=scope(), stack=[])
+    with _installed():
+        _here.recording = recording
+        try:
+            return function()
+        except Exception as error:
+            if recording.failed:
+                place = "/".join(operation.name for operation in recording.failed[1:])
+                name = type(recording.failed[-1]).__name__
+                error.add_note(f"Raised in {name} {place!r}." if place else f"Raised in the {name} itself.")
+            raise
+        finally:
+            _here.recording = None
+
+
+def _recording() -> _Recording | None:
+    return getattr(_here, "recording", None)
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    """Wraps the Keras methods for as long as any thread records, then puts them back."""
+    global _recordings  # noqa: PLW0603 - counts the threads that need the wrappers
+    with _install_lock:
+        if _recordings == 0:
+            for owner, name, wrap in _WRAPPED:
+                original = getattr(owner, name)
+                wrapper = wrap(original)
+                wrapper.__wrapped__ = original  # type: ignore[attr-defined]
+                setattr(owner, name, wrapper)
+        _recordings += 1
+    try:
+        yield
+    finally:
+        with _install_lock:
+            _recordings -= 1
+            if _recordings == 0:
+                for owner, name, _ in _WRAPPED:
+                    setattr(owner, name, getattr(owner, name).__wrapped__)
+
+
+def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: keras.Operation, *args: Any, **kwargs: Any) -> Any:
+        recording = _recording()
+        if recording is None or recording.scope() is not recording.home:
+            return original(self, *args, **kwargs)
+        inputs = [leaf for leaf in keras.tree.flatten((args, kwargs)) if hasattr(leaf, "shape")]
+        if any(isinstance(leaf, keras.KerasTensor) for leaf in inputs):
+            return original(self, *args, **kwargs)
+        parents = tuple(recording.stack)
+        recording.stack.append(self)
+        try:
+            python_call = recording.python_call(self)
+            outputs = python_call(*args, **kwargs) if python_call else original(self, *args, **kwargs)
+        except Exception:
+            recording.failed = recording.failed or (*parents, self)
+            raise
+        finally:
+            recording.stack.pop()
+        recording.visit(Call(self, parents, inputs, outputs))
+        return outputs
+
+    return call
+
+
+def _muted(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that does nothing on a recording thread: a forward to look at adds no loss to the model."""
+
+    def method(self: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        return None if _recording() is not None else original(self, *args, **kwargs)
+
+    return method
+
+
+# A layer with an activity regularizer writes to its model's list of losses in every call. A training loop
+# on another thread reads that list: left alone, a recording would change the trained weights.
+_WRAPPED = (
+    (keras.Operation, "__call__", _recorded),
+    (keras.Layer, "add_loss", _muted),
+    (keras.Layer, "_clear_losses", _muted),
+)

@@ -1,0 +1,136 @@
+"""One forward pass of a model with its feature maps captured: run eagerly, or compiled to be run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from . import backend
+from .capture import Call, Tensor, record
+from .layers import FeatureLayer, ModelInput, Walk
+
+Batch = Any  # arrays in the structure of the model's input, each with a batch axis of one
+
+
+class ForwardError(RuntimeError):
+    """The model raised an error in its own forward pass."""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """What a forward pass left behind.
+
+    Attributes:
+        layers: Every output that can be shown, whether its maps were kept or not.
+        maps: The maps that were kept, by path.
+        outputs: What the model returned, in its own structure.
+        nbytes: Bytes held by `maps`.
+    """
+
+    layers: tuple[FeatureLayer, ...]
+    maps: dict[str, Tensor]
+    outputs: Any
+    nbytes: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the maps of every layer were kept."""
+        return len(self.maps) == len(self.layers)
+
+
+def run_eagerly(model: keras.Model, batch: Batch, *, budget: int, wanted: str | None = None) -> Forward:
+    """Runs the model in inference mode, keeping the maps that fit.
+
+    Args:
+        model: The model; nothing about it is changed.
+        batch: Its input, holding one picture.
+        budget: Bytes of maps to hold at any moment. When they run over, those held so far are let go, so
+            that the pass never needs more than this beside its own memory.
+        wanted: Path of a map to keep whatever its size.
+
+    Raises:
+        ForwardError: If the model fails on this input.
+    """
+    walk = Walk()
+    maps: dict[str, Tensor] = {}
+    held: dict[int, int] = {}  # bytes by tensor: dropout and nested models hand theirs on, each counts once
+
+    def keep(path: str, tensor: Tensor) -> None:
+        maps[path] = tensor
+        held[id(tensor)] = backend.nbytes(tensor)
+
+    def visit(call: Call) -> None:
+        for path, tensor in walk.follow(call):
+            keep(path, tensor)
+            if sum(held.values()) > budget:
+                survivor = maps.get(wanted) if wanted is not None else None
+                maps.clear()
+                held.clear()
+                if wanted is not None and survivor is not None:
+                    keep(wanted, survivor)
+
+    outputs = _recorded(model, batch, visit)
+    return Forward(walk.layers(), maps, outputs, sum(held.values()))
+
+
+def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -> Callable[[Batch], Forward]:
+    """Compiles the forward pass with all maps captured, for batches like `batch`.
+
+    The compiled pass reads the weights at each run: it need not be compiled again when they change.
+
+    Args:
+        model: The model; nothing about it is changed.
+        batch: An example of its input; it is run once, so that the next run is at full speed.
+        shapes: The shape of each input; `None` where it may differ from run to run.
+
+    Raises:
+        Exception: Whatever tracing raises for a model that branches on its data.
+    """
+    layers: tuple[FeatureLayer, ...] = ()
+    places: dict[str, int] = {}  # path -> position among the tensors returned; several paths may share one
+
+    def traced(inputs: Any) -> Any:
+        nonlocal layers
+        walk = Walk()
+        maps: dict[str, Tensor] = {}
+        outputs = _recorded(model, inputs, lambda call: maps.update(walk.follow(call)))
+        layers = walk.layers()
+        unique = {id(tensor): tensor for tensor in maps.values()}
+        order = {key: position for position, key in enumerate(unique)}
+        places.update({path: order[id(tensor)] for path, tensor in maps.items()})
+        return list(unique.values()), outputs
+
+    compiled = backend.compile_function(traced, batch, shapes)
+
+    def forward(batch: Batch) -> Forward:
+        tensors, outputs = compiled(batch)
+        maps = {path: tensors[position] for path, position in places.items()}
+        seen = tuple(layer.with_shape_of(maps[layer.path]) for layer in layers)
+        return Forward(seen, maps, outputs, sum(map(backend.nbytes, tensors)))
+
+    forward(batch)
+    return forward
+
+
+def input_shapes(batch: Batch, inputs: tuple[ModelInput, ...]) -> tuple[Any, ...]:
+    """The shapes to compile for: the model's own where it states them for every input, else the batch's."""
+    arrays = keras.tree.flatten(batch)
+    if len(arrays) == len(inputs) and all(each.is_stated for each in inputs):
+        return tuple((1, *each.shape) for each in inputs)
+    return tuple(array.shape for array in arrays)
+
+
+def _recorded(model: keras.Model, inputs: Any, visit: Callable[[Call], None]) -> Any:
+    def call() -> Any:
+        return model(inputs, training=False)
+
+    try:
+        return record(call, visit, scope=backend.graph_scope, python_call=backend.python_call)
+    except Exception as error:
+        place = " ".join(getattr(error, "__notes__", []))
+        raise ForwardError(
+            f"The model failed on this input. {place} {type(error).__name__}: {error}"
+        ) from error

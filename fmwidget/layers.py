@@ -1,0 +1,239 @@
+"""What can be looked at in a model: a `FeatureLayer` for each output of each call that is maps."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+
+import numpy as np
+
+from .capture import Call, Tensor
+from .layout import CHANNELS_FIRST, CHANNELS_LAST, Flow, declared_format, is_maps, maps_shape, resolve_formats
+
+
+@dataclass(frozen=True)
+class FeatureLayer:
+    """One output of one call of a layer or operation, shown as feature maps.
+
+    Attributes:
+        path: Unique name in the model: the names of the models it is nested in and its own, joined by `/`,
+            with `@2` for a second call. Look it up as a whole; names may hold any of these characters.
+        layer: The Keras layer or operation.
+        call_index: Which call of `layer` in a forward pass this is, counted from 1.
+        shape: `(H, W, C)`: the maps' height, width and number, for the picture seen last.
+        data_format: Where the model keeps the channels, `"channels_last"` or `"channels_first"`.
+    """
+
+    path: str
+    layer: keras.Operation
+    call_index: int
+    shape: tuple[int, int, int]
+    data_format: str
+
+    @property
+    def type_name(self) -> str:
+        """The class name of the layer or operation."""
+        return type(self.layer).__name__
+
+    def with_shape_of(self, output: Tensor) -> FeatureLayer:
+        """The same layer with the shape of an output of its own."""
+        return replace(self, shape=maps_shape(output.shape, self.data_format))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    path: str
+    operation: keras.Operation
+    call_index: int
+    shape: tuple[Any, ...]
+    number: int
+
+
+class Walk:
+    """Follows the calls of one forward pass, names what they return and remembers how it hangs together.
+
+    It keeps no tensor alive, so that a forward pass needs no more memory than it would alone.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[_Found] = []
+        self._flows: list[Flow] = []
+        self._calls: Counter[int] = Counter()
+        self._paths: set[str] = set()
+        self._numbers = _TensorNumbers()
+        self._returned: defaultdict[int, list[int]] = defaultdict(list)  # by depth, not yet claimed
+
+    def follow(self, call: Call) -> Iterator[tuple[str, Tensor]]:
+        """Yields path and tensor of each output of `call` that is a stack of maps."""
+        self._calls[id(call.operation)] += 1
+        depth = len(call.parents)
+        children = tuple(self._returned.pop(depth + 1, ()))
+        inputs = tuple(self._numbers.of(tensor) for tensor in call.inputs if is_maps(tensor))
+        names = "/".join(operation.name for operation in (*call.parents[1:], call.operation))
+        for key, tensor in keras.tree.flatten_with_path(call.outputs):
+            if not hasattr(tensor, "shape") or not is_maps(tensor):
+                continue
+            seen_before = tensor in self._numbers
+            number = self._numbers.of(tensor)
+            self._flows.append(Flow(call.operation, inputs, number, children))
+            self._returned[depth].append(number)
+            if depth == 0 and seen_before:
+                continue  # the model returns what a layer of its own returned: that layer is on the list
+            path = self._unique("".join([names, *(f"[{part}]" for part in key)]))
+            self._found.append(
+                _Found(path, call.operation, self._calls[id(call.operation)], tuple(tensor.shape), number)
+            )
+            yield path, tensor
+
+    def layers(self) -> tuple[FeatureLayer, ...]:
+        """What was found, in the order data flows."""
+        formats = resolve_formats(self._flows)
+        layers = []
+        for found in self._found:
+            data_format = formats.get(found.number, keras.config.image_data_format())
+            shape = maps_shape(found.shape, data_format)
+            layers.append(FeatureLayer(found.path, found.operation, found.call_index, shape, data_format))
+        return tuple(layers)
+
+    def _unique(self, name: str) -> str:
+        path, count = name, 1
+        while path in self._paths:
+            count += 1
+            path = f"{name}@{count}"
+        self._paths.add(path)
+        return path
+
+
+class _TensorNumbers:
+    """Numbers tensors by identity without keeping them alive."""
+
+    def __init__(self) -> None:
+        self._numbered: dict[int, tuple[weakref.ref[Any], int]] = {}
+        self._count = 0
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        reference, _ = self._numbered.get(id(tensor), (None, 0))
+        return reference is not None and reference() is tensor
+
+    def of(self, tensor: Tensor) -> int:
+        if tensor not in self:
+            self._numbered[id(tensor)] = (weakref.ref(tensor), self._count)
+            self._count += 1
+        return self._numbered[id(tensor)][1]
+
+
+# ------------------------------------------------------------------ what a model takes
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One input of a model.
+
+    Attributes:
+        name: Its name.
+        shape: Its shape without the batch axis; `None` where the model leaves it free.
+        dtype: The type of number it takes.
+        data_format: Where a picture keeps its channels there.
+        is_picture: Whether it is the input that takes the picture.
+        is_stated: Whether the model says all this itself; otherwise it is assumed.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    data_format: str
+    is_picture: bool
+    is_stated: bool = True
+
+
+def model_inputs(model: keras.Model) -> tuple[ModelInput, ...]:
+    """The inputs of a model, the one that takes the picture marked.
+
+    A model without a symbolic graph (subclassed, or not built yet) says nothing of its inputs: it is taken
+    to have one, for colour pictures of any size.
+    """
+    tensors = _input_tensors(model)
+    if not tensors:
+        shape = _built_shape(model)
+        data_format = _picture_format(model, shape)
+        return (ModelInput("input", shape, "float32", data_format, is_picture=True, is_stated=False),)
+    formats = [_picture_format(model, tuple(tensor.shape[1:])) for tensor in tensors]
+    candidates = [index for index, tensor in enumerate(tensors) if is_maps(tensor)]
+
+    def likeness(index: int) -> tuple[bool, float]:
+        height, width, channels = maps_shape(tensors[index].shape, formats[index])
+        return channels in (1, 3, 4), (height or 1e6) * (width or 1e6)
+
+    picture = max(candidates, key=likeness, default=None)
+    return tuple(
+        ModelInput(
+            each.name, tuple(each.shape[1:]), str(each.dtype), data_format, is_picture=index == picture
+        )
+        for index, (each, data_format) in enumerate(zip(tensors, formats, strict=True))
+    )
+
+
+def _input_tensors(model: keras.Model) -> list[keras.KerasTensor]:
+    try:
+        return list(keras.tree.flatten(model.inputs))
+    except (AttributeError, ValueError):  # no graph, or not yet
+        return []
+
+
+def _built_shape(model: keras.Model) -> tuple[int | None, ...]:
+    """The picture's shape a model was built with, if it was built by shape."""
+    shapes = getattr(model, "_build_shapes_dict", None) or {}
+    for shape in shapes.values():
+        if isinstance(shape, tuple | list) and len(shape) == 4:
+            return tuple(shape[1:])
+    return (3, None, None) if keras.config.image_data_format() == CHANNELS_FIRST else (None, None, 3)
+
+
+def _picture_format(model: keras.Model, shape: tuple[int | None, ...]) -> str:
+    """Where an input of `shape` has its channels: by its numbers if they are telling, else by its layers."""
+    if len(shape) == 3:
+        first, last = shape[0] in (1, 3, 4), shape[-1] in (1, 3, 4)
+        if first != last:
+            return CHANNELS_FIRST if first else CHANNELS_LAST
+    declared = (declared_format(layer) for layer in model._flatten_layers())  # noqa: SLF001 - Keras has no public walk
+    return next(filter(None, declared), keras.config.image_data_format())
+
+
+def empty_batch(inputs: tuple[ModelInput, ...]) -> Any:
+    """An input of zeros for a model with these inputs, with some size wherever it is free."""
+
+    def empty(each: ModelInput) -> np.ndarray[Any, Any]:
+        free = _FREE_SIZE if each.is_picture else 1
+        return np.zeros((1, *(free if size is None else size for size in each.shape)), each.dtype)
+
+    arrays = [empty(each) for each in inputs]
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+# Large enough for every network in keras.applications.
+_FREE_SIZE = 224
+
+
+def require_model(model: object) -> None:
+    """Raises `TypeError` with a sentence on what to do, unless `model` is a Keras 3 model."""
+    if isinstance(model, keras.Model):
+        return
+    kind = type(model)
+    if isinstance(model, type):
+        received, advice = f"the class {model.__name__}", "Make a model of it first: `model = ...()`."
+    elif isinstance(model, str | os.PathLike):
+        received, advice = f"the path {os.fspath(model)!r}", "Load it first: `keras.models.load_model(path)`."
+    elif kind.__module__.startswith(("tf_keras", "keras.src.legacy", "tensorflow.python.keras")):
+        received = f"a Keras 2 {kind.__name__}"
+        advice = "Save it to a .keras or .h5 file and load that with Keras 3's `keras.models.load_model`."
+    elif any(base.__module__.startswith("torch.") for base in kind.__mro__):
+        received, advice = f"the PyTorch module {kind.__name__}", "Only Keras 3 models can be looked into."
+    else:
+        received, advice = f"an object of type {kind.__name__}", "Pass the model itself."
+    raise TypeError(f"Expected a Keras 3 model, received {received}. {advice}")
