@@ -10,13 +10,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fmwidget._quiet import quiet_imports
+from ._quiet import quiet_imports
 
 if TYPE_CHECKING:
-    from fmwidget.activations import ActivationModel
-    from fmwidget.plots import plot_channel, plot_feature_maps
-    from fmwidget.samples import sample_class_names, sample_images, sample_model
-    from fmwidget.widget import FeatureMapWidget
+    from .activations import ActivationModel
+    from .plots import plot_channel, plot_feature_maps
+    from .samples import sample_class_names, sample_images, sample_model
+    from .widget import FeatureMapWidget
 
 __version__ = "0.1.0"
 

@@ -17,8 +17,8 @@ def find_chromium() -> str | None:
 
 
 def _playwrights_own() -> str | None:
-    # Playwright knows the path of the build it would download; whether it is there is for us to see. A process
-    # of its own, for Playwright's event loop must not meet the one that pytest-playwright keeps running.
+    # Playwright knows the path of the build it would download; whether it is there is for us to see. A
+    # process of its own, for its event loop must not meet the one that pytest-playwright keeps running.
     code = (
         "from playwright.sync_api import sync_playwright as s; p = s().start(); "
         "print(p.chromium.executable_path); p.stop()"

@@ -26,11 +26,12 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    quiet = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
-    quiet += ["--disable-sync", "--no-first-run"]
+    # Nothing that calls home.
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    plain = ["--disable-gpu", "--disable-quic", "--no-first-run"]
     # Chromium's sandbox refuses to run as root, which is who tests are in most containers.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    return browser_type_launch_args | {"executable_path": path, "args": [*quiet, *sandbox]}
+    return browser_type_launch_args | {"executable_path": path, "args": [*quiet, *plain, *sandbox]}
 
 
 @pytest.fixture(scope="session")

@@ -169,12 +169,15 @@ def running_jupyterlab(folder: Path) -> Iterator[JupyterLab]:
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     port, token = _free_port(), secrets.token_hex(16)
     lab = JupyterLab(f"http://127.0.0.1:{port}", token, folder / "notebooks")
-    arguments = [f"--folder={lab.folder}", "--no-browser", f"--port={port}", "--ServerApp.ip=127.0.0.1"]
-    arguments += [f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0", "--expose-app-in-browser"]
+    arguments = [f"--folder={lab.folder}", "--no-browser", f"--port={port}", "--expose-app-in-browser"]
+    for_server = ["--ip=127.0.0.1", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
     log = folder / "server.log"
     with log.open("wb") as written:
         server = subprocess.Popen(
-            [sys.executable, "-m", "fmwidget", *arguments], env=environment, stdout=written, stderr=written
+            [sys.executable, "-m", "fmwidget", *arguments, *for_server],
+            env=environment,
+            stdout=written,
+            stderr=written,
         )
         try:
             _wait_for(lab, server, log)

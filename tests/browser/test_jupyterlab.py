@@ -1,28 +1,43 @@
-"""The ground the other browser tests stand on: JupyterLab starts, runs cells and shows widgets."""
+"""The ground that the other browser tests stand on: the command starts a JupyterLab that shows widgets."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
 
+SLIDER = "import ipywidgets\nslider = ipywidgets.IntSlider(3, description='channel')\nslider"
 
-@pytest.mark.parametrize("color_scheme", ["light", "dark"])
-def test_a_slider_is_shown_and_moves(browser, browser_context_args, jupyterlab, color_scheme):
-    context = browser.new_context(**browser_context_args, color_scheme=color_scheme)
-    page = context.new_page()
-    notebook = jupyterlab.open(
-        page,
-        [
-            "import ipywidgets as widgets\nslider = widgets.IntSlider(3, description='channel')\nslider",
-            "1 + 1",
-        ],
-    )
+
+@pytest.mark.parametrize(("scheme", "is_light"), [("light", "true"), ("dark", "false")])
+def test_a_slider_is_shown_and_tells_the_kernel_of_every_move(page, open_notebook, scheme, is_light):
+    page.emulate_media(color_scheme=scheme)
+    notebook = open_notebook([SLIDER, "slider.value"])
     notebook.run_all()
     handle = notebook.output(0).get_by_role("slider")
     expect(handle).to_be_visible()
-    assert notebook.output(1).inner_text().strip() == "2"
-    print(page.locator("body").get_attribute("data-jp-theme-light"), notebook.output(0).bounding_box())
-    notebook.screenshot(f"jupyterlab-{color_scheme}")
+    expect(notebook.output(1)).to_have_text("3")
+
+    handle.press("ArrowRight")
+    expect(notebook.output(0).locator(".widget-readout")).to_have_text("4")
+    notebook.run_cell(1)
+    expect(notebook.output(1)).to_have_text("4")
+
+    assert page.locator("body").get_attribute("data-jp-theme-light") == is_light
+    assert notebook.output(0).bounding_box()["width"] == 848
+    notebook.screenshot(f"jupyterlab-{scheme}")
     notebook.check_no_complaints()
-    notebook.shut_down()
-    context.close()
+
+
+def test_no_question_about_news(page, open_notebook):
+    notebook = open_notebook(["1 + 1"])
+    notebook.run_all()
+    # Half a second of quiet after the page has settled is longer than the question ever took to appear.
+    page.wait_for_timeout(500)
+    expect(page.get_by_text("Jupyter news")).to_have_count(0)
+
+
+def test_complaints_are_found(open_notebook):
+    notebook = open_notebook(["import sys; print('a warning', file=sys.stderr)"])
+    notebook.run_all()
+    with pytest.raises(AssertionError, match="a warning"):
+        notebook.check_no_complaints()

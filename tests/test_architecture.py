@@ -1,0 +1,76 @@
+"""Which module may import what: one direction, from pictures to the widget."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "fmwidget"
+
+# Each module and what it may import of the package, in the order data flows.
+INSIDE: dict[str, set[str]] = {
+    "_quiet": set(),
+    "images": set(),
+    "samples": {"_quiet", "images"},
+    "preprocessing": {"images"},
+    "capture": set(),
+    "backend": set(),
+    "layout": set(),
+    "layers": {"capture", "layout"},
+    "forward": {"backend", "capture", "layers"},
+    "activations": {"backend", "forward", "layers", "layout"},
+    "normalization": set(),
+    "figure": {"normalization"},
+    "plots": {"images", "preprocessing", "activations", "layers", "normalization", "figure"},
+    "view": set(),
+    "__main__": set(),
+}
+INSIDE["widget"] = set(INSIDE) - {"__main__"}
+INSIDE["__init__"] = {"_quiet", "activations", "plots", "samples", "widget"}
+
+# Packages that only some modules may import.
+OUTSIDE = {
+    "anywidget": {"view"},
+    "ipywidgets": {"view", "widget"},
+    "jax": {"backend"},
+    "jupyterlab": {"__main__"},
+    "keras": {"activations", "backend", "capture", "forward", "layers", "layout", "preprocessing", "samples"},
+    "matplotlib": {"figure", "plots"},
+    "tensorflow": {"backend"},
+    "torch": {"backend"},
+}
+
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def imports(module: str) -> set[str]:
+    """Dotted names of all that a module imports, anywhere in it and for types alone too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = ["fmwidget"] if node.level else []
+            parts += [node.module] if node.module else []
+            names |= {".".join([*parts, alias.name]) for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_comes_before_it(module):
+    assert module in INSIDE, f"say in this test what {module}.py may import"
+    inside = {name.split(".")[1] for name in imports(module) if name.startswith("fmwidget.")}
+    assert inside <= INSIDE[module]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_keeps_to_its_own_libraries(module):
+    outside = {name.split(".")[0] for name in imports(module)}
+    assert {name for name in outside & OUTSIDE.keys() if module not in OUTSIDE[name]} == set()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_imports_pyplot(module):
+    assert [name for name in imports(module) if "pyplot" in name] == []
