@@ -1,0 +1,63 @@
+"""The `fmwidget` command: what it hands to JupyterLab, the copy it keeps, and what it leaves unimported."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fmwidget.__main__ import LabApp, copy_quickstart, main
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """The arguments of every JupyterLab that would have been started."""
+    calls = []
+    monkeypatch.setattr(LabApp, "launch_instance", calls.append)
+    # main() adds to it; the old value comes back afterwards.
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", os.environ.get("JUPYTER_CONFIG_PATH", ""))
+    return calls
+
+
+def test_options_reach_jupyterlab(launched, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    main([f"--folder={tmp_path}", "--no-browser", "--port", "9999", "--ServerApp.quit_button=False"])
+    notebook = str(tmp_path / "quickstart.ipynb")
+    assert launched == [[notebook, "--no-browser", "--port=9999", "--ServerApp.quit_button=False"]]
+
+
+def test_root_is_allowed(launched, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    main([f"--folder={tmp_path}"])
+    assert launched == [[str(tmp_path / "quickstart.ipynb"), "--allow-root"]]
+
+
+def test_an_edited_copy_is_kept(tmp_path):
+    folder = tmp_path / "not" / "there yet"
+    copy = copy_quickstart(folder)
+    assert "FeatureMapWidget" in copy.read_text(encoding="utf-8")
+    copy.write_text("edited", encoding="utf-8")
+    assert copy_quickstart(folder) == copy
+    assert copy.read_text(encoding="utf-8") == "edited"
+
+
+@pytest.mark.parametrize("module", ["fmwidget", "fmwidget.__main__"])
+def test_nothing_slow_is_imported_before_it_is_needed(module):
+    code = (
+        f"import {module}, sys; print(*{{'keras', 'tensorflow', 'matplotlib', 'numpy'}} & sys.modules.keys())"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.split() == []
+
+
+def test_every_public_name_is_there_and_costs_little_beyond_its_dependencies():
+    code = "from fmwidget import *; import fmwidget; print(*sorted(set(fmwidget.__all__) - globals().keys()))"
+    command = [sys.executable, "-X", "importtime", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+    # import time: self [us] | cumulative | imported package
+    rows = [line.removeprefix("import time:").split("|") for line in done.stderr.splitlines()]
+    ours = [int(row[0]) for row in rows if len(row) == 3 and row[2].strip().startswith("fmwidget")]
+    assert sum(ours) < 100_000

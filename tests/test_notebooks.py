@@ -1,0 +1,52 @@
+"""The notebooks and the README's lines run as they stand, and say nothing that their authors did not mean."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def run(notebook, folder):
+    """Returns the outputs of every code cell, run in a fresh kernel."""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
+    client.execute(env=environment)
+    return [output for cell in notebook.cells for output in cell.get("outputs", ())]
+
+
+@each_notebook
+def test_stored_without_output(path):
+    notebook = read(path)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert [cell.outputs for cell in notebook.cells if cell.get("outputs")] == []
+    assert [cell.execution_count for cell in notebook.cells if cell.get("execution_count")] == []
+
+
+@each_notebook
+def test_runs_without_noise(path, tmp_path):
+    outputs = run(read(path), tmp_path)
+    assert [output.text for output in outputs if output.get("name") == "stderr"] == []
+    assert any(WIDGET in output.get("data", ()) for output in outputs)
+
+
+def test_the_readmes_lines_run(tmp_path):
+    (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, check=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"maps.png", "all_layers.pdf"}
