@@ -32,7 +32,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help="where to listen (default: the first free port from 8888)")
     options, for_jupyterlab = parser.parse_known_args(argv)
 
-    arguments = [str(copy_quickstart(options.folder))]
+    copy = copy_quickstart(options.folder)
+    # Given as the default address, the notebook is also in the address that is printed for a person to open.
+    arguments = [f"--ServerApp.root_dir={copy.parent}", f"--LabApp.default_url=/lab/tree/{copy.name}"]
     if options.no_browser:
         arguments.append("--no-browser")
     if options.port is not None:
@@ -54,7 +56,7 @@ def copy_quickstart(folder: Path) -> Path:
         The path of the copy.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / "quickstart.ipynb"
+    copy = folder.resolve() / "quickstart.ipynb"
     if not copy.exists():
         shutil.copyfile(_quickstart(), copy)
     return copy

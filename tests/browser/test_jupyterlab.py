@@ -28,6 +28,11 @@ def test_a_slider_is_shown_and_tells_the_kernel_of_every_move(page, open_noteboo
     notebook.check_no_complaints()
 
 
+def test_the_address_that_the_command_prints_opens_the_quickstart(page, jupyterlab):
+    page.goto(f"{jupyterlab.url}?token={jupyterlab.token}")
+    expect(page.get_by_role("heading", name="Look inside a convolutional network")).to_be_visible()
+
+
 def test_no_question_about_news(page, open_notebook):
     notebook = open_notebook(["1 + 1"])
     notebook.run_all()
