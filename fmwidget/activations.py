@@ -122,7 +122,7 @@ class ActivationModel:
         with self._lock:
             tensor = self._look(batch, path).maps[path]
             data_format = self._layers[path].data_format
-        maps = to_maps(keras.ops.convert_to_numpy(tensor), data_format)
+        maps = to_maps(backend.to_numpy(tensor), data_format)
         maps.flags.writeable = False
         return maps
 
@@ -134,7 +134,7 @@ class ActivationModel:
         """
         with self._lock:
             outputs = self._look(batch, None).outputs
-        return keras.tree.map_structure(lambda tensor: keras.ops.convert_to_numpy(tensor)[0], outputs)
+        return keras.tree.map_structure(lambda tensor: backend.to_numpy(tensor)[0], outputs)
 
     def warm_up(self) -> None:
         """Begins to compile the forward pass for input like the last, beside whatever else is going on."""
@@ -202,7 +202,9 @@ class ActivationModel:
     def _compile(self, batch: Batch) -> None:
         shapes = input_shapes(batch, self.inputs)
         if shapes not in self._compiled:
-            self._compiled[shapes] = _compiler.submit(_compile_for, weakref.ref(self), batch, shapes)
+            self._compiled[shapes] = _compiler.submit(
+                _compile_for, weakref.ref(self), batch, shapes, tuple(self._layers)
+            )
 
     def _require_path(self, path: str | None) -> None:
         if path is not None and path not in self._layers:
@@ -212,7 +214,7 @@ class ActivationModel:
 
 
 def _compile_for(
-    owner: weakref.ref[ActivationModel], batch: Batch, shapes: tuple[Any, ...]
+    owner: weakref.ref[ActivationModel], batch: Batch, shapes: tuple[Any, ...], paths: tuple[str, ...]
 ) -> Callable[[Batch], Forward]:
     """Compiles on the compiler's thread, unless nobody is left who wants it."""
     am = owner()
@@ -220,11 +222,17 @@ def _compile_for(
         raise ReferenceError("The ActivationModel is gone.")
     try:
         compiled = compile_forward(am.model, batch, shapes)
+        _require_same_calls(compiled(batch), paths)
     except Exception as error:
         log.info("%s stays eager, since its forward pass cannot be compiled: %s", am.model.name, error)
         raise
     am.stats.traces += 1
     return compiled
+
+
+def _require_same_calls(forward: Forward, paths: tuple[str, ...]) -> None:
+    if tuple(layer.path for layer in forward.layers) != paths:
+        raise ValueError("it makes other calls when it is compiled")
 
 
 def _content(batch: Batch) -> bytes:

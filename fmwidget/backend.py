@@ -40,7 +40,9 @@ def compile_function(
     """Compiles `function` for batches like `batch`, tracing it now.
 
     Autograph stays off: it would move Python branches of a model's own code into graphs of their own, where
-    their tensors cannot be captured. A model whose branches depend on data therefore fails here.
+    their tensors cannot be captured. A model whose branches depend on data therefore fails here. The graph
+    optimizer's remapping stays off too: it fuses a convolution with its ReLU into one kernel that turns NaN
+    into 0, and a NaN is just what people look for (no slower: 49 ms against 49 ms on ResNet50).
 
     Args:
         function: Takes a model input (tensors in any structure) and returns tensors in any structure.
@@ -49,17 +51,30 @@ def compile_function(
     """
     arrays = keras.tree.flatten(batch)
     specs = [tf.TensorSpec(shape, array.dtype) for array, shape in zip(arrays, shapes, strict=True)]
+    structure: Any = None
 
-    def flat(*tensors: Tensor) -> Any:
-        return function(keras.tree.pack_sequence_as(batch, tensors))
+    def flat(*tensors: Tensor) -> list[Tensor]:
+        nonlocal structure
+        result = function(keras.tree.pack_sequence_as(batch, tensors))
+        structure = keras.tree.map_structure(lambda _: 0, result)
+        return list(keras.tree.flatten(result))
 
     concrete = tf.function(flat, autograph=False).get_concrete_function(*specs)
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.remapping = config.graph_options.rewrite_options.OFF
+    settings = {
+        "Tout": [tensor.dtype for tensor in concrete.outputs],
+        "f": concrete,
+        "config": "",
+        "config_proto": config.SerializeToString(),
+        "executor_type": "",
+    }
 
     def compiled(batch: Any) -> Any:
         arrays = keras.tree.flatten(batch)
-        return concrete(
-            *[tf.convert_to_tensor(array, spec.dtype) for array, spec in zip(arrays, specs, strict=True)]
-        )
+        tensors = [tf.convert_to_tensor(array, spec.dtype) for array, spec in zip(arrays, specs, strict=True)]
+        results = tf.raw_ops.StatefulPartitionedCall(args=[*tensors, *concrete.captured_inputs], **settings)
+        return keras.tree.pack_sequence_as(structure, results)
 
     return compiled
 
@@ -67,6 +82,11 @@ def compile_function(
 def nbytes(tensor: Tensor) -> int:
     """Bytes that a tensor's values take."""
     return math.prod(map(int, tensor.shape)) * int(tensor.dtype.size)
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """A copy of a tensor's values."""
+    return np.asarray(tensor.numpy())
 
 
 class Change(enum.Enum):

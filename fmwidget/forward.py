@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +84,7 @@ def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -
 
     Args:
         model: The model; nothing about it is changed.
-        batch: An example of its input; it is run once, so that the next run is at full speed.
+        batch: An example of its input.
         shapes: The shape of each input; `None` where it may differ from run to run.
 
     Raises:
@@ -111,7 +112,6 @@ def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -
         seen = tuple(layer.with_shape_of(maps[layer.path]) for layer in layers)
         return Forward(seen, maps, outputs, sum(map(backend.nbytes, tensors)))
 
-    forward(batch)
     return forward
 
 
@@ -131,6 +131,8 @@ def _recorded(model: keras.Model, inputs: Any, visit: Callable[[Call], None]) ->
         return record(call, visit, scope=backend.graph_scope, python_call=backend.python_call)
     except Exception as error:
         place = " ".join(getattr(error, "__notes__", []))
+        cause = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)  # Keras sets it in bold
+        message = cause[1] if cause else str(error)
         raise ForwardError(
-            f"The model failed on this input. {place} {type(error).__name__}: {error}"
+            f"The model failed on this input. {place} {type(error).__name__}: {message}"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-
 import numpy as np
 
 from .capture import Call, Tensor
@@ -64,18 +64,18 @@ class Walk:
     def __init__(self) -> None:
         self._found: list[_Found] = []
         self._flows: list[Flow] = []
-        self._calls: Counter[int] = Counter()
+        self._calls: Counter[keras.Operation] = Counter()
         self._paths: set[str] = set()
         self._numbers = _TensorNumbers()
         self._returned: defaultdict[int, list[int]] = defaultdict(list)  # by depth, not yet claimed
 
     def follow(self, call: Call) -> Iterator[tuple[str, Tensor]]:
         """Yields path and tensor of each output of `call` that is a stack of maps."""
-        self._calls[id(call.operation)] += 1
+        self._calls[call.operation] += 1
         depth = len(call.parents)
         children = tuple(self._returned.pop(depth + 1, ()))
         inputs = tuple(self._numbers.of(tensor) for tensor in call.inputs if is_maps(tensor))
-        names = "/".join(operation.name for operation in (*call.parents[1:], call.operation))
+        name = "/".join([*(parent.name for parent in call.parents[1:]), _name(call)])
         for key, tensor in keras.tree.flatten_with_path(call.outputs):
             if not hasattr(tensor, "shape") or not is_maps(tensor):
                 continue
@@ -85,9 +85,9 @@ class Walk:
             self._returned[depth].append(number)
             if depth == 0 and seen_before:
                 continue  # the model returns what a layer of its own returned: that layer is on the list
-            path = self._unique("".join([names, *(f"[{part}]" for part in key)]))
+            path = self._unique("".join([name, *(f"[{part}]" for part in key)]))
             self._found.append(
-                _Found(path, call.operation, self._calls[id(call.operation)], tuple(tensor.shape), number)
+                _Found(path, call.operation, self._calls[call.operation], tuple(tensor.shape), number)
             )
             yield path, tensor
 
@@ -108,6 +108,15 @@ class Walk:
             path = f"{name}@{count}"
         self._paths.add(path)
         return path
+
+
+def _name(call: Call) -> str:
+    """The operation's name; its class's where it was made on the fly, with a name that no other pass has."""
+    operation = call.operation
+    graph = getattr(call.parents[-1], "operations", ()) if call.parents else ()
+    if isinstance(operation, keras.Layer) or any(each is operation for each in graph):
+        return str(operation.name)
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(operation).__name__).lower()
 
 
 class _TensorNumbers:

@@ -1,0 +1,364 @@
+"""The maps are what the model computes, whenever they are looked at, and the model never notices."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fmwidget import ActivationModel
+from fmwidget.forward import ForwardError
+from tests import zoo
+
+
+def settle(am: ActivationModel) -> None:
+    """Waits until the compiled pass is in use, or has been given up."""
+    am.warm_up()
+    for future in am._compiled.values():
+        future.exception(timeout=120)
+
+
+def close(a: Any, b: Any) -> bool:
+    """max|a-b| <= 1e-4 max|b|, with NaN and infinities in the same places."""
+    a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
+    finite = np.isfinite(b)
+    if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+        return False
+    return bool(np.all(np.abs(a[finite] - b[finite]) <= 1e-4 * np.max(np.abs(b[finite]), initial=0)))
+
+
+@pytest.mark.parametrize("name", zoo.MODELS)
+def test_every_output_of_every_call_is_listed_and_equal(name):
+    """Eager first, then compiled: nothing that a plain forward makes is missing, nothing is added."""
+    model, twin = zoo.MODELS[name](), zoo.MODELS[name]()
+    batches = [zoo.batch_for(model, seed) for seed in range(3)]
+    oracle = zoo.instrumented(twin, batches[0])
+    am = ActivationModel(model)
+    am.predictions(batches[0])
+    twin.set_weights(model.get_weights())
+    for batch in batches:
+        expected = oracle(batch)
+        assert np.allclose(
+            first_output(am.predictions(batch)), first_output(twin(batch))[0], rtol=1e-3, equal_nan=True
+        )
+        # ZeroPadding2D makes its Pad on the fly: on our list, out of the oracle's reach.
+        lasting = [layer for layer in am.layers if layer.type_name != "Pad"]
+        assert [(type(output.operation), output.call_index) for output in expected] == [
+            (type(layer.layer), layer.call_index) for layer in lasting
+        ]
+        for layer, output in zip(lasting, expected, strict=True):
+            maps = am.activations(batch, layer.path)
+            value = output.value[0]
+            value = np.moveaxis(value, 0, -1) if layer.data_format == "channels_first" else value
+            assert maps.shape == layer.shape
+            assert maps.dtype == value.dtype
+            assert close(maps, value), layer.path
+        settle(am)
+    assert am.stats.forwards == len(batches)
+    assert am.stats.traces == (0 if name == "branching" else 1)
+
+
+def first_output(outputs: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(keras.tree.flatten(outputs)[0], "float64")
+
+
+def sample(seed: int = 0) -> np.ndarray[Any, Any]:
+    batch: np.ndarray[Any, Any] = zoo.batch_for(zoo.sequential(), seed)
+    return batch
+
+
+def test_one_forward_a_picture_whatever_is_looked_at():
+    am = ActivationModel(zoo.sequential())
+    paths = [layer.path for layer in am.layers]
+    first, second = sample(0), sample(1)
+    before = am.stats.forwards
+    for path in paths * 2:
+        am.activations(first, path)
+    am.predictions(first)
+    assert am.stats.forwards == before + 1
+    am.activations(second, paths[0])
+    assert am.stats.forwards == before + 2
+    am.activations(first.copy(), paths[3])
+    assert am.stats.forwards == before + 2, "a picture is known by its content, not by its object"
+
+
+def test_a_picture_changed_in_place_is_a_new_picture():
+    am = ActivationModel(zoo.sequential())
+    batch = sample()
+    old = am.activations(batch, "conv").copy()
+    batch[:, 3:9] = 0
+    assert not np.array_equal(am.activations(batch, "conv"), old)
+
+
+def test_predictions_come_without_the_batch_axis_in_the_model_s_structure():
+    model = zoo.many_outputs()
+    batch = zoo.batch_for(model)
+    maps, numbers = ActivationModel(model).predictions(batch)
+    expected = model(batch, training=False)
+    assert close(maps, expected[0][0])
+    assert close(numbers, expected[1][0])
+
+
+def test_what_a_model_computes_outside_its_layers_is_listed_under_its_own_name():
+    class Segmenter(keras.Model):
+        def __init__(self) -> None:
+            super().__init__(name="segmenter")
+            self.conv = keras.layers.Conv2D(2, 3, name="conv")
+
+        def call(self, x: Any) -> Any:
+            return self.conv(x) * 2.0
+
+    am = ActivationModel(Segmenter())
+    batch = sample()
+    assert close(am.activations(batch, "segmenter"), am.activations(batch, "conv") * 2)
+    assert [layer.path for layer in am.layers] == ["conv", "segmenter"]
+
+
+def test_maps_are_read_only_and_the_batch_is_left_alone():
+    am = ActivationModel(zoo.sequential())
+    batch = sample()
+    batch.flags.writeable = False
+    digest = hashlib.sha256(batch.tobytes()).digest()
+    with pytest.raises(ValueError, match="read-only"):
+        am.activations(batch, "conv")[0, 0, 0] = 1
+    assert hashlib.sha256(batch.tobytes()).digest() == digest
+
+
+# ------------------------------------------------------------------ freshness
+
+
+def _fit(model: keras.Model) -> None:
+    model.compile("sgd", "categorical_crossentropy")
+    model.fit(sample(5), np.eye(2, dtype="float32")[:1], verbose=0)
+
+
+def _set_weights(model: keras.Model) -> None:
+    model.set_weights([weight + 0.01 for weight in model.get_weights()])
+
+
+def _one_element(model: keras.Model) -> None:
+    kernel = model.get_layer("conv").kernel
+    value = kernel.numpy()
+    value[0, 0, 0, 0] = np.nextafter(value[0, 0, 0, 0], np.float32(9))
+    kernel.assign(value)
+
+
+def _slice_in_place(model: keras.Model) -> None:
+    model.get_layer("conv").kernel.value[0, 0, 0, 0].assign(3.0)
+
+
+def _batch_norm_statistics(model: keras.Model) -> None:
+    model.get_layer("norm").moving_variance.assign(np.full(17, 9.0, "float32"))
+
+
+def _swap(model: keras.Model) -> None:
+    kernel = model.get_layer("conv").kernel
+    kernel.assign(kernel.numpy()[..., ::-1])
+
+
+def _load(model: keras.Model) -> None:
+    other = zoo.sequential()
+    for weight, source in zip(model.weights, other.weights, strict=True):
+        weight.assign(source)
+
+
+@pytest.mark.parametrize(
+    "change", [_fit, _set_weights, _one_element, _slice_in_place, _batch_norm_statistics, _swap, _load]
+)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_after_any_change_of_weights_the_maps_are_fresh(change: Callable[[keras.Model], None], compiled):
+    model = zoo.sequential()
+    am = ActivationModel(model)
+    batch = sample()
+    am.activations(batch, "norm")
+    if compiled:
+        settle(am)
+    before = am.stats.forwards
+    change(model)
+    maps = am.activations(batch, "norm")
+    assert am.stats.forwards == before + 1
+    x = batch
+    for layer in model.layers[:5]:
+        x = layer(x, training=False)
+    assert close(maps, x[0])
+    am.activations(batch, "conv")
+    assert am.stats.forwards == before + 1
+
+
+def test_a_raw_tensorflow_variable_counts_as_a_weight():
+    model = zoo.subclassed()
+    am = ActivationModel(model)
+    batch = zoo.batch_for(model)
+    old = am.activations(batch, "block").copy()
+    model.block.scale.assign(1.0)
+    assert close(am.activations(batch, "block"), old * 2)
+
+
+def test_a_layer_added_to_the_model_is_listed():
+    model = keras.Sequential([keras.Input(zoo.SIZE), keras.layers.Conv2D(4, 3, name="conv")])
+    am = ActivationModel(model)
+    batch = sample()
+    am.activations(batch, "conv")
+    settle(am)
+    model.add(keras.layers.Conv2D(2, 3, name="added"))
+    assert [layer.path for layer in am.layers] == ["conv", "added"]
+    assert close(am.activations(batch, "added"), model(batch)[0])
+
+
+# ------------------------------------------------------------------ the model never notices
+
+
+@pytest.mark.parametrize("name", ["with_penalties", "sequential", "subclassed"])
+def test_fit_gives_the_same_weights_with_and_without_a_look(name):
+    def train(*, looks: bool) -> list[np.ndarray[Any, Any]]:
+        keras.utils.set_random_seed(3)
+        model = zoo.MODELS[name]()
+        am = ActivationModel(model)
+        x = np.concatenate([zoo.batch_for(model, seed) for seed in range(6)])
+        y = np.eye(2, dtype="float32")[[0, 1, 0, 1, 0, 1]]
+        model.compile(keras.optimizers.Adam(0.01), "mse")
+        stop = threading.Event()
+
+        def look() -> None:
+            seed = 0
+            while not stop.is_set():
+                batch = zoo.batch_for(model, seed % 5)
+                am.activations(batch, am.layers[0].path)
+                seed += 1
+
+        watcher = threading.Thread(target=look)
+        if looks:
+            am.predictions(x[:1])
+            am.warm_up()
+            watcher.start()
+        try:
+            model.fit(x, y, batch_size=2, epochs=8, verbose=0, shuffle=False)
+        finally:
+            stop.set()
+            if looks:
+                watcher.join()
+        if looks:
+            assert am.stats.forwards > 3
+        weights: list[np.ndarray[Any, Any]] = model.get_weights()
+        return weights
+
+    for a, b in zip(train(looks=False), train(looks=True), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_nothing_about_the_model_changes():
+    model = zoo.with_penalties()
+    model.compile("adam", "mse")
+    x, y = sample(), np.zeros((1, 2), "float32")
+    model.fit(x, y, verbose=0)
+    optimizer = model.optimizer
+
+    def state() -> Any:
+        return (
+            model.get_config(),
+            [layer.name for layer in model._flatten_layers()],
+            [layer.trainable for layer in model._flatten_layers()],
+            [len(layer._inbound_nodes) for layer in model._flatten_layers()],
+            [len(layer._outbound_nodes) for layer in model._flatten_layers()],
+            [len(layer._losses) for layer in model._flatten_layers()],
+            [set(vars(layer)) for layer in model._flatten_layers()],
+            int(optimizer.iterations),
+            [weight.numpy().tobytes() for weight in (*model.variables, *optimizer.variables)],
+        )
+
+    before = state()
+    am = ActivationModel(model)
+    for seed in range(3):
+        am.activations(sample(seed), am.layers[0].path)
+        settle(am)
+    assert state() == before
+    assert model.optimizer is optimizer
+    assert keras.Operation.__call__.__qualname__.startswith("Operation")
+    assert keras.Layer.add_loss.__qualname__.startswith("Layer")
+
+
+# ------------------------------------------------------------------ memory
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=30), st.integers(1, 6))
+def test_the_cache_keeps_to_its_bytes_and_forgets_the_least_recent(looks, pictures_that_fit):
+    """Against a plain list that plays the same game."""
+    model = _MODEL
+    probe = ActivationModel(model)
+    probe.activations(sample(), "conv")
+    each = probe.stats.bytes
+    am = ActivationModel(model, cache_bytes=each * pictures_that_fit + each // 2)
+    paths = [layer.path for layer in am.layers]
+    recent: list[int] = []
+    forwards = am.stats.forwards
+    for seed, place in looks:
+        am.activations(_BATCHES[seed], paths[place])
+        forwards += seed not in recent
+        recent = [*(other for other in recent if other != seed), seed][-pictures_that_fit:]
+        assert am.stats.forwards == forwards
+        assert am.stats.bytes == len(recent) * each <= am.cache_bytes
+
+
+_MODEL = zoo.sequential()
+_BATCHES = [sample(seed) for seed in range(6)]
+
+
+def test_a_tensor_that_two_layers_return_is_counted_once():
+    am = ActivationModel(zoo.sequential())
+    am.activations(sample(), "drop")
+    by_hand = {layer.path: np.prod(layer.shape) * 4 for layer in am.layers if layer.path != "drop"}
+    assert am.stats.bytes == sum(by_hand.values())
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 9000, 14000])
+def test_maps_that_do_not_fit_together_are_computed_when_asked_for(cache_bytes):
+    model = zoo.sequential()
+    am, roomy = ActivationModel(model, cache_bytes=cache_bytes), ActivationModel(model)
+    for seed in (0, 1):
+        for layer in am.layers:
+            assert close(
+                am.activations(sample(seed), layer.path), roomy.activations(sample(seed), layer.path)
+            )
+            largest = max(np.prod(each.shape) * 4 for each in am.layers)
+            assert am.stats.bytes <= max(cache_bytes, largest)
+    assert am.stats.traces == 0
+
+
+# ------------------------------------------------------------------ errors
+
+
+def test_an_unknown_path_is_answered_with_the_nearest():
+    am = ActivationModel(zoo.sequential())
+    for _ in range(2):  # before and after the layers are known
+        with pytest.raises(ValueError, match=r"no layer 'conv_2'.*'conv_1'"):
+            am.activations(sample(), "conv_2")
+
+
+@pytest.mark.parametrize("shape", [(2, *zoo.SIZE), (0, *zoo.SIZE), ()])
+def test_a_batch_of_other_than_one_picture_is_refused(shape):
+    with pytest.raises(ValueError, match="one picture"):
+        ActivationModel(zoo.sequential()).activations(np.zeros(shape, "float32"), "conv")
+
+
+def test_a_model_that_fails_says_where():
+    class Broken(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            if not hasattr(x, "graph"):
+                raise ArithmeticError("the flux capacitor is empty")
+            return x
+
+    inner = keras.Sequential([keras.Input((8, 8, 3)), Broken(name="broken")], name="inner")
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(3, 1), inner])
+    with pytest.raises(
+        ForwardError, match=r"Raised in Broken 'inner/broken'\. ArithmeticError: the flux capacitor"
+    ):
+        ActivationModel(model).activations(np.zeros((1, 8, 8, 3), "float32"), "conv")
+    assert "Operation.__call__" in keras.Operation.__call__.__qualname__
