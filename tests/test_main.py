@@ -7,14 +7,15 @@ import subprocess
 import sys
 
 import pytest
+from jupyterlab.labapp import LabApp
 
-from fmwidget.__main__ import LabApp, copy_quickstart, main
+from fmwidget.__main__ import copy_quickstart, main
 
 
 @pytest.fixture
 def launched(monkeypatch):
     """The arguments of every JupyterLab that would have been started."""
-    calls = []
+    calls: list[list[str]] = []
     monkeypatch.setattr(LabApp, "launch_instance", calls.append)
     # main() adds to it; the old value comes back afterwards.
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", os.environ.get("JUPYTER_CONFIG_PATH", ""))
