@@ -1,0 +1,216 @@
+"""The Python half of the front-end pieces: what they show, and that nothing the browser sends does harm."""
+
+from __future__ import annotations
+
+import logging
+import math
+import pathlib
+from typing import Any
+
+import pytest
+import traitlets
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fmwidget.view
+from fmwidget.view import KEYS, MAX_PX, Key, PictureView, Point, Surroundings, ThumbnailPicker, parse_message
+
+HUGE = 10**5000  # more digits than Python writes out
+
+pixels = st.floats(0, MAX_PX) | st.integers(0, MAX_PX)
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+almost = st.fixed_dictionaries(
+    {"type": st.sampled_from(["point", "key", "surroundings"]) | junk},
+    optional=dict.fromkeys(("x", "y", "key", "ratio", "dark", "width"), junk),
+)
+
+
+@pytest.fixture(name="sent")
+def recorded_messages(monkeypatch) -> list[dict[str, Any]]:
+    """The messages that widgets send to the front end during the test."""
+    messages: list[dict[str, Any]] = []
+
+    def record(widget, message, **_buffers):
+        if widget.comm is not None:  # else nothing would be sent: the widget is being made
+            messages.append(message)
+
+    monkeypatch.setattr("ipywidgets.Widget._send", record)
+    return messages
+
+
+def from_browser(widget, **state):
+    """Delivers traits the way a kernel does."""
+    widget._handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
+
+
+@given(x=pixels, y=pixels, key=st.sampled_from(KEYS), ratio=st.floats(0.0625, 16), dark=st.booleans())
+def test_what_the_view_means_to_say_is_understood(x, y, key, ratio, dark):
+    assert parse_message({"type": "point", "x": x, "y": y}) == Point(x, y)
+    assert parse_message({"type": "key", "key": key}) == Key(key)
+    surroundings = {"type": "surroundings", "ratio": ratio, "dark": dark, "width": 848}
+    assert parse_message(surroundings) == Surroundings(ratio, dark, 848)
+
+
+@given(junk | almost)
+def test_whatever_else_comes_is_nothing_or_within_bounds(content):
+    match parse_message(content):
+        case None:
+            pass
+        case Point(x, y):
+            assert 0 <= x <= MAX_PX
+            assert 0 <= y <= MAX_PX
+        case Key(key):
+            assert key in KEYS
+        case Surroundings(ratio, dark, width):
+            assert 0 < ratio <= 16
+            assert dark in (True, False)
+            assert 1 <= width <= MAX_PX
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "point", "x": math.nan, "y": 1},
+        {"type": "point", "x": math.inf, "y": 1},
+        {"type": "point", "x": -1, "y": 1},
+        pytest.param({"type": "point", "x": HUGE, "y": 1}, id="huge"),
+        {"type": "point", "x": True, "y": 1},
+        {"type": "point", "x": "1", "y": 1},
+        {"type": "point", "x": 1},
+        {"type": ["point"], "x": 1, "y": 1},
+        {"type": "key", "key": "Delete"},
+        {"type": "key", "key": ["Home"]},
+        {"type": "surroundings", "ratio": 0, "dark": True, "width": 848},
+        {"type": "surroundings", "ratio": 1, "dark": 1, "width": 848},
+        {"type": "surroundings", "ratio": 1, "dark": True, "width": 0},
+        {"type": "__init__"},
+        {},
+        [],
+        None,
+        "point",
+    ],
+)
+def test_a_message_that_means_nothing_is_ignored_and_logged_once(content, caplog):
+    view = PictureView()
+    calls: list[Any] = []
+    for listen in (view.on_point, view.on_key, view.on_surroundings):
+        listen(lambda *arguments: calls.append(arguments))
+    with caplog.at_level(logging.DEBUG, "fmwidget"):
+        view._handle_custom_msg(content, [])
+    assert calls == []
+    assert len(caplog.records) == 1
+    assert len(caplog.text) < 1000
+    assert caplog.text.count("\n") == 1
+
+
+def test_each_callback_hears_of_its_own_kind_only():
+    view = PictureView()
+    points: list[Any] = []
+    keys: list[str] = []
+    surroundings: list[Surroundings] = []
+    view.on_point(lambda x, y: points.append((x, y)))
+    view.on_point(lambda x, y: points.append((y, x)))
+    view.on_key(keys.append)
+    view.on_surroundings(surroundings.append)
+    view._handle_custom_msg({"type": "point", "x": 3.5, "y": 4}, [])
+    view._handle_custom_msg({"type": "key", "key": "PageDown"}, [])
+    view._handle_custom_msg({"type": "surroundings", "ratio": 2, "dark": True, "width": 600.7}, [])
+    assert points == [(3.5, 4.0), (4.0, 3.5)]
+    assert keys == ["PageDown"]
+    assert surroundings == [Surroundings(2.0, dark=True, width=600)]
+
+
+def test_the_browser_is_told_what_is_listened_to(sent):
+    view = PictureView()
+    view.on_key(lambda _key: None)
+    view.on_key(lambda _key: None)
+    view.on_surroundings(lambda _surroundings: None)
+    assert [message["state"] for message in sent] == [
+        {"_listening": ["key"]},
+        {"_listening": ["key", "surroundings"]},
+    ]
+
+
+def test_a_picture_and_what_belongs_to_it_travel_in_one_message(sent):
+    view = PictureView(label="Feature maps")
+    view.show(b"png", 848, 600.5, alt="32 maps", mark=(1, 2, 3, 4))
+    assert [message["method"] for message in sent] == ["update"]
+    assert sent[0]["buffer_paths"] == [["png"]]
+    assert sent[0]["state"] == {
+        "width": 848.0,
+        "height": 600.5,
+        "alt": "32 maps",
+        "mark": [1.0, 2.0, 3.0, 4.0],
+    }
+
+
+@pytest.mark.parametrize(
+    "mark", [[1, 2, 3], [1, 2, 3, 4, 5], [-1, 0, 1, 1], [math.nan, 0, 1, 1], ["1", 0, 1, 1]]
+)
+def test_a_mark_that_is_no_box_raises_and_changes_nothing(mark):
+    view = PictureView(mark=[1, 2, 3, 4])
+    with pytest.raises(traitlets.TraitError, match="mark"):
+        view.mark = mark
+    assert view.mark == [1, 2, 3, 4]
+
+
+def test_the_browser_cannot_set_a_picture(caplog):
+    view = PictureView(png=b"ours", alt="ours")
+    code = view._esm
+    from_browser(view, alt="<b>theirs</b>", _esm="alert(1)", _listening=["point"], png=None)
+    assert (view.png, view.alt, view._esm, view._listening) == (b"ours", "ours", code, [])
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("value", [-2, 3, pytest.param(HUGE, id="huge"), 1.5, "1", None, True, [1]])
+def test_a_choice_out_of_range_is_refused(value, caplog, sent):
+    picker = ThumbnailPicker(names=["a", "b", "c"], thumbs=[b""] * 3, value=1)
+    with pytest.raises(traitlets.TraitError, match="value"):
+        picker.value = value
+    assert picker.value == 1
+
+    from_browser(picker, value=value)
+    assert picker.value == 1
+    assert len(caplog.records) == 1
+    # The browser is told what is chosen still, or it would go on showing what was refused.
+    assert [message["state"] for message in sent] == [{"value": 1}]
+
+
+def test_the_browser_can_set_the_choice_and_nothing_else():
+    picker = ThumbnailPicker(names=["a", "b", "c"], thumbs=[b""] * 3)
+    from_browser(picker, value=2)
+    assert picker.value == 2
+    from_browser(picker, value=0, names=["a"])
+    from_browser(picker, names=["a"])
+    from_browser(picker, _esm="alert(1)")
+    assert (picker.value, picker.names) == (2, ["a", "b", "c"])
+
+
+def test_other_pictures_are_offered_in_one_message_and_one_change(sent):
+    picker = ThumbnailPicker(names=["a", "b"], thumbs=[b"1", b"2"], value=1)
+    seen = []
+    picker.observe(lambda change: seen.append((change.new, picker.names)), names="value")
+    picker.offer(["c", "d", "e"], [b"3", b"4", b"5"], value=2)
+    assert seen == [(2, ["c", "d", "e"])]
+    assert len(sent) == 1
+
+    with pytest.raises(traitlets.TraitError, match="1 pictures"):
+        picker.offer(["f"], [b"6"], value=1)
+    assert (picker.names, picker.value) == (["c", "d", "e"], 2)
+
+
+def test_fewer_names_drop_a_choice_that_is_gone():
+    picker = ThumbnailPicker(names=["a", "b"], thumbs=[b"", b""], value=1)
+    picker.names = ["a"]
+    assert picker.value == -1
+
+
+@pytest.mark.parametrize(("widget", "script"), [(PictureView, "view.js"), (ThumbnailPicker, "thumbnails.js")])
+def test_the_front_end_comes_from_the_package(widget, script):
+    package = pathlib.Path(fmwidget.view.__file__).parent
+    assert widget()._esm == (package / script).read_text(encoding="utf-8")
+    assert widget()._css == (package / "view.css").read_text(encoding="utf-8")
