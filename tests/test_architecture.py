@@ -12,32 +12,63 @@ PACKAGE = Path(__file__).parents[1] / "fmwidget"
 # Each module and what it may import of the package, in the order data flows.
 INSIDE: dict[str, set[str]] = {
     "_quiet": set(),
-    "images": set(),
+    # pictures
+    "decoding": set(),
+    "picture": {"decoding"},
+    "images": {"decoding", "picture"},
     "samples": {"_quiet", "images"},
-    "preprocessing": {"images"},
+    # from a picture to what the model is given
+    "families": set(),
+    "scaling": {"families"},
+    "preprocessing": {"images", "scaling"},
+    # from there to feature maps
     "capture": set(),
     "backend": set(),
     "layout": set(),
     "layers": {"capture", "layout"},
     "forward": {"backend", "capture", "layers"},
     "activations": {"backend", "forward", "layers", "layout"},
-    "normalization": set(),
-    "figure": {"normalization"},
-    "plots": {"images", "preprocessing", "activations", "layers", "normalization", "figure"},
+    "batch": {"decoding", "forward", "images", "layers", "layout", "preprocessing"},
+    # from feature maps to what is drawn
+    "channels": set(),
+    "normalization": {"channels"},
+    "grid": set(),
+    "png": {"normalization"},
+    "text": set(),
+    "page": {"channels", "grid", "png", "text"},
+    "drawing": {"channels", "grid", "normalization", "page", "png", "text"},
+    "figure": {"channels", "drawing", "grid", "normalization", "page", "png", "text"},
+    # the two ways to look: from a script, and from a notebook
+    "plots": {"activations", "batch", "channels", "figure", "grid", "images", "layers", "normalization"},
     "view": set(),
+    "live": set(),
+    "memo": set(),
+    "controls": {"channels", "images", "layers", "normalization", "preprocessing", "view"},
+    "panels": {"channels", "controls", "figure", "layers", "memo", "page", "preprocessing", "view"},
     "__main__": set(),
 }
 INSIDE["widget"] = set(INSIDE) - {"__main__"}
 INSIDE["__init__"] = {"_quiet", "activations", "plots", "samples", "widget"}
 
 # Packages that only some modules may import.
+MODEL_SIDE = {
+    "activations",
+    "backend",
+    "batch",
+    "capture",
+    "families",
+    "forward",
+    "layers",
+    "layout",
+    "scaling",
+}
 OUTSIDE = {
     "anywidget": {"view"},
-    "ipywidgets": {"view", "widget"},
+    "ipywidgets": {"controls", "live", "panels", "view", "widget"},
     "jax": {"backend"},
     "jupyterlab": {"__main__"},
-    "keras": {"activations", "backend", "capture", "forward", "layers", "layout", "preprocessing", "samples"},
-    "matplotlib": {"figure", "plots"},
+    "keras": MODEL_SIDE | {"plots", "samples", "widget"},
+    "matplotlib": {"figure", "plots", "png", "text"},
     "tensorflow": {"backend"},
     "torch": {"backend"},
 }
