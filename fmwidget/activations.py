@@ -82,6 +82,7 @@ class ActivationModel:
         self._compiled: dict[Any, Future[Callable[[Batch], Forward]]] = {}
         self._last: Batch = None
         self._growth = math.inf  # bytes of maps for a byte of input
+        self._version = 0
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -101,8 +102,17 @@ class ActivationModel:
         with self._lock:
             self._freshen()
             if not self._layers:
-                self._note(run_eagerly(self.model, empty_batch(self.inputs), budget=0))
+                self._note(run_eagerly(self.model, empty_batch(self.model), budget=0))
             return tuple(self._layers.values())
+
+    def layer(self, path: str) -> FeatureLayer:
+        """What is known of a layer, as of the picture seen last.
+
+        Raises:
+            ValueError: If `path` is not on the list.
+        """
+        self._require_path(path)
+        return self._layers[path]
 
     def activations(self, batch: Batch, path: str) -> np.ndarray[Any, Any]:
         """The feature maps of one layer for one picture.
@@ -135,6 +145,12 @@ class ActivationModel:
         with self._lock:
             outputs = self._look(batch, None).outputs
         return keras.tree.map_structure(lambda tensor: backend.to_numpy(tensor)[0], outputs)
+
+    def version(self) -> int:
+        """A number that changes whenever the weights have: maps seen under another number are out of date."""
+        with self._lock:
+            self._freshen()
+            return self._version
 
     def warm_up(self) -> None:
         """Begins to compile the forward pass for input like the last, beside whatever else is going on."""
@@ -183,6 +199,7 @@ class ActivationModel:
         change = self._watch.change(self.model)
         if change is backend.Change.NONE:
             return
+        self._version += 1
         self._cache.clear()
         self.stats.bytes = 0
         if change is backend.Change.VARIABLES:

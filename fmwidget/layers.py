@@ -167,7 +167,8 @@ def model_inputs(model: keras.Model) -> tuple[ModelInput, ...]:
     A model without a symbolic graph (subclassed, or not built yet) says nothing of its inputs: it is taken
     to have one, for colour pictures of any size.
     """
-    tensors = _input_tensors(model)
+    structure = _input_structure(model)
+    tensors = [] if structure is None else keras.tree.flatten(structure)
     if not tensors:
         shape = _built_shape(model)
         data_format = _picture_format(model, shape)
@@ -188,11 +189,12 @@ def model_inputs(model: keras.Model) -> tuple[ModelInput, ...]:
     )
 
 
-def _input_tensors(model: keras.Model) -> list[keras.KerasTensor]:
+def _input_structure(model: keras.Model) -> Any:
+    """The symbolic inputs in the structure the model takes them in, `None` where it has no graph (yet)."""
     try:
-        return list(keras.tree.flatten(model.inputs))
-    except (AttributeError, ValueError):  # no graph, or not yet
-        return []
+        return model.input
+    except (AttributeError, ValueError):
+        return None
 
 
 def _built_shape(model: keras.Model) -> tuple[int | None, ...]:
@@ -214,15 +216,20 @@ def _picture_format(model: keras.Model, shape: tuple[int | None, ...]) -> str:
     return next(filter(None, declared), keras.config.image_data_format())
 
 
-def empty_batch(inputs: tuple[ModelInput, ...]) -> Any:
-    """An input of zeros for a model with these inputs, with some size wherever it is free."""
+def pack_inputs(model: keras.Model, arrays: list[Any]) -> Any:
+    """Arrays, one for each of `model_inputs`, in the structure that the model takes them in."""
+    structure = _input_structure(model)
+    return arrays[0] if structure is None else keras.tree.pack_sequence_as(structure, arrays)
+
+
+def empty_batch(model: keras.Model) -> Any:
+    """An input of zeros, with some size wherever the model leaves it free."""
 
     def empty(each: ModelInput) -> np.ndarray[Any, Any]:
         free = _FREE_SIZE if each.is_picture else 1
         return np.zeros((1, *(free if size is None else size for size in each.shape)), each.dtype)
 
-    arrays = [empty(each) for each in inputs]
-    return arrays[0] if len(arrays) == 1 else arrays
+    return pack_inputs(model, [empty(each) for each in model_inputs(model)])
 
 
 # Large enough for every network in keras.applications.

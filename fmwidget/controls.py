@@ -1,0 +1,183 @@
+"""The controls: they show the widget's state, and report what the person chooses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import ipywidgets
+
+from .channels import ORDERS
+from .images import Picture
+from .layers import FeatureLayer
+from .normalization import NORMS
+from .preprocessing import FITS, SCALINGS
+from .view import ThumbnailPicker
+
+CMAPS = ("viridis", "cividis", "magma", "inferno", "gray", "RdBu_r", "PuOr_r")
+NORM_LABELS = {
+    "standardize": "each channel: mean ± 2 std",
+    "channel": "each channel: min to max",
+    "shared": "one scale: min to max",
+    "symmetric": "one scale: ± largest",
+}
+ORDER_LABELS = {
+    "index": "by index",
+    "mean": "strongest mean",
+    "max": "strongest max",
+    "variance": "most varied",
+}
+
+
+_SCALING_OPTIONS = [(f"{name}: {label}", name) for name, label in SCALINGS.items()]
+
+
+def _dropdown(description: str, options: Sequence[tuple[str, Any]], width: str) -> ipywidgets.Dropdown:
+    return ipywidgets.Dropdown(
+        description=description,
+        options=options,
+        style={"description_width": "initial"},
+        layout={"width": "auto", "flex": f"1 1 {width}", "min_width": "0", "max_width": "100%"},
+    )
+
+
+def _row(*children: ipywidgets.Widget) -> ipywidgets.HBox:
+    return ipywidgets.HBox(
+        children, layout={"flex_flow": "row wrap", "align_items": "center", "overflow": "visible"}
+    )
+
+
+class Controls:
+    """One control for each trait of the widget that a person can set, under the trait's name.
+
+    Args:
+        choose: Called with a trait's name and the value that the person chose for it.
+    """
+
+    def __init__(self, choose: Callable[[str, Any], None]) -> None:
+        self.layer = _dropdown("Layer", (), "400px")
+        self.channel = ipywidgets.IntSlider(
+            description="Channel",
+            style={"description_width": "initial"},
+            layout={"width": "auto", "flex": "1 1 280px", "min_width": "0"},
+        )
+        self.norm = _dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "230px")
+        self.cmap = _dropdown("Colours", [(name, name) for name in CMAPS], "130px")
+        self.order = _dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "150px")
+        self.preprocess = _dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "200px")
+        self.fit = _dropdown("Fit", [(name, name) for name in FITS], "100px")
+        self.page = Pager()
+        self.image = ThumbnailPicker(label="Picture")
+        self.main = ipywidgets.VBox(
+            [
+                _row(self.layer, self.norm),
+                _row(self.channel, self.page.box, self.order, self.cmap),
+                self.image,
+            ]
+        )
+        self.input = _row(self.preprocess, self.fit)
+
+        self._choose = choose
+        self._shown_by: int | None = None
+        self._names: tuple[str, ...] = ()
+        for name in ("layer", "channel", "norm", "cmap", "order", "preprocess", "fit"):
+            getattr(self, name).observe(self._reporter(name), names="value")
+        self.image.observe(self._report_picture, names="value")
+        self.page.on_turn(lambda page: self._report("page", page))
+
+    def offer_layers(self, layers: Sequence[FeatureLayer]) -> None:
+        """Lists the layers, each with its type and shape."""
+        options = tuple(
+            (f"{each.path}   {each.type_name}   {shape_text(each.shape)}", each.path) for each in layers
+        )
+        if options != self.layer.options:
+            with self._silently():
+                self.layer.options = options
+
+    def offer_pictures(self, pictures: Mapping[str, Picture]) -> None:
+        """Shows a thumbnail of each picture."""
+        self._names = tuple(pictures)
+        with self._silently():
+            self.image.offer(self._names, [picture.thumbnail() for picture in pictures.values()])
+
+    def show(self, *, channels: int, pages: int, **state: Any) -> None:
+        """Brings every control in line with the state.
+
+        Args:
+            channels: How many channels the layer has.
+            pages: How many pages they fill.
+            state: The value of each trait by name.
+        """
+        with self._silently():
+            for name in ("norm", "order", "fit", "layer"):
+                getattr(self, name).value = state[name]
+            _show_option(self.cmap, str(state["cmap"]), state["cmap"])
+            _show_option(self.preprocess, "your function", state["preprocess"])
+            with self.channel.hold_sync(), self.channel.hold_trait_notifications():
+                self.channel.max = max(1, channels - 1)  # the slider in the browser needs some way to go
+                self.channel.value = state["channel"]
+                self.channel.disabled = channels == 1
+            self.image.value = self._names.index(state["image"])
+            self.page.show(state["page"], pages)
+
+    def _reporter(self, name: str) -> Callable[[dict[str, Any]], None]:
+        return lambda change: self._report(name, change["new"])
+
+    def _report_picture(self, change: dict[str, Any]) -> None:
+        if 0 <= change["new"] < len(self._names):
+            self._report("image", self._names[change["new"]])
+
+    def _report(self, name: str, value: Any) -> None:
+        # What this thread sets while it shows the state is no choice of a person; other threads' events are.
+        if self._shown_by != threading.get_ident():
+            self._choose(name, value)
+
+    @contextmanager
+    def _silently(self) -> Iterator[None]:
+        before, self._shown_by = self._shown_by, threading.get_ident()
+        try:
+            yield
+        finally:
+            self._shown_by = before
+
+
+class Pager:
+    """Two buttons that turn pages, and which page it is; not there while there is but one page."""
+
+    def __init__(self) -> None:
+        self._back, self._on = (
+            ipywidgets.Button(description=arrow, tooltip=tooltip, layout={"width": "32px"})
+            for arrow, tooltip in (
+                ("\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", "Previous page"),
+                ("\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}", "Next page"),
+            )
+        )
+        self._label = ipywidgets.Label()
+        self.box = ipywidgets.HBox([self._back, self._label, self._on], layout={"display": "none"})
+        self._page = 0
+
+    def on_turn(self, turn: Callable[[int], None]) -> None:
+        """Calls `turn(page)` when the person asks for another page."""
+        self._back.on_click(lambda _: turn(self._page - 1))
+        self._on.on_click(lambda _: turn(self._page + 1))
+
+    def show(self, page: int, pages: int) -> None:
+        """Shows which of how many pages is on screen, counted from 0."""
+        self._page = page
+        self._label.value = f"page {page + 1} of {pages}"
+        self._back.disabled, self._on.disabled = page == 0, page == pages - 1
+        self.box.layout.display = "none" if pages == 1 else "flex"
+
+
+def _show_option(dropdown: ipywidgets.Dropdown, label: str, value: Any) -> None:
+    """Chooses a value, which becomes an option if it is none."""
+    if all(value != option for _, option in dropdown.options):
+        dropdown.options = (*dropdown.options, (label, value))
+    dropdown.value = value
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape as people write it: 148 × 148 × 32."""
+    return " × ".join(map(str, shape))

@@ -1,0 +1,37 @@
+"""Remembering a last result: a control changes one thing at a time, and most of a redraw is as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Latest(Generic[Result]):
+    """A function that is run again only when its arguments differ from the last time.
+
+    What has no hash (an array, a list, a page of pixels) counts as the same only if it is the same object:
+    the arrays here are read-only, and comparing them would cost as much as a redraw.
+    """
+
+    def __init__(self, function: Callable[..., Result]) -> None:
+        self._function = function
+        self._arguments: tuple[Any, ...] | None = None
+        self._result: Result
+
+    def __call__(self, *arguments: Any) -> Result:
+        """The function's result for these arguments."""
+        if self._arguments is None or not all(map(_same, arguments, self._arguments)):
+            self._result = self._function(*arguments)
+            self._arguments = arguments
+        return self._result
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    try:
+        return hash(a) == hash(b) and bool(a == b)
+    except TypeError:
+        return False

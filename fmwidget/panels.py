@@ -1,0 +1,227 @@
+"""The panels of the widget: each is a small box that is shown what is being looked at, and draws its part."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from PIL import Image
+
+from .channels import ChannelStatistics
+from .controls import shape_text
+from .figure import (
+    Box,
+    FeatureFigure,
+    GridLayout,
+    Page,
+    cmap_for,
+    draw_channel,
+    draw_grid,
+    encode_png,
+    feature_figure,
+    palette,
+)
+from .layers import FeatureLayer
+from .memo import Latest
+from .page import number
+from .preprocessing import SCALINGS, Scaling, restore
+from .view import PictureView, Surroundings
+
+Array = np.ndarray[Any, Any]
+
+DETAIL_BOX = 300  # CSS px: the square that a single map, or the input, is fitted into
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is being looked at: all that a panel is given.
+
+    Attributes:
+        layer: The layer whose maps are shown.
+        maps: Its maps `(H, W, C)`, read-only.
+        statistics: What is known of each channel.
+        channel: The chosen channel.
+        layout: Where the channels' tiles lie.
+        page: The page of the layout that is shown.
+        norm: How maps become levels.
+        cmap: Name of a colormap.
+        picture: Name of the picture.
+        seen: The picture in the model's input, `(1, H, W, C)`, or `None`.
+        scaling: How the picture was scaled.
+        fit: How it was brought to the model's size.
+        surroundings: Where it is all shown.
+    """
+
+    layer: FeatureLayer
+    maps: Array
+    statistics: ChannelStatistics
+    channel: int
+    layout: GridLayout
+    page: int
+    norm: str
+    cmap: str
+    picture: str
+    seen: Array | None
+    data_format: str
+    scaling: Scaling
+    fit: str
+    surroundings: Surroundings
+
+    @property
+    def ratio(self) -> int:
+        """Whole device pixels to a CSS pixel; at most 2, where single pixels are no longer seen."""
+        return 2 if self.surroundings.ratio > 1 else 1
+
+
+class _Drawing:
+    """A page and its PNG, each made anew only when what it depends on has changed.
+
+    Another colormap or theme is another palette for the same indices.
+    """
+
+    def __init__(self, draw: Callable[..., Page]) -> None:
+        self.page = Latest(draw)
+        self._indices = Latest(Page.composed)
+        self._png = Latest(encode_png)
+
+    def png(self, look: Look, page: Page) -> bytes:
+        colours = palette(cmap_for(look.norm, look.cmap), dark=look.surroundings.dark)
+        return self._png(self._indices(page), colours, look.ratio)
+
+
+class GridPanel:
+    """The grid of a layer's maps, a page at a time, the chosen channel framed."""
+
+    def __init__(self) -> None:
+        self.box = PictureView(label="Feature maps of the layer")
+        self._drawing = _Drawing(_draw_grid)
+
+    def show(self, look: Look) -> None:
+        """Draws the page of the grid that is looked at."""
+        png = self._drawing.png(look, self._page(look))
+        layout = look.layout
+        self.box.show(
+            png, layout.width, layout.height, alt=_grid_in_words(look), mark=_chosen_tile(look) or ()
+        )
+
+    def figure(self, look: Look) -> FeatureFigure:
+        """The same page as a figure."""
+        return feature_figure(
+            self._page(look),
+            cmap=cmap_for(look.norm, look.cmap),
+            dark=look.surroundings.dark,
+            selected=_chosen_tile(look),
+        )
+
+    def _page(self, look: Look) -> Page:
+        return self._drawing.page(
+            look.maps, look.statistics, look.layer, look.layout, look.page, look.norm, look.ratio
+        )
+
+
+def _draw_grid(
+    maps: Array, statistics: ChannelStatistics, layer: FeatureLayer, layout: GridLayout, *how: Any
+) -> Page:
+    page, norm, ratio = how
+    return draw_grid(
+        layout,
+        maps,
+        statistics,
+        path=layer.path,
+        type_name=layer.type_name,
+        norm=norm,
+        page=page,
+        ratio=ratio,
+    )
+
+
+def _chosen_tile(look: Look) -> Box | None:
+    on_page = look.layout.page_of(look.channel) == look.page
+    return look.layout.tile_box(look.channel) if on_page else None
+
+
+def _grid_in_words(look: Look) -> str:
+    height, width, count = look.layer.shape
+    return (
+        f"Feature maps of layer {look.layer.path} ({look.layer.type_name}, {height} by {width}) for "
+        f"{look.picture}: {count} channels, {look.statistics.inactive.sum()} of them inactive. "
+        f"Channel {look.channel} is chosen."
+    )
+
+
+class ChannelPanel:
+    """The chosen channel large, with its own colour bar."""
+
+    def __init__(self) -> None:
+        self.box = PictureView(label="Chosen channel")
+        self._drawing = _Drawing(_draw_channel)
+
+    def show(self, look: Look) -> None:
+        """Draws the chosen channel."""
+        page = self._drawing.page(look.maps, look.statistics, look.channel, look.norm, look.ratio)
+        low, high = look.statistics.min[look.channel], look.statistics.max[look.channel]
+        alt = f"Channel {look.channel} of layer {look.layer.path}, with values from {low:.4g} to {high:.4g}."
+        self.box.show(self._drawing.png(look, page), page.width, page.height, alt=alt)
+
+
+def _draw_channel(maps: Array, statistics: ChannelStatistics, channel: int, norm: str, ratio: int) -> Page:
+    return draw_channel(maps, channel, statistics, norm=norm, box=DETAIL_BOX, ratio=ratio)
+
+
+class InputPanel:
+    """The picture as the model sees it, and how it came to be so."""
+
+    def __init__(self, *controls: ipywidgets.Widget) -> None:
+        self._view = PictureView(label="Picture as the model sees it")
+        self._caption = ipywidgets.HTML()
+        self.box = ipywidgets.VBox([self._view, self._caption, *controls])
+        self._png = Latest(_input_png)
+
+    def show(self, look: Look) -> None:
+        """Shows the picture with its scaling undone, and says what its numbers were."""
+        if look.seen is None:
+            self._view.show(b"", 0, 0)
+            self._caption.value = "The model's input holds no picture to show."
+            return
+        png, (width, height) = self._png(look.seen, look.scaling.name, look.data_format, look.ratio)
+        self._view.show(png, width, height, alt=f"{look.picture}, as the model sees it.")
+        self._caption.value = _input_in_words(look, look.seen)
+
+
+def _input_png(seen: Array, scaling: str, data_format: str, ratio: int) -> tuple[bytes, tuple[int, int]]:
+    """The picture as a PNG that fits the detail box, and its size in CSS pixels."""
+    if scaling == "custom":
+        low, high = seen.min(), seen.max()
+        seen, scaling = (seen - low) / max(high - low, 1e-12), "unit"
+    picture = Image.fromarray(restore(seen, scaling, data_format))
+    longest = max(picture.size)
+    factor = DETAIL_BOX // longest if longest <= DETAIL_BOX else DETAIL_BOX / longest
+    size = [max(1, round(side * factor)) for side in picture.size]
+    resample = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BOX
+    file = io.BytesIO()
+    picture.resize([side * ratio for side in size], resample).save(file, "PNG", compress_level=1)
+    return file.getvalue(), (size[0], size[1])
+
+
+def _input_in_words(look: Look, seen: Array) -> str:
+    scaling = SCALINGS.get(look.scaling.name, "by your function")
+    known = "known" if look.scaling.known else "assumed"
+    lines = [
+        f"<b>{html.escape(look.picture)}</b>, as the model sees it",
+        f"{shape_text(seen.shape)}, values {number(seen.min())} to {number(seen.max())}",
+        f"scaled {html.escape(scaling)} <i>({known}: {html.escape(look.scaling.reason)})</i>",
+    ]
+    return f'<div class="fmw-caption">{"<br>".join(lines)}</div>'
+
+
+def status_html(sentence: str, details: str = "") -> str:
+    """What the status line says, with what lies behind it one click away."""
+    more = (
+        f"<details><summary>details</summary><pre>{html.escape(details)}</pre></details>" if details else ""
+    )
+    return f'<div class="fmw-status" role="status">{html.escape(sentence)}{more}</div>'

@@ -1,0 +1,411 @@
+"""`FeatureMapWidget`: the state, and the one refresh path from it to the controls and panels."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import threading
+import traceback
+from collections.abc import Iterable
+from os import PathLike
+from typing import IO, TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+import traitlets
+
+from .activations import ActivationModel
+from .batch import Others, Preprocess, model_batch, picture_array, resolve_scaling
+from .channels import ORDERS, channel_order, channel_statistics
+from .controls import Controls
+from .figure import FeatureFigure, require_cmap
+from .forward import Batch, ForwardError
+from .grid import COLUMNS, PAGE_WIDTH, grid_layout
+from .images import load_pictures
+from .layout import CHANNELS_LAST
+from .live import answer_at_once, parts
+from .memo import Latest
+from .normalization import NORMS
+from .panels import ChannelPanel, GridPanel, InputPanel, Look, status_html
+from .preprocessing import FITS
+from .samples import sample_images
+from .view import Surroundings
+
+if TYPE_CHECKING:
+    import keras
+
+Array = np.ndarray[Any, Any]
+
+log = logging.getLogger(__name__)
+
+STATE = ("layer", "channel", "image", "preprocess", "fit", "norm", "cmap", "order", "page")
+
+NARROWEST, WIDEST = 360, 1200  # CSS px that the grid follows the notebook's width between
+
+
+class FeatureMapWidget(ipywidgets.VBox):
+    """Looks inside a convolutional network: pick a layer, a channel and a picture, see the feature maps.
+
+    Args:
+        model: A Keras 3 model, or an `ActivationModel` of one, whose cache is then shared.
+        images: What to look at: paths, folders, glob patterns, PIL images, arrays, a dict from name to any of
+            these, a `tf.data.Dataset`, or a list. The built-in samples if `None`.
+        preprocess: How pictures are scaled for the model: `"auto"`, a name in `preprocessing.SCALINGS`, or a
+            function that is given the picture `(H, W, 3)`, uint8, and returns the model's whole input.
+        fit: How pictures are brought to the model's size: `"stretch"`, `"crop"` or `"pad"`.
+        layer: Path of the layer to begin with; the first with a kernel if `None`.
+        channel: Index of the channel to begin with.
+        image: Name of the picture to begin with; the first if `None`.
+        norm: `"standardize"` or `"channel"` (each channel on its own scale), `"shared"` or `"symmetric"` (one
+            scale for all).
+        cmap: Name of a matplotlib colormap.
+        order: How channels are ordered: `"index"`, `"mean"`, `"max"` or `"variance"`.
+        ncols: Tiles in a row of the grid.
+        inputs: What the model takes beside the picture, by the inputs' names: arrays, or functions of the
+            picture that return them.
+
+    Raises:
+        TypeError: If `model` is not a Keras 3 model.
+        ValueError: If the model has no feature maps, or no picture can be used.
+        TraitError: If another argument is out of range.
+
+    Example:
+        display(FeatureMapWidget(model, "photos/*.jpg"))
+    """
+
+    layer = traitlets.Unicode(help="Path of the layer on screen, one of `layers`.")
+    channel = traitlets.Int(help="Index of the chosen channel, whatever their order.")
+    image = traitlets.Unicode(help="Name of the picture.")
+    preprocess = traitlets.Any("auto", help="How the picture is scaled for the model.")
+    fit = traitlets.Unicode("stretch", help="How the picture is brought to the model's size.")
+    norm = traitlets.Unicode("standardize", help="How activations become colours.")
+    cmap = traitlets.Unicode("viridis", help="Name of a matplotlib colormap.")
+    order = traitlets.Unicode("index", help="How the channels are ordered.")
+    page = traitlets.Int(help="Page of the grid, counted from 0; it follows the channel.")
+
+    def __init__(
+        self,
+        model: keras.Model | ActivationModel,
+        images: Any = None,
+        *,
+        preprocess: Preprocess = "auto",
+        fit: str = "stretch",
+        layer: str | None = None,
+        channel: int = 0,
+        image: str | None = None,
+        norm: str = "standardize",
+        cmap: str = "viridis",
+        order: str = "index",
+        ncols: int = COLUMNS,
+        inputs: Others | None = None,
+    ) -> None:
+        self._am = model if isinstance(model, ActivationModel) else ActivationModel(model)
+        self._pictures, problems = load_pictures(sample_images() if images is None else images)
+        if not self._pictures:
+            raise ValueError(" ".join(["None of the pictures can be used.", *problems]))
+        self._lock = threading.RLock()
+        self._settling = False
+        self._look: Any = None  # a `Look`, from the first refresh on
+        self._surroundings = Surroundings(ratio=1.0, dark=False, width=PAGE_WIDTH)
+
+        keras_model = self._am.model
+        self._scaling = Latest(lambda preprocess: resolve_scaling(keras_model, preprocess))
+        self._batch = Latest(lambda pixels, how, fit: model_batch(keras_model, pixels, how, fit, inputs))
+        self._maps = Latest(lambda batch, layer, _version: self._am.activations(batch, layer))
+        self._statistics = Latest(channel_statistics)
+        self._order = Latest(channel_order)
+        self._layout = Latest(
+            lambda shape, order, width: grid_layout(shape, order=order, width=width, ncols=ncols)
+        )
+        self._controls = Controls(self._choose)
+        self._grid = GridPanel()
+        self._panels = (self._grid, ChannelPanel(), InputPanel(self._controls.input))
+        self._status = ipywidgets.HTML()
+        below = ipywidgets.HBox([panel.box for panel in self._panels[1:]], layout={"flex_flow": "row wrap"})
+        super().__init__([self._controls.main, self._status, self._grid.box, below])
+        self.add_class("fmwidget")
+
+        self.image = next(iter(self._pictures)) if image is None else image
+        self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
+        self.layer = self._first_layer() if layer is None else layer
+        self.channel = channel
+        self._controls.offer_pictures(self._pictures)
+        self._refresh(follow=True)
+        self._say(" ".join(problems))
+        self._grid.box.on_point(self._choose_tile)
+        self._grid.box.on_key(self._step)
+        self._grid.box.on_surroundings(self._move_in)
+        for part in parts(self):
+            answer_at_once(part)
+        self._am.warm_up()
+
+    def __repr__(self) -> str:
+        return (
+            f"FeatureMapWidget({self._am.model.name!r}, layer={self.layer!r}, channel={self.channel}, "
+            f"image={self.image!r})"
+        )
+
+    # ------------------------------------------------------------------ what it shows
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Paths of the layers on offer, in the order data flows."""
+        return tuple(layer.path for layer in self._am.layers)
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Names of the pictures on offer."""
+        return tuple(self._pictures)
+
+    @property
+    def feature_maps(self) -> np.ndarray[Any, Any]:
+        """The maps `(H, W, C)` that the model computes for `image` at `layer`: read-only, channels last."""
+        with self._lock:
+            return self._compute()[1]
+
+    @property
+    def png(self) -> bytes:
+        """The grid now on screen, as a PNG."""
+        return self._grid.box.png
+
+    def figure(self) -> FeatureFigure:
+        """A new matplotlib figure of the grid on screen, the chosen channel framed."""
+        with self._lock:
+            self._refresh()
+            return self._grid.figure(self._look)
+
+    def savefig(self, file: str | PathLike[str] | IO[bytes], **options: Any) -> None:
+        """Saves the grid on screen.
+
+        Args:
+            file: Where to; the suffix says how: `.png`, `.svg`, `.pdf` or whatever else matplotlib writes.
+            options: Passed on to `matplotlib.figure.Figure.savefig`, such as `dpi`.
+        """
+        self.figure().savefig(file, **options)
+
+    def refresh(self) -> None:
+        """Looks again: at weights that have been trained since, or a picture that has changed."""
+        with self._lock:
+            self._refresh()
+
+    def close(self) -> None:
+        """Takes the widget off every page it is on, and lets go of its model and pictures."""
+        for part in parts(self):
+            if part is not self:
+                part.close()
+        super().close()
+
+    # ------------------------------------------------------------------ what may be set
+
+    @traitlets.validate("image")
+    def _valid_image(self, proposal: traitlets.Bunch) -> str:
+        _require("image", proposal["value"], self._pictures)
+        return self._tried(image=proposal["value"])
+
+    @traitlets.validate("layer")
+    def _valid_layer(self, proposal: traitlets.Bunch) -> str:
+        return self._tried(layer=proposal["value"])
+
+    @traitlets.validate("preprocess")
+    def _valid_preprocess(self, proposal: traitlets.Bunch) -> Preprocess:
+        return self._tried(preprocess=proposal["value"])
+
+    @traitlets.validate("fit")
+    def _valid_fit(self, proposal: traitlets.Bunch) -> str:
+        _require("fit", proposal["value"], FITS)
+        return self._tried(fit=proposal["value"])
+
+    @traitlets.validate("norm")
+    def _valid_norm(self, proposal: traitlets.Bunch) -> str:
+        return _require("norm", proposal["value"], NORMS)
+
+    @traitlets.validate("order")
+    def _valid_order(self, proposal: traitlets.Bunch) -> str:
+        return _require("order", proposal["value"], ORDERS)
+
+    @traitlets.validate("cmap")
+    def _valid_cmap(self, proposal: traitlets.Bunch) -> str:
+        try:
+            require_cmap(proposal["value"])
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from error
+        return str(proposal["value"])
+
+    @traitlets.validate("channel")
+    def _valid_channel(self, proposal: traitlets.Bunch) -> int:
+        return _require_index("channel", proposal["value"], self._am.layer(self.layer).shape[-1], self.layer)
+
+    @traitlets.validate("page")
+    def _valid_page(self, proposal: traitlets.Bunch) -> int:
+        return _require_index("page", proposal["value"], self._look_at().layout.pages, self.layer)
+
+    def _tried(self, **change: Any) -> Any:
+        """The value of the one trait in `change`, if maps can be computed with it."""
+        ((name, value),) = change.items()
+        if not self.layer and name != "layer":
+            return value  # still being set up
+        with self._lock:
+            try:
+                self._compute(**change)
+            except (ValueError, TypeError, ForwardError) as error:
+                raise traitlets.TraitError(str(error)) from error
+        return value
+
+    # ------------------------------------------------------------------ from state to screen
+
+    @traitlets.observe(*STATE)
+    def _state_changed(self, change: traitlets.Bunch) -> None:
+        if self._look is not None:
+            with self._lock:
+                self._refresh(follow=change["name"] in ("layer", "channel", "order"))
+
+    def _refresh(self, *, follow: bool = False) -> None:
+        """Brings the screen in line with the state: the one way there.
+
+        Args:
+            follow: Whether the page turns to the chosen channel.
+        """
+        if self._settling:  # a change made below is part of the refresh that makes it
+            return
+        self._settling = True
+        try:
+            self.channel = min(self.channel, self._compute()[1].shape[-1] - 1)
+            layout = self._look_at().layout
+            self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
+            self._look = self._look_at()
+            for panel in self._panels:
+                panel.show(self._look)
+            self._show_controls()
+        except Exception as error:
+            self._report(error)
+            raise
+        finally:
+            self._settling = False
+
+    def _compute(self, **change: Any) -> tuple[Batch, Array]:
+        """The model's input and the maps for the state, or for what it would be after a change."""
+        state = {name: getattr(self, name) for name in ("image", "layer", "preprocess", "fit")} | change
+        how = state["preprocess"]
+        how = how if callable(how) else self._scaling(how).name
+        batch = self._batch(self._pictures[state["image"]].pixels(), how, state["fit"])
+        if not state["layer"]:
+            state["layer"] = self._first_layer(batch)
+        return batch, self._maps(batch, state["layer"], self._am.version())
+
+    def _look_at(self) -> Look:
+        batch, maps = self._compute()
+        statistics = self._statistics(maps)
+        width = max(NARROWEST, min(self._surroundings.width, WIDEST))
+        model = self._am.model
+        return Look(
+            layer=self._am.layer(self.layer),
+            maps=maps,
+            statistics=statistics,
+            channel=self.channel,
+            layout=self._layout(maps.shape, self._order(statistics, self.order), width),
+            page=self.page,
+            norm=self.norm,
+            cmap=self.cmap,
+            picture=self.image,
+            seen=picture_array(model, batch),
+            data_format=next(
+                (each.data_format for each in self._am.inputs if each.is_picture), CHANNELS_LAST
+            ),
+            scaling=self._scaling(self.preprocess),
+            fit=self.fit,
+            surroundings=self._surroundings,
+        )
+
+    def _show_controls(self) -> None:
+        self._controls.offer_layers(self._am.layers)
+        state = {name: getattr(self, name) for name in STATE}
+        layout = self._look.layout
+        self._controls.show(channels=len(layout.order), pages=layout.pages, **state)
+
+    def _first_layer(self) -> str:
+        """The first layer with a kernel: what comes before it only prepares the picture."""
+        layers = self._am.layers
+        if not layers:
+            raise ValueError(
+                f"The model {self._am.model.name!r} has no feature maps: none of its layers returns arrays "
+                "(batch, height, width, channels)."
+            )
+        return next((layer for layer in layers if hasattr(layer.layer, "kernel")), layers[0]).path
+
+    # ------------------------------------------------------------------ what people do
+
+    def _choose(self, name: str, value: Any) -> None:
+        """Takes a choice made with a control; one that cannot be met is explained, and undone."""
+        with self._lock:
+            try:
+                setattr(self, name, value)
+                self._say("")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the person is told
+                self._report(error)
+            finally:
+                self._show_controls()
+
+    def _choose_tile(self, x: float, y: float) -> None:
+        channel = self._look.layout.channel_at(x, y, self._look.page)
+        if channel is not None:
+            self._choose("channel", channel)
+
+    def _step(self, key: str) -> None:
+        """Moves the choice through the grid by a key of `view.KEYS`."""
+        layout = self._look.layout
+        place, last = layout.order.index(self.channel), len(layout.order) - 1
+        step = {
+            "ArrowLeft": -1,
+            "ArrowRight": 1,
+            "ArrowUp": -layout.columns,
+            "ArrowDown": layout.columns,
+            "PageUp": -layout.page_size,
+            "PageDown": layout.page_size,
+            "Home": -last,
+            "End": last,
+        }[key]
+        self._choose("channel", layout.order[max(0, min(place + step, last))])
+
+    def _move_in(self, surroundings: Surroundings) -> None:
+        """Fits the drawing to where it is shown."""
+        with self._lock:
+            self._surroundings = surroundings
+            try:
+                self._refresh(follow=True)
+            except Exception:  # noqa: BLE001 - the person has been told
+                log.debug("Could not draw for %s; the status line says why.", surroundings)
+
+    def _report(self, error: Exception) -> None:
+        """Puts an error where the person sees it; one that is no fault of theirs with all its details."""
+        details = ""
+        if not isinstance(error, traitlets.TraitError):
+            log.error("Could not bring the screen in line with the state.", exc_info=error)
+            details = "".join(traceback.format_exception(error))
+        self._say(str(error) or type(error).__name__, details)
+
+    def _say(self, sentence: str, details: str = "") -> None:
+        self._status.value = status_html(sentence, details)
+
+
+def _require(name: str, value: Any, allowed: Iterable[str]) -> str:
+    allowed = tuple(allowed)
+    if value not in allowed:
+        close = difflib.get_close_matches(str(value), allowed, n=3)
+        hint = (
+            f"Did you mean {' or '.join(map(repr, close))}?" if close else f"Choose from {_listed(allowed)}."
+        )
+        raise traitlets.TraitError(f"There is no {name} {value!r}. {hint}")
+    return str(value)
+
+
+def _require_index(name: str, value: int, count: int, layer: str) -> int:
+    if not 0 <= value < count:
+        raise traitlets.TraitError(
+            f"There is no {name} {value}: layer {layer!r} has {count}, counted from 0 to {count - 1}."
+        )
+    return value
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = ", ".join(map(repr, names[:8]))
+    return f"{shown}, …" if len(names) > 8 else shown
