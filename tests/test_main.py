@@ -55,11 +55,15 @@ def test_nothing_slow_is_imported_before_it_is_needed(module):
 
 
 def test_every_public_name_is_there_and_costs_little_beyond_its_dependencies():
-    code = "from fmwidget import *; import fmwidget; print(*sorted(set(fmwidget.__all__) - globals().keys()))"
-    command = [sys.executable, "-X", "importtime", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
-    # import time: self [us] | cumulative | imported package
-    rows = [line.removeprefix("import time:").split("|") for line in done.stderr.splitlines()]
-    ours = [int(row[0]) for row in rows if len(row) == 3 and row[2].strip().startswith("fmwidget")]
-    assert sum(ours) < 100_000
+    # The second import finds all dependencies loaded; processor time, for the machine may be busy.
+    code = """
+import sys, time
+from fmwidget import *
+for name in [name for name in sys.modules if name.split(".")[0] == "fmwidget"]:
+    del sys.modules[name]
+start = time.process_time()
+from fmwidget import *
+print(time.process_time() - start)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.1
