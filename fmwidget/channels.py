@@ -62,7 +62,7 @@ class ChannelStatistics:
         """Share of values that are zero, 0 to 1."""
         height, width, _ = self.maps.shape
         nonzero: Array = np.count_nonzero(self.maps, axis=0).sum(axis=0)
-        share: Array = 1 - nonzero / (height * width)
+        share: Array = (height * width - nonzero) / (height * width)
         return share
 
     @cached_property
