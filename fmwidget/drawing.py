@@ -1,0 +1,243 @@
+"""Draws the grid of a layer's feature maps, and one map large, as pages of palette indices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .grid import DIGIT, HEADER, MARGIN, Box, GridLayout, Sampling, fit_map, refine
+from .normalization import SHARED_NORMS, channel_limits, shared_limits, to_levels
+from .page import FAINT, SOFT, STRONG, Page, colour_bar, grey, number
+from .png import INACTIVE, INDEX_OF_LEVEL, INDEX_OF_MARK, NAN, NEGINF, POSINF
+from .text import text_width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .channels import Array, ChannelStatistics
+
+# A digit of 11 pixels is 7 wide: numbers are set evenly.
+TITLE_SIZE, FACTS_SIZE, LABEL_SIZE, TICK_SIZE = 15, 12, 11, 10
+TITLE_LINE, FACTS_LINE = 21, 42  # baselines
+OFF_GAP = 4
+BAR_WIDTH, BAR_THICKNESS = 220, 8
+BAR_SPACE = BAR_THICKNESS + 62  # a vertical bar, its ticks and a margin
+SHORTEST_BAR = 100
+SHORTEST_TITLE = 360
+FRACTIONS = {2: "½", 3: "⅓", 4: "¼", 5: "⅕", 6: "⅙", 8: "⅛"}
+
+
+# ------------------------------------------------------------------ the grid of a layer
+
+
+def draw_grid(
+    layout: GridLayout,
+    maps: Array,
+    statistics: ChannelStatistics,
+    *,
+    path: str,
+    type_name: str,
+    norm: str = "standardize",
+    page: int = 0,
+    ratio: int = 1,
+) -> Page:
+    """Draws a page of a layer's feature maps, under its title.
+
+    A map that is zero everywhere is a pale tile with a stroke through it, and its label says `off`. Under a
+    norm with one scale for all channels there is a colour bar in activation units.
+
+    Args:
+        layout: Where the tiles lie, from `grid_layout`.
+        maps: Feature maps `(H, W, C)`.
+        statistics: What `channel_statistics` found in `maps`.
+        path: The layer's path, the title.
+        type_name: The layer's type.
+        norm: One of `NORMS`.
+        page: Which page of the layout.
+        ratio: Device pixels to a CSS pixel.
+
+    Returns:
+        The page: `page.composed()` are its palette indices, and `feature_figure` makes a figure of it.
+    """
+    drawing = Page(layout.width, layout.height, ratio)
+    sampling = refine(layout.sampling, *layout.map_shape, ratio)
+    limits = shared_limits(statistics, norm) if norm in SHARED_NORMS else None
+    room = float(layout.width - 2 * MARGIN)
+    if limits and limits[0] < limits[1]:
+        bar_width = min(BAR_WIDTH, layout.width // 4)
+        bar = Box(layout.width - MARGIN - 20 - bar_width, 5, bar_width, BAR_THICKNESS)
+        colour_bar(drawing, bar, limits, vertical=False, size=TICK_SIZE)
+        room = bar.x - MARGIN - 40
+    drawing.write(MARGIN, TITLE_LINE, path, TITLE_SIZE, ink=STRONG, bold=True, room=room)
+    facts = grid_facts(layout, statistics, type_name, sampling, page)
+    _write_facts(drawing, facts, [counts.sum() for counts in _not_finite(statistics)])
+
+    channels = layout.channels(page)
+    label_room = layout.pitch[0] * layout.label_step - 5
+    widest = len(str(max(layout.order))) * DIGIT
+    says_off = widest + OFF_GAP + text_width("off", LABEL_SIZE) <= label_room
+    tiles = _tiles(maps, norm, channels, statistics, sampling)
+    for place, (channel, tile) in enumerate(zip(channels, tiles, strict=True)):
+        row, column = divmod(place, layout.columns)
+        box = layout.place_box(row, column)
+        off = bool(statistics.inactive[channel])
+        _paste(drawing, box, tile)
+        if off:
+            _strike(drawing, box)
+        if column % layout.label_step == 0:
+            ink = FAINT if off else SOFT
+            drawing.write(box.x, box.y - 3, str(channel), LABEL_SIZE, ink=ink)
+            if off and says_off:
+                after = box.x + len(str(channel)) * DIGIT + OFF_GAP
+                drawing.write(after, box.y - 3, "off", LABEL_SIZE, ink=ink)
+    return drawing
+
+
+def grid_facts(
+    layout: GridLayout, statistics: ChannelStatistics, type_name: str, sampling: Sampling, page: int = 0
+) -> list[str]:
+    """What the line below a grid's title says, most important first."""
+    (height, width), count = layout.map_shape, len(statistics.inactive)
+    facts = [
+        f"{type_name} · {height} × {width} × {count}",
+        f"{statistics.inactive.sum()} of {count} channels inactive",
+        sampling_fact(layout.sampling, sampling),
+    ]
+    if layout.pages > 1 or len(layout.order) < count:
+        shown = layout.channels(page)
+        if shown == tuple(range(shown[0], shown[-1] + 1)):
+            facts.insert(2, f"channels {shown[0]}–{shown[-1]} of {count}")
+        else:
+            facts.insert(2, f"page {page + 1} of {layout.pages}")
+    return facts
+
+
+def sampling_fact(plain: Sampling, sampling: Sampling) -> str:
+    """How values became pixels, in words; `plain` is the sampling at one device pixel to a CSS pixel."""
+    shrink, rows, columns = plain
+    if shrink == 1 and rows == columns:
+        return "each value is 1 pixel" if rows == 1 else f"each value is {columns}×{rows} pixels"
+    if shrink == 1:
+        return f"each value is {columns} wide, {rows} high"
+    size = FRACTIONS.get(shrink, f"1/{shrink}")
+    mean = f"mean of {sampling.shrink}×{sampling.shrink}" if sampling.shrink > 1 else "each value drawn"
+    stretched = ", drawn wider" if columns > rows else ", drawn higher" if rows > columns else ""
+    return f"tiles at {size} size ({mean}{stretched})"
+
+
+def _tiles(
+    maps: Array, norm: str, channels: Sequence[int], statistics: ChannelStatistics, sampling: Sampling
+) -> Array:
+    """Channels as palette indices, `(n, h, w)`, in device pixels."""
+    levels, marks = to_levels(maps, norm, channels, statistics, sampling.shrink)
+    indices = INDEX_OF_LEVEL[levels]
+    if marks is not None:
+        np.copyto(indices, INDEX_OF_MARK[marks], where=marks > 0)
+    return indices.repeat(sampling.rows, axis=1).repeat(sampling.columns, axis=2)
+
+
+def _paste(drawing: Page, box: Box, tile: Array) -> None:
+    drawing.edge(box)
+    drawing.area(box)[: tile.shape[0], : tile.shape[1]] = tile
+
+
+def _strike(drawing: Page, box: Box) -> None:
+    """Draws the tile of an inactive map: a fill no map has, and a stroke from corner to corner."""
+    area = drawing.area(box)
+    area[:] = INACTIVE
+    height, width = area.shape
+    steps = 2 * max(height, width)
+    for offset in range(drawing.ratio):
+        rows = np.linspace(height - 1, 0, steps).round().astype(int)
+        columns = np.linspace(0, width - 1, steps).round().astype(int)
+        area[rows, np.minimum(columns + offset, width - 1)] = grey(FAINT)
+
+
+# ------------------------------------------------------------------ one channel
+
+
+def draw_channel(
+    maps: Array,
+    channel: int,
+    statistics: ChannelStatistics,
+    *,
+    title: str | None = None,
+    norm: str = "standardize",
+    box: int = 300,
+    tight: bool = False,
+    ratio: int = 1,
+) -> Page:
+    """Draws one feature map large, with its own colour bar in activation units.
+
+    Args:
+        maps: Feature maps `(H, W, C)`.
+        channel: Which of them.
+        statistics: What `channel_statistics` found in `maps`.
+        title: The title; the channel's number if `None`.
+        norm: One of `NORMS`.
+        box: Side in CSS pixels of the square the map is fitted into.
+        tight: Whether the page ends where the map does; otherwise its size is the same for all maps.
+        ratio: Device pixels to a CSS pixel.
+    """
+    height, width, _ = maps.shape
+    plain = fit_map(height, width, box, box, largest=box)
+    sampling = refine(plain, height, width, ratio)
+    tile = Box(
+        MARGIN, HEADER, -(-width // plain.shrink) * plain.columns, -(-height // plain.shrink) * plain.rows
+    )
+    bar = Box(tile.x + tile.width + 12, tile.y, BAR_THICKNESS, max(tile.height, SHORTEST_BAR))
+    if tight:
+        drawing = Page(max(SHORTEST_TITLE, bar.x + BAR_SPACE), tile.y + bar.height + MARGIN, ratio)
+    else:
+        drawing = Page(MARGIN + box + 12 + BAR_SPACE, HEADER + box + MARGIN, ratio)
+    title = f"channel {channel}" if title is None else title
+    room = drawing.width - 2 * MARGIN
+    drawing.write(MARGIN, TITLE_LINE, title, TITLE_SIZE, ink=STRONG, bold=True, room=room)
+    low, high = (float(limit[channel]) for limit in channel_limits(statistics, norm))
+    facts = [_range_fact(statistics, channel), sampling_fact(plain, sampling)]
+    _write_facts(drawing, facts, [counts[channel] for counts in _not_finite(statistics)])
+    _paste(drawing, tile, _tiles(maps, norm, [channel], statistics, sampling)[0])
+    if statistics.inactive[channel]:
+        _strike(drawing, tile)
+    elif low < high:
+        colour_bar(drawing, bar, (low, high), vertical=True, size=TICK_SIZE)
+    return drawing
+
+
+def _range_fact(statistics: ChannelStatistics, channel: int) -> str:
+    low, high = statistics.min[channel], statistics.max[channel]
+    if statistics.inactive[channel]:
+        return "inactive: zero everywhere"
+    if np.isnan(low):
+        return "no finite value"
+    return f"{number(low)} everywhere" if low == high else f"min {number(low)} · max {number(high)}"
+
+
+# ------------------------------------------------------------------ what both say
+
+
+def _not_finite(statistics: ChannelStatistics) -> tuple[Array, Array, Array]:
+    return statistics.nan, statistics.posinf, statistics.neginf
+
+
+def _write_facts(drawing: Page, facts: list[str], not_finite: list[int]) -> None:
+    """Writes the line below the title; what is not finite comes last, in its own colour, and always fits."""
+    legend = [
+        (f"{count} {name}", index)
+        for count, name, index in zip(not_finite, ("NaN", "+inf", "−inf"), (NAN, POSINF, NEGINF), strict=True)
+        if count
+    ]
+    swatch, gap = 9, 5
+    needed = sum(4 * gap + swatch + text_width(text, FACTS_SIZE) for text, _ in legend)
+    room = drawing.width - 2 * MARGIN - needed
+    while len(facts) > 1 and text_width(" · ".join(facts), FACTS_SIZE) > room:
+        facts = facts[:-1]
+    line = drawing.write(MARGIN, FACTS_LINE, " · ".join(facts), FACTS_SIZE, room=room)
+    x = MARGIN + text_width(line, FACTS_SIZE)
+    for text, index in legend:
+        x += 3 * gap
+        drawing.area(Box(round(x), FACTS_LINE - swatch, swatch, swatch))[:] = index
+        x += swatch + gap
+        drawing.write(x, FACTS_LINE, text, FACTS_SIZE, ink=STRONG)
+        x += text_width(text, FACTS_SIZE)

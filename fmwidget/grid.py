@@ -1,0 +1,221 @@
+"""Where the tiles of a layer lie on its pages, in CSS pixels. Arithmetic only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PAGE_WIDTH = 848  # what JupyterLab leaves for output in a window of 1280
+PAGE_HEIGHT = 640  # a page with all its tiles stays on one screen
+PAGE_ROWS = 8
+COLUMNS = 16
+MARGIN = 8
+HEADER = 50  # two lines of title
+GAP = 2
+ROW_GAP = 5
+LABEL_STRIP = 14  # above each tile
+DIGIT = 7  # width of a digit in a label
+TILE_LIMIT = 224  # a layer of few channels does not fill the screen
+VALUE_LIMIT = 32  # nor does a map of few values
+SHORTEST_TILE = 8
+SHORTEST_SIDE = 4  # a map of one row or column is drawn wider than true, or it could not be seen
+FILL = 0.9  # a finer drawing may leave a tenth of its tile empty, not more
+
+
+class Box(NamedTuple):
+    """A rectangle in a picture, in CSS pixels from its top left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Sampling(NamedTuple):
+    """How a map becomes pixels: means over `shrink` by `shrink` values, each `rows` by `columns` pixels."""
+
+    shrink: int
+    rows: int
+    columns: int
+
+
+def fit_map(
+    height: int, width: int, room_height: int, room_width: int, largest: int = VALUE_LIMIT
+) -> Sampling:
+    """How a map is drawn as large as a room allows, by whole numbers: enlarged if it fits, else shrunk."""
+    shrink = max(-(-height // room_height), -(-width // room_width), 1)
+    scale = min(room_height // height, room_width // width, largest) if shrink == 1 else 1
+    rows, columns = (
+        scale * max(1, -(-SHORTEST_SIDE // (-(-side // shrink) * scale))) for side in (height, width)
+    )
+    return Sampling(shrink, rows, columns)
+
+
+def refine(sampling: Sampling, height: int, width: int, ratio: int) -> Sampling:
+    """The same drawing at `ratio` device pixels to a CSS pixel: showing more values of a shrunk map."""
+    shrink, rows, columns = sampling
+    if rows == columns:
+        room_height, room_width = (-(-side // shrink) * rows * ratio for side in (height, width))
+        for finer in range(1, shrink):
+            drawn_height, drawn_width = -(-height // finer), -(-width // finer)
+            scale = min(room_height // drawn_height, room_width // drawn_width)
+            if scale * drawn_height >= FILL * room_height and scale * drawn_width >= FILL * room_width:
+                return Sampling(finer, scale, scale)
+    return Sampling(shrink, rows * ratio, columns * ratio)
+
+
+@dataclass(frozen=True)
+class GridLayout:
+    """Where the tiles of a layer's channels lie on its pages.
+
+    Attributes:
+        map_shape: `(H, W)` of a map.
+        order: The channels in the order they are shown.
+        width: Width of a page in CSS pixels.
+        columns: Tiles in a row.
+        rows: Rows on a page.
+        sampling: How a map is drawn at one device pixel to a CSS pixel.
+        tile: Width and height of a tile.
+        pitch: From one tile to the next, to the right and down.
+        label_step: Every how many columns there is room for a label.
+    """
+
+    map_shape: tuple[int, int]
+    order: tuple[int, ...]
+    width: int
+    columns: int
+    rows: int
+    sampling: Sampling
+    tile: tuple[int, int]
+    pitch: tuple[int, int]
+    label_step: int
+
+    @property
+    def pages(self) -> int:
+        """Number of pages."""
+        return -(-len(self.order) // self.page_size)
+
+    @property
+    def page_size(self) -> int:
+        """Number of places for tiles on a page."""
+        return self.rows * self.columns
+
+    @property
+    def height(self) -> int:
+        """Height of a page in CSS pixels; all pages have the same."""
+        return HEADER + self.rows * self.pitch[1] - ROW_GAP + MARGIN
+
+    def channels(self, page: int = 0) -> tuple[int, ...]:
+        """The channels on a page, in the order they are shown."""
+        if not 0 <= page < self.pages:
+            raise IndexError(f"Page must be from 0 to {self.pages - 1}. Received {page}.")
+        return self.order[page * self.page_size : (page + 1) * self.page_size]
+
+    def page_of(self, channel: int) -> int:
+        """The page a channel is on."""
+        return self._place(channel) // self.page_size
+
+    def tile_box(self, channel: int) -> Box:
+        """Where a channel's tile lies on its page."""
+        row, column = divmod(self._place(channel) % self.page_size, self.columns)
+        return self.place_box(row, column)
+
+    def place_box(self, row: int, column: int) -> Box:
+        """Where the tile in a row and column of a page lies."""
+        pitch_x, pitch_y = self.pitch
+        return Box(MARGIN + column * pitch_x, HEADER + LABEL_STRIP + row * pitch_y, *self.tile)
+
+    def channel_at(self, x: float, y: float, page: int = 0) -> int | None:
+        """The channel whose tile or label is at a point of a page, or `None`."""
+        pitch_x, pitch_y = self.pitch
+        column, from_left = divmod(x - MARGIN, pitch_x)
+        row, from_top = divmod(y - HEADER, pitch_y)
+        on_tile = from_left < self.tile[0] and from_top < LABEL_STRIP + self.tile[1]
+        if not (0 <= column < self.columns and 0 <= row < self.rows and on_tile):
+            return None
+        place, channels = int(row * self.columns + column), self.channels(page)
+        return channels[place] if place < len(channels) else None
+
+    def _place(self, channel: int) -> int:
+        try:
+            return self._places[channel]
+        except KeyError:
+            raise IndexError(
+                f"Channel {channel} is not among the {len(self.order)} channels shown."
+            ) from None
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {channel: place for place, channel in enumerate(self.order)}
+
+
+def grid_layout(
+    shape: tuple[int, int, int],
+    *,
+    width: int = PAGE_WIDTH,
+    ncols: int = COLUMNS,
+    max_rows: int | None = PAGE_ROWS,
+    order: Sequence[int] | None = None,
+) -> GridLayout:
+    """Lays out the channels of a layer.
+
+    Maps are drawn as large as the columns allow, by whole numbers: each value as a block of pixels, or each
+    pixel as the mean of a block of values. Maps keep their aspect ratio, unless a side would be too short to
+    see. There are fewer columns than `ncols` where there are fewer channels, or tiles would be a few pixels
+    wide.
+
+    Args:
+        shape: `(H, W, C)` of the layer's maps.
+        width: Width of the page in CSS pixels, at least 200.
+        ncols: Tiles in a row.
+        max_rows: Most rows on a page: with tall maps there are fewer, so that a page stays on one screen.
+            `None` puts all channels on one page, however tall it gets.
+        order: The channels to show, in this order; all of them by index if `None`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+    height, map_width, count = shape
+    order = tuple(range(count)) if order is None else tuple(int(channel) for channel in order)
+    _check(shape, order, width=width, ncols=ncols, max_rows=max_rows)
+    room = width - 2 * MARGIN + GAP
+    columns = min(ncols, len(order), room // (SHORTEST_TILE + GAP))
+    sampling = fit_map(height, map_width, TILE_LIMIT, min(TILE_LIMIT, room // columns - GAP))
+    tile_width = -(-map_width // sampling.shrink) * sampling.columns
+    tile_height = -(-height // sampling.shrink) * sampling.rows
+    label_width = len(str(max(order))) * DIGIT + GAP
+    pitch_x = min(max(tile_width + GAP, label_width), room // columns)
+    pitch_y = LABEL_STRIP + tile_height + ROW_GAP
+    rows = -(-len(order) // columns)
+    if max_rows is not None:
+        rows = min(rows, max_rows, max(1, (PAGE_HEIGHT - HEADER - MARGIN) // pitch_y))
+    return GridLayout(
+        (height, map_width),
+        order,
+        width,
+        columns,
+        rows,
+        sampling,
+        (tile_width, tile_height),
+        (pitch_x, pitch_y),
+        -(-label_width // pitch_x),
+    )
+
+
+def _check(
+    shape: tuple[int, int, int], order: tuple[int, ...], *, width: int, ncols: int, max_rows: int | None
+) -> None:
+    if min(shape) < 1:
+        raise ValueError(f"Feature maps must have a shape (H, W, C) of positive numbers. Received {shape}.")
+    if width < 200:
+        raise ValueError(f"width must be at least 200 pixels. Received {width}.")
+    if ncols < 1 or (max_rows is not None and max_rows < 1):
+        raise ValueError(f"ncols and max_rows must be at least 1. Received {ncols} and {max_rows}.")
+    if not order or len(set(order)) < len(order) or not 0 <= min(order) <= max(order) < shape[-1]:
+        raise ValueError(
+            f"order must list channels from 0 to {shape[-1] - 1}, none of them twice. Received {list(order)}."
+        )
