@@ -1,0 +1,198 @@
+"""Feature maps as figures, from a plain script or a notebook, without the widget."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from .activations import ActivationModel
+from .batch import model_batch
+from .channels import channel_order, channel_statistics
+from .figure import (
+    FeatureFigure,
+    cmap_for,
+    draw_channel,
+    draw_grid,
+    feature_figure,
+    grid_layout,
+    require_cmap,
+    stack,
+)
+from .images import to_pixels
+from .layers import FeatureLayer
+from .normalization import require_norm
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import keras
+
+    from .batch import Others, Preprocess
+    from .grid import GridLayout
+
+TALLEST = 2**16 - 1  # pixels, matplotlib's limit
+LARGEST = 2**25  # pixels of a page at more than one to a CSS pixel, so that it stays near 100 MB
+GAP_BETWEEN_LAYERS = 12
+Layers = str | FeatureLayer
+
+
+def plot_feature_maps(
+    model: keras.Model | ActivationModel,
+    image: Any,
+    layers: Layers | Sequence[Layers] | None = None,
+    *,
+    preprocess: Preprocess = "auto",
+    fit: str = "stretch",
+    inputs: Others | None = None,
+    norm: str = "standardize",
+    cmap: str = "viridis",
+    order: str = "index",
+    ncols: int = 16,
+    dark: bool = False,
+    ratio: int = 2,
+) -> FeatureFigure:
+    """Draws all feature maps of some layers for a picture: a grid of every channel for each layer.
+
+    Args:
+        model: A Keras model, or an `ActivationModel`, which keeps what it has computed.
+        image: The picture: a path, the bytes of a file, a PIL image, or an array `(H, W)`, `(H, W, 1)`,
+            `(H, W, 3)` or `(H, W, 4)`.
+        layers: Path of a layer, as `ActivationModel(model).layers` lists them, or several paths; `None` for
+            all layers.
+        preprocess: How the picture is scaled: `"auto"`, one of `preprocessing.SCALINGS`, or a function that
+            is given the picture, uint8 `(H, W, 3)`, and returns the model's input, a batch of one.
+        fit: How the picture fills an input of other proportions: `"stretch"`, `"crop"` or `"pad"`.
+        inputs: What the model takes beside the picture, by the inputs' names.
+        norm: How maps become colours: `"standardize"` and `"channel"` for each channel by itself, `"shared"`
+            and `"symmetric"` with one scale, and a colour bar, for each layer.
+        cmap: Name of a matplotlib colormap. `"symmetric"` is drawn in `"RdBu_r"` unless this is diverging.
+        order: `"index"`, or `"mean"`, `"max"` or `"variance"` for the strongest channels first.
+        ncols: Channels in a row.
+        dark: Whether the page is dark.
+        ratio: Pixels to a CSS pixel, of which the page is 848 wide: the higher, the more of a large map is
+            drawn. It is lowered for pages of very many channels.
+
+    Returns:
+        A matplotlib figure that shows itself in a notebook, and saves to PNG, SVG and PDF.
+
+    Raises:
+        ValueError: If a name is unknown, an argument is out of range, or the page would be too tall.
+        PictureError: If `image` cannot be used.
+
+    Example:
+        plot_feature_maps(model, "cat.jpg", "conv2d").savefig("conv2d.pdf")
+    """
+    require_norm(norm)
+    require_cmap(cmap)
+    am = model if isinstance(model, ActivationModel) else ActivationModel(model)
+    batch = model_batch(am.model, to_pixels(image, "image"), preprocess, fit, inputs)
+    am.predictions(
+        batch
+    )  # one pass: from here on the layers are known, and their maps for this picture there
+    chosen = _choose(am, layers)
+    layouts = [grid_layout(layer.shape, ncols=ncols, max_rows=None) for layer in chosen]
+    ratio = _drawable_ratio(layouts, ratio)
+    pages = []
+    for layer in chosen:
+        maps = am.activations(batch, layer.path)
+        statistics = channel_statistics(maps)
+        layout = grid_layout(maps.shape, ncols=ncols, max_rows=None, order=channel_order(statistics, order))
+        pages.append(
+            draw_grid(
+                layout, maps, statistics, path=layer.path, type_name=layer.type_name, norm=norm, ratio=ratio
+            )
+        )
+    return feature_figure(stack(pages, GAP_BETWEEN_LAYERS), cmap=cmap_for(norm, cmap), dark=dark)
+
+
+def plot_channel(
+    model: keras.Model | ActivationModel,
+    image: Any,
+    layer: Layers,
+    channel: int,
+    *,
+    preprocess: Preprocess = "auto",
+    fit: str = "stretch",
+    inputs: Others | None = None,
+    norm: str = "standardize",
+    cmap: str = "viridis",
+    dark: bool = False,
+    size: int = 480,
+    ratio: int = 2,
+) -> FeatureFigure:
+    """Draws one feature map of a layer for a picture, with a colour bar in activation units.
+
+    Args:
+        model: A Keras model, or an `ActivationModel`, which keeps what it has computed.
+        image: The picture, as for `plot_feature_maps`.
+        layer: Path of the layer.
+        channel: Index of the channel, from 0.
+        preprocess: How the picture is scaled, as for `plot_feature_maps`.
+        fit: How the picture fills an input of other proportions.
+        inputs: What the model takes beside the picture, by the inputs' names.
+        norm: How the map becomes colours; `"shared"` and `"symmetric"` use the scale of the whole layer.
+        cmap: Name of a matplotlib colormap. `"symmetric"` is drawn in `"RdBu_r"` unless this is diverging.
+        dark: Whether the page is dark.
+        size: Side in CSS pixels of the square the map is fitted into, by whole numbers.
+        ratio: Pixels to a CSS pixel.
+
+    Returns:
+        A matplotlib figure that shows itself in a notebook, and saves to PNG, SVG and PDF.
+
+    Raises:
+        ValueError: If a name is unknown or an argument is out of range.
+        PictureError: If `image` cannot be used.
+    """
+    require_norm(norm)
+    require_cmap(cmap)
+    am = model if isinstance(model, ActivationModel) else ActivationModel(model)
+    batch = model_batch(am.model, to_pixels(image, "image"), preprocess, fit, inputs)
+    path = _path(layer)
+    maps = am.activations(batch, path)
+    count = maps.shape[-1]
+    channel = operator.index(channel)
+    if not 0 <= channel < count:
+        raise ValueError(f"Layer {path!r} has the channels 0 to {count - 1}. Received channel={channel}.")
+    drawing = draw_channel(
+        maps,
+        channel,
+        channel_statistics(maps),
+        title=f"{path} · channel {channel}",
+        norm=norm,
+        box=size,
+        tight=True,
+        ratio=ratio,
+    )
+    return feature_figure(drawing, cmap=cmap_for(norm, cmap), dark=dark)
+
+
+def _choose(am: ActivationModel, layers: Layers | Sequence[Layers] | None) -> list[FeatureLayer]:
+    offered = {layer.path: layer for layer in am.layers}
+    if layers is None:
+        return list(offered.values())
+    if isinstance(layers, Layers):
+        layers = [layers]
+    chosen = [am.layer(_path(layer)) for layer in layers]
+    if not chosen:
+        raise ValueError("layers names no layer. Pass at least one path, or None for all layers.")
+    return chosen
+
+
+def _path(layer: Layers) -> str:
+    return layer.path if isinstance(layer, FeatureLayer) else layer
+
+
+def _drawable_ratio(layouts: Sequence[GridLayout], ratio: int) -> int:
+    """The highest ratio up to the one asked for at which a page of these grids can be drawn."""
+    height = sum(layout.height for layout in layouts) + GAP_BETWEEN_LAYERS * (len(layouts) - 1)
+    if height > TALLEST:
+        channels = sum(len(layout.order) for layout in layouts)
+        every = 1 + height // TALLEST
+        raise ValueError(
+            f"{len(layouts)} layers with {channels} channels would make a page {height} pixels tall; "
+            f"matplotlib draws at most {TALLEST}. Pass fewer layers, for example "
+            f"layers=[layer.path for layer in ActivationModel(model).layers][::{every}]."
+        )
+    while ratio > 1 and (height * ratio > TALLEST or height * layouts[0].width * ratio**2 > LARGEST):
+        ratio -= 1
+    return ratio
