@@ -282,15 +282,18 @@ class FeatureMapWidget(ipywidgets.VBox):
         finally:
             self._settling = False
 
-    def _compute(self, **change: Any) -> tuple[Batch, Array]:
-        """The model's input and the maps for the state, or for what it would be after a change."""
-        state = {name: getattr(self, name) for name in ("image", "layer", "preprocess", "fit")} | change
+    def _input(self, **change: Any) -> Batch:
+        """The model's input for the state, or for what it would be after a change."""
+        state = {name: getattr(self, name) for name in ("image", "preprocess", "fit")} | change
         how = state["preprocess"]
         how = how if callable(how) else self._scaling(how).name
-        batch = self._batch(self._pictures[state["image"]].pixels(), how, state["fit"])
-        if not state["layer"]:
-            state["layer"] = self._first_layer(batch)
-        return batch, self._maps(batch, state["layer"], self._am.version())
+        return self._batch(self._pictures[state["image"]].pixels(), how, state["fit"])
+
+    def _compute(self, **change: Any) -> tuple[Batch, Array]:
+        """The model's input and the maps, for the state or for what it would be after a change."""
+        layer = change.pop("layer", self.layer)
+        batch = self._input(**change)
+        return batch, self._maps(batch, layer, self._am.version())
 
     def _look_at(self) -> Look:
         batch, maps = self._compute()
@@ -324,6 +327,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     def _first_layer(self) -> str:
         """The first layer with a kernel: what comes before it only prepares the picture."""
+        self._am.predictions(self._input())  # of the picture that is wanted anyway
         layers = self._am.layers
         if not layers:
             raise ValueError(
