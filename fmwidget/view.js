@@ -44,14 +44,13 @@ function render({ model, el }) {
       const next = wanted;
       tried = next.png;
       try {
-        const decoded = await decode(next.png);
-        // The mark may have moved meanwhile; what belongs to a newer picture has to wait for that picture.
-        swap(decoded, wanted.png === next.png ? wanted : next);
+        swap(await decode(next.png), next);
       } catch (error) {
         console.error("fmwidget: the browser could not decode a picture; the last one stays.", error);
       }
     }
     decoding = false;
+    // The mark may have moved meanwhile. What belongs to a picture that is not on screen is not shown either.
     if (image && shown.png === wanted.png) lay(wanted);
   }
 

@@ -62,6 +62,14 @@ for (const name of ["ResizeObserver", "MutationObserver"]) {
     disconnect() { observers.delete(this); super.disconnect(); }
   };
 }
+const { addEventListener: listen } = MediaQueryList.prototype;
+MediaQueryList.prototype.addEventListener = function (event, listener, options) {
+  if (rendering) {
+    observers.add(listener);
+    options?.signal?.addEventListener("abort", () => observers.delete(listener));
+  }
+  listen.call(this, event, listener, options);
+};
 
 window.models = [];
 window.cleanups = [];

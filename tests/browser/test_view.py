@@ -479,6 +479,18 @@ def test_other_pictures_replace_the_row_and_leave_the_focus_in_it(page):
     page.get_by_role("radiogroup").wait_for(state="hidden")
 
 
+def test_the_latest_row_stays_whichever_is_decoded_last(page):
+    shown = shown_picker(page, picker_of())
+    hold_decoding(page)
+    shown.update(names=["early"], thumbs=[png()])
+    shown.update(names=["late"], thumbs=[png()], value=0)
+    page.evaluate("held.reverse().forEach((release) => release())")
+    page.get_by_role("radio", name="late").wait_for()
+    page.wait_for_timeout(50)
+    assert page.get_by_role("radio").count() == 1
+    assert shown.left_over()["urls"] == 1
+
+
 def test_a_thumbnail_that_cannot_be_decoded_can_be_chosen_by_its_name(page):
     picker = ThumbnailPicker(names=["good", "broken", "none"], thumbs=[png(), b"no picture", b""], value=0)
     shown = shown_picker(page, picker)
@@ -504,8 +516,10 @@ def test_a_picker_that_is_removed_gives_everything_back(page):
     shown.evaluate("addView(model)")
     page.wait_for_function("document.querySelectorAll('.fmw-thumbnail').length === 8")
     assert shown.left_over()["urls"] == 8
+    hold_decoding(page)
     shown.update(names=["new"])  # is still being built
     shown.remove()
+    page.evaluate("held.forEach((release) => release())")
     page.wait_for_timeout(50)
     assert shown.left_over() == {"listeners": 0, "urls": 0, "observers": 0}
     assert page.locator(".view *").count() == 0
