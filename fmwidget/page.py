@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from .grid import Box
-from .png import GREYS, INDEX_OF_LEVEL, PAPER
+from .png import GREYS, PAPER, STEPS
 from .text import elide, printable, rasterize, text_width
 
 if TYPE_CHECKING:
@@ -161,7 +161,9 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
     step = ticks[1] - ticks[0]
     if largest == 0 or not 0 < step < math.inf:
         return [number(tick) for tick in ticks]
-    decimals = -math.floor(math.log10(step) + 1e-9)
+    exponent = math.floor(math.log10(step) + 1e-9)
+    is_round = any(math.isclose(step, multiple * 10.0**exponent, rel_tol=1e-6) for multiple in (1, 2, 5))
+    decimals = -exponent if is_round else 2 - exponent
     if 1e-3 <= largest < 1e5 and decimals <= 6:
         return [f"{tick + 0.0:.{max(0, decimals)}f}".replace("-", MINUS) for tick in ticks]
     digits = min(6, math.floor(math.log10(largest)) + decimals)
@@ -183,8 +185,7 @@ def colour_bar(page: Page, box: Box, limits: tuple[float, float], *, vertical: b
     page.edge(box)
     area = page.area(box)
     length = area.shape[0] if vertical else area.shape[1]
-    levels = np.rint(np.linspace(0, 255, length)).astype(np.uint8)
-    steps = INDEX_OF_LEVEL[levels]
+    steps = np.rint(np.linspace(0, STEPS - 1, length)).astype(np.uint8)
     area[:] = steps[::-1, np.newaxis] if vertical else steps
 
     def share(tick: float) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import io
 from functools import lru_cache
+from itertools import combinations
 from typing import Any
 
 import matplotlib as mpl
@@ -33,10 +34,21 @@ INDEX_OF_MARK[[MARK_NAN, MARK_POSINF, MARK_NEGINF]] = NAN, POSINF, NEGINF
 PAPER_AND_INK = {False: ((255, 255, 255), (27, 31, 36)), True: ((17, 17, 17), (236, 238, 240))}
 FILL_OF_INACTIVE = {False: (232, 234, 237), True: (44, 47, 51)}
 # Loudest first: NaN gets the first of those chosen.
-MARK_COLOURS = ((255, 0, 255), (57, 255, 20), (255, 230, 0), (255, 140, 0), (0, 229, 255), (0, 80, 255))
+MARK_COLOURS = ((255, 0, 255), (57, 255, 20), (255, 230, 0), (85, 255, 255), (0, 0, 255))
 
-# Relative to white; transposed.
-RGB_TO_XYZ = [[0.4339, 0.2126, 0.0177], [0.3762, 0.7152, 0.1095], [0.1899, 0.0722, 0.8728]]
+RGB_TO_XYZ = [
+    [0.4339, 0.3762, 0.1899],
+    [0.2126, 0.7152, 0.0722],
+    [0.0177, 0.1095, 0.8728],
+]  # white is 1, 1, 1
+# Linear RGB as seen with all cones, without red and without green ones (Machado, Oliveira, Fernandes 2009).
+COLOUR_VISION = np.array(
+    [
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1.0]],
+        [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+        [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    ]
+)
 
 DIVERGING = {
     *("PiYG", "PRGn", "BrBG", "PuOr", "RdGy", "RdBu", "RdYlBu", "RdYlGn", "Spectral", "coolwarm", "bwr"),
@@ -84,25 +96,24 @@ def palette(cmap: str = "viridis", *, dark: bool = False) -> Array:
 
 
 def _marks(steps: Array) -> Array:
-    """The three colours that are hardest to mistake for one of `steps` or each other."""
-    taken, chosen = [appearance(steps)], []
-    candidates = {colour: appearance(np.array([colour])) for colour in MARK_COLOURS}
-    for _ in range(3):
-        distances = {
-            colour: min(np.linalg.norm(seen - others, axis=1).min() for others in taken)
-            for colour, seen in candidates.items()
-        }
-        best = max(distances, key=distances.__getitem__)
-        taken.append(candidates.pop(best))
-        chosen.append(best)
-    return np.array(sorted(chosen, key=MARK_COLOURS.index))
+    """The three colours that are hardest to mistake for one of `steps` or each other, to anybody."""
+    marks, others = appearances(np.array(MARK_COLOURS)), appearances(steps)
+    clear = np.linalg.norm(marks[:, :, np.newaxis] - others[:, np.newaxis], axis=-1).min(axis=(0, 2))
+    apart = np.linalg.norm(marks[:, :, np.newaxis] - marks[:, np.newaxis], axis=-1).min(axis=0)
+
+    def smallest_difference(trio: tuple[int, ...]) -> float:
+        return min(*clear[list(trio)], *(apart[pair] for pair in combinations(trio, 2)))
+
+    best = max(combinations(range(len(MARK_COLOURS)), 3), key=smallest_difference)
+    return np.array(MARK_COLOURS)[list(best)]
 
 
-def appearance(colours: Array) -> Array:
-    """Colours in CIE Lab, the red-green axis at a third: many people hardly see it."""
+def appearances(colours: Array) -> Array:
+    """Colours `(n, 3)` as people with and without colour blindness see them, `(3, n, 3)` in CIE Lab."""
     linear = np.where(colours <= 10, colours / 3294.6, ((colours / 255 + 0.055) / 1.055) ** 2.4)
-    x, y, z = np.cbrt(linear @ RGB_TO_XYZ + 1e-4).T
-    return np.stack([116 * y, 500 * (x - y) / 3, 200 * (y - z)], axis=-1)
+    seen = np.clip(linear @ COLOUR_VISION.swapaxes(1, 2), 0, 1)
+    x, y, z = np.moveaxis(np.cbrt(seen @ np.transpose(RGB_TO_XYZ) + 1e-4), -1, 0)
+    return np.stack([116 * y, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
 def encode_png(indices: Array, colours: Array, ratio: int = 1) -> bytes:
