@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ._quiet import quiet_imports
+
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
@@ -50,7 +52,8 @@ def sample_model() -> keras.Model:
         A new `keras.Model`, not compiled. It maps pictures of shape `(n, 150, 150, 3)`, scaled to 0…1,
         to probabilities of shape `(n, 30)`, in the order of `sample_class_names()`.
     """
-    import keras
+    with quiet_imports():
+        import keras
 
     with resources.as_file(_data("sample_model.keras")) as path:
         return keras.saving.load_model(path, compile=False)
