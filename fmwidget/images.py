@@ -24,23 +24,9 @@ MAX_PICTURES = 60
 FIRST_OF_ITERABLE = 16
 
 # What counts as a picture in a folder; HEIC is told what is wrong with it rather than passed over.
-SUFFIXES = frozenset(
-    {
-        ".png",
-        ".apng",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-        ".gif",
-        ".webp",
-        ".tif",
-        ".tiff",
-        ".bmp",
-        ".dib",
-    }
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".j2k", ".heic", ".heif"}
+_PICTURE_NAME = re.compile(
+    r"[^.].*\.(a?png|jpe?g|jpe|jfif|mpo|gif|webp|tiff?|bmp|dib|p[bgnp]m|avif|jp2|j2k|hei[cf])",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -111,7 +97,7 @@ def _find(source: Any, name: str) -> Iterator[Picture | PictureError]:
     elif isinstance(source, Iterable):
         yield from itertools.islice(_find_in_iterable(source, name), FIRST_OF_ITERABLE)
     else:
-        yield unknown_source(source, name or "the picture")
+        yield unknown_source(source, name or "picture")
 
 
 def _find_files(source: str | os.PathLike[str], name: str) -> Iterator[Picture | PictureError]:
@@ -143,7 +129,7 @@ def _find_files(source: str | os.PathLike[str], name: str) -> Iterator[Picture |
 def _picture_files(paths: Iterable[Path]) -> list[Path]:
     """Those that look like pictures, `2.png` before `10.png`."""
     # Hidden ones are what systems leave behind beside pictures, under the same suffix.
-    files = [path for path in paths if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    files = [path for path in paths if _PICTURE_NAME.fullmatch(path.name)]
     return sorted((path for path in files if not path.is_dir()), key=_natural)
 
 
@@ -154,7 +140,7 @@ def _natural(path: Path) -> list[str | int]:
 
 def _find_in_array(source: Any, name: str) -> Iterator[Picture | PictureError]:
     try:
-        array = number_array(source, name or "the array")
+        array = number_array(source, name or "array")
     except PictureError as error:
         yield error
         return
@@ -162,7 +148,7 @@ def _find_in_array(source: Any, name: str) -> Iterator[Picture | PictureError]:
         yield from _find(array.tolist(), name)
     elif array.ndim == 4:
         if not len(array):
-            yield PictureError(f"{quote(name or 'the batch')} has shape {array.shape}; it holds no pictures.")
+            yield PictureError(f"{quote(name or 'batch')} has shape {array.shape}; it holds no pictures.")
         batch = array[:MAX_PICTURES]
         # NaN and infinity are their own picture's trouble.
         peak = float(batch.max(initial=0, where=np.isfinite(batch))) if batch.dtype.kind == "f" else None
@@ -178,7 +164,7 @@ def _find_in_iterable(source: Iterable[Any], name: str) -> Iterator[Picture | Pi
             picture = _without_label(element)
             if hasattr(picture, "__array__") and not isinstance(picture, Image.Image):
                 # The iterable may fill the same memory again for its next element.
-                picture = np.array(number_array(picture, name or "the element"))
+                picture = np.array(number_array(picture, name or "element"))
             yield from _find(picture, name)
     except Exception as error:  # noqa: BLE001 - other people's code may raise anything; what came before it is kept
         reason = " ".join(str(error).split())

@@ -67,11 +67,10 @@ def detect_scaling(model: keras.Model) -> Scaling:
     if scaled:
         return Scaling("raw", known=False, reason=f"{scaled[0].scaled_by} scales it for a part of the model")
     for arrival in arrivals:
-        if family := find_family(arrival.layer, arrival.models):
-            reason = (
-                f"convention of {family.title}" if family.confirmed else f"only its name is {family.title}'s"
-            )
-            return Scaling(family.scaling, family.confirmed, reason)
+        if found := find_family(arrival.layer, arrival.models):
+            family, confirmed = found
+            reason = f"convention of {family.title}" if confirmed else f"its name is {family.title}'s"
+            return Scaling(family.scaling, confirmed, reason)
     for arrival in arrivals:
         if not isinstance(arrival.layer, keras.Model) and _parts(arrival.layer):
             return _by_parts(arrival.layer)
@@ -106,7 +105,7 @@ def _has_graph(model: Any) -> bool:
 
 
 def _picture(model: keras.Model) -> tuple[_Probe, str]:
-    """Black and white for the input that takes the picture, as `None` for the others; and its number type."""
+    """Black and white, as large as the input that takes the picture; and that input's number type."""
     tensor = _picture_input(model)
     shape = (None, None, 3) if tensor is None else tensor.shape[1:]
     size = [1, *(_FREE_SIZE if side is None else side for side in shape)]
@@ -181,10 +180,20 @@ def _visit_graph(
 
 
 def _calls(model: keras.Model) -> Iterator[Any]:
-    """The calls a functional model is made of."""
-    for operation in model.operations:
-        # Keras has no public way to a layer's calls but the first.
-        yield from (node for node in operation._inbound_nodes if node.input_tensors)  # noqa: SLF001
+    """The calls a functional model is made of; its layers may have been called for other models too."""
+    seen = {id(tensor) for tensor in _input_tensors(model)}
+    waiting = keras.tree.flatten(model.outputs)
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        # Keras has no public way to the call that made a tensor.
+        operation, index, _ = tensor._keras_history  # noqa: SLF001
+        call = operation._inbound_nodes[index]  # noqa: SLF001
+        seen.update(map(id, call.output_tensors))
+        waiting.extend(call.input_tensors)
+        yield call
 
 
 def _run(layer: Any, args: Any, kwargs: Any, probes: list[_Probe]) -> list[_Probe]:
