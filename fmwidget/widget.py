@@ -124,6 +124,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         below = ipywidgets.HBox([panel.box for panel in self._panels[1:]], layout={"flex_flow": "row wrap"})
         super().__init__([self._controls.main, self._status, self._grid.box, below])
         self.add_class("fmwidget")
+        self.layout.max_width = f"{WIDEST}px"
 
         self.image = next(iter(self._pictures)) if image is None else image
         self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
