@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,8 @@ _NOISE = re.compile(
     rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |"  # the same before absl's log is set up
     rb"WARNING: All log messages before absl::InitializeLog|"
     rb"To enable the following instructions:|"
-    rb"E.*Unable to register cu|"  # TensorFlow registers its CUDA factories twice, on every machine
-    rb"E.*failed call to cuInit.*\(303\)"  # there is no CUDA driver at all
+    rb".*Unable to register cu\w+ factory|"  # older TensorFlow registers them twice, on every machine
+    rb".*failed call to cuInit.*\(303\)"  # there is no CUDA driver at all
 )
 
 
@@ -34,7 +35,9 @@ def quiet_imports() -> Iterator[None]:
     except OSError:  # a program without a stderr has nothing to keep clean
         yield
         return
-    with tempfile.TemporaryFile() as written:
+    with tempfile.TemporaryFile() as written, warnings.catch_warnings():
+        # Keras looks for `np.object`, which numpy before 2.4 warns of.
+        warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)
         os.dup2(written.fileno(), 2)
         try:
             yield

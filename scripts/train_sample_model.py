@@ -71,8 +71,9 @@ def main() -> None:
     right = np.mean(probabilities(model, crops).argmax(-1) == labels)
     print(f"trained in {seconds:.0f} s; {right:.1%} of 1,000 fresh crops are recognised")
 
-    # Saved from a model that was never compiled, so that no optimizer state travels along.
-    bare = build_model(len(pictures))
+    # Saved from a model that was never compiled, so that no optimizer state travels along; and with plain
+    # initializers, for older Keras releases cannot read what newer ones write of the others.
+    bare = build_model(len(pictures), kernels="zeros", head="zeros")
     bare.set_weights(model.get_weights())
     bare.save(DATA / "sample_model.keras")
     names = json.dumps(list(pictures), indent=2)
@@ -105,17 +106,17 @@ def shrink(picture: Image.Image, short_side: int) -> Image.Image:
     return picture.resize([round(factor * side) for side in picture.size], Image.Resampling.LANCZOS)
 
 
-def build_model(classes: int) -> keras.Model:
+def build_model(classes: int, kernels: str = "he_normal", head: str = "glorot_uniform") -> keras.Model:
     """The tutorial's eight convolution and pooling layers under a global-average-pooling head."""
     keras.backend.clear_session()  # the names start at `conv2d` however often a model is built
     layers: list[keras.Layer] = [keras.Input((SIDE, SIDE, 3))]
     for filters in (32, 64, 128, 128):
-        convolution = keras.layers.Conv2D(filters, 3, activation="relu", kernel_initializer="he_normal")
+        convolution = keras.layers.Conv2D(filters, 3, activation="relu", kernel_initializer=kernels)
         layers += [convolution, keras.layers.MaxPooling2D(2)]
     layers += [
         keras.layers.GlobalAveragePooling2D(),
         keras.layers.Dropout(0.2),
-        keras.layers.Dense(classes, activation="softmax"),
+        keras.layers.Dense(classes, activation="softmax", kernel_initializer=head),
     ]
     return keras.Sequential(layers, name="sample_model")
 

@@ -88,11 +88,14 @@ def test_every_kind_of_transparency_is_laid_on_white():
     palette.putdata([0, 1])
     grey_and_alpha = Image.new("LA", (2, 1), (7, 255))
     grey_and_alpha.putpixel((1, 0), (7, 0))
+    palette_and_alpha = Image.new("PA", (2, 1))
+    palette_and_alpha.putpalette([10, 20, 30, 200, 0, 0])
+    palette_and_alpha.putdata([(0, 255), (1, 255)])
     pictures = {
         "palette": (encoded(palette, transparency=1), [10, 20, 30]),
         "palette, GIF": (encoded(palette, "GIF", transparency=1), [10, 20, 30]),
         "LA": (grey_and_alpha, [7, 7, 7]),
-        "PA": (palette.convert("RGBA").convert("PA"), None),
+        "PA": (palette_and_alpha, None),
         "one colour of RGB": (encoded(palette.convert("RGB"), transparency=(200, 0, 0)), [10, 20, 30]),
         "one level of grey": (encoded(np.array([[7, 9]], np.uint8), transparency=9), [7, 7, 7]),
         "1 bit": (encoded(Image.fromarray(np.array([[0, 1]], bool)), transparency=1), [0, 0, 0]),

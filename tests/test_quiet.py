@@ -16,6 +16,7 @@ I0000 00:00:1795492256.157015    7258 port.cc:153] oneDNN custom operations are 
 2024-05-01 10:00:00.123456: I tensorflow/core/platform/cpu_feature_guard.cc:182] This binary is optimized
 To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow.
 E0000 00:00:1795492258.817749    7258 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR (303)
+2024-05-01 10:00:00.123456: E external/cuda_fft.cc:477] Unable to register cuFFT factory: Attempting to register
 """
 NEWS = b"""\
 E0000 00:00:1795492258.817749    7258 cuda_platform.cc:52] failed call to cuInit: CUDA_ERROR_NO_DEVICE (100)
