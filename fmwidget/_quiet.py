@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ _NOISE = re.compile(
     rb".*failed call to cuInit.*\(303\)"  # there is no CUDA driver at all
 )
 
+# Two threads that swap descriptor 2 at once would put it back in the wrong order, and lose it.
+_lock = threading.RLock()
+
 
 @contextmanager
 def quiet_imports() -> Iterator[None]:
@@ -30,25 +34,26 @@ def quiet_imports() -> Iterator[None]:
     TensorFlow writes them to file descriptor 2 before its own log level counts, so neither
     `TF_CPP_MIN_LOG_LEVEL` nor `%%capture` keeps them out of a notebook.
     """
-    try:
-        stderr = os.dup(2)
-    except OSError:  # a program without a stderr has nothing to keep clean
-        yield
-        return
-    with tempfile.TemporaryFile() as written, warnings.catch_warnings():
-        # Keras looks for `np.object`, which numpy before 2.4 warns of.
-        warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)
-        os.dup2(written.fileno(), 2)
+    with _lock:
         try:
+            stderr = os.dup(2)
+        except OSError:  # a program without a stderr has nothing to keep clean
             yield
-            _look_for_devices()
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            written.seek(0)
-            rest = b"".join(line for line in written if not _NOISE.match(line))
-            if rest:
-                os.write(2, rest)
+            return
+        with tempfile.TemporaryFile() as written, warnings.catch_warnings():
+            # Keras looks for `np.object`, which numpy before 2.4 warns of.
+            warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)
+            os.dup2(written.fileno(), 2)
+            try:
+                yield
+                _look_for_devices()
+            finally:
+                os.dup2(stderr, 2)
+                os.close(stderr)
+                written.seek(0)
+                rest = b"".join(line for line in written if not _NOISE.match(line))
+                if rest:
+                    os.write(2, rest)
 
 
 def _look_for_devices() -> None:

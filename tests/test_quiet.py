@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -16,7 +17,7 @@ I0000 00:00:1795492256.157015    7258 port.cc:153] oneDNN custom operations are 
 2024-05-01 10:00:00.123456: I tensorflow/core/platform/cpu_feature_guard.cc:182] This binary is optimized
 To enable the following instructions: AVX2 FMA, in other operations, rebuild TensorFlow.
 E0000 00:00:1795492258.817749    7258 cuda_platform.cc:52] failed call to cuInit: UNKNOWN ERROR (303)
-2024-05-01 10:00:00.123456: E external/cuda_fft.cc:477] Unable to register cuFFT factory: Attempting to register
+2024-05-01 10:00:00.123456: E external/cuda_fft.cc:477] Unable to register cuFFT factory
 """
 NEWS = b"""\
 E0000 00:00:1795492258.817749    7258 cuda_platform.cc:52] failed call to cuInit: CUDA_ERROR_NO_DEVICE (100)
@@ -27,6 +28,21 @@ numpy could not be loaded
 def test_only_noise_is_dropped(capfd):
     with quiet_imports():
         os.write(2, NOISE + NEWS)
+    assert capfd.readouterr().err.encode() == NEWS
+
+
+def test_threads_do_not_lose_stderr(capfd):
+    def load():
+        for _ in range(50):
+            with quiet_imports():
+                os.write(2, NOISE)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.write(2, NEWS)
     assert capfd.readouterr().err.encode() == NEWS
 
 
