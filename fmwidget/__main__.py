@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         # JupyterLab refuses to serve root, which is who you are in most containers.
         arguments.append("--allow-root")
-    _without_news_popup()
+    _without_news()
     LabApp.launch_instance([*arguments, *for_jupyterlab])
 
 
@@ -62,9 +62,10 @@ def copy_quickstart(folder: Path) -> Path:
     return copy
 
 
-def _without_news_popup() -> None:
-    # JupyterLab asks every newcomer about news; no option of its command line keeps that question away (seen
-    # in 4.6), only a changed default setting does. What people set themselves still wins.
+def _without_news() -> None:
+    # JupyterLab asks every newcomer about news and some releases look for a newer one; both call home, and no
+    # option of the command line stops the question (seen in 4.6). Changed default settings stop both; what
+    # people set themselves still wins.
     folders = [str(Path(__file__).parent / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, folders))
 
