@@ -160,7 +160,7 @@ def is_moderate(low: Array | float, high: Array | float, dtype: np.dtype[Any]) -
     with np.errstate(under="ignore"):
         spread = np.asarray(high) / 2 - np.asarray(low) / 2
     largest = np.maximum(np.abs(low), np.abs(high))
-    return (largest < 2.0 ** (0.4 * exponent)) & ((spread == 0) | (spread > 2.0 ** (-0.3 * exponent)))
+    return (largest < 2.0 ** (0.4 * exponent)) & ((low == high) | (spread > 2.0 ** (-0.3 * exponent)))
 
 
 def scaled(channel_map: Array, largest: float = 0.0) -> tuple[Array, Array, int]:

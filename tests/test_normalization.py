@@ -5,7 +5,7 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -135,6 +135,7 @@ AWKWARD = {
     "zero sum": ([-1, 1, -1, 1], [64, 192, 64, 192], [0, 255, 0, 255]),
     "tiny": ([0, 1e-30, 0, 1e-30], [64, 192, 64, 192], [0, 255, 0, 255]),
     "denormal": ([0, 1e-44, 0, 1e-44], [64, 192, 64, 192], [0, 255, 0, 255]),
+    "smallest denormal": ([0, 1e-45, 0, 1e-45], [64, 192, 64, 192], [0, 255, 0, 255]),
     "huge": ([-HUGE, HUGE, -HUGE, HUGE], [64, 192, 64, 192], [0, 255, 0, 255]),
     "large, barely varied": ([1e38, 1.0001e38, 1e38, 1.0001e38], [64, 192, 64, 192], [0, 255, 0, 255]),
     "huge and tiny": ([HUGE, 1e-40, HUGE, 0], [192, 64, 192, 64], [255, 0, 255, 0]),
@@ -245,6 +246,7 @@ def test_the_graver_mark_wins_in_a_block():
 
 
 @settings(max_examples=150, deadline=None)
+@example(maps=np.array([[[5e-324], [0]]]), norm="standardize", shrink=1)
 @given(
     maps=hnp.arrays(
         st.sampled_from([np.float16, np.float32, np.float64]),
