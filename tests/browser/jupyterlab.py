@@ -94,6 +94,16 @@ class Notebook:
         """Starts all cells and returns at once, to look at a notebook while it runs."""
         self._evaluate("app.commands.execute('notebook:run-all-cells')")
 
+    def start_cell(self, index: int) -> None:
+        """Starts one cell and returns at once."""
+        self._evaluate(
+            "panel.content.activeCellIndex = argument; app.commands.execute('notebook:run-cell')", index
+        )
+
+    def is_running(self, index: int) -> bool:
+        """Whether a cell has not finished; the kernel's own status also follows what runs beside it."""
+        return "[*]" in self.cell(index).locator(".jp-InputPrompt").inner_text()
+
     def wait_until_idle(self) -> None:
         """Waits until the kernel has nothing to do."""
         self._evaluate(
