@@ -57,6 +57,9 @@ class ActivationModel:
     to see soon; from the second picture on a compiled pass is made ready in the background, and used once it
     is. Before every look the weights are checked: after any change of them the maps are computed anew.
 
+    The maps before a layer's own activation function are listed too, behind those after it. The first look
+    at one of them takes one more pass for the picture.
+
     Args:
         model: A Keras 3 model, on the TensorFlow backend.
         cache_bytes: Memory for feature maps, in bytes. The pictures not looked at for longest go first; a
@@ -169,6 +172,8 @@ class ActivationModel:
         if forward is None or (path is not None and path not in forward.maps):
             forward = self._run(batch, path)
             self._require_path(path)
+            if path is not None and path not in forward.maps:
+                forward = self._run(batch, path)  # only now is it known to come before an activation
             self._cache[key] = forward
         else:
             self.stats.hits += 1
@@ -178,6 +183,9 @@ class ActivationModel:
 
     def _run(self, batch: Batch, path: str | None) -> Forward:
         self._last = batch
+        if path in self._layers and self._layers[path].after is not None:
+            budget = self.cache_bytes
+            return self._note(run_eagerly(self.model, batch, budget=budget, wanted=path, before=True))
         compiled = self._compiled.get(input_shapes(batch, self.inputs))
         fits = self._growth * _nbytes(batch) <= self.cache_bytes
         if fits and compiled is not None and compiled.done() and compiled.exception() is None:

@@ -15,6 +15,8 @@ from typing import Any
 
 import keras
 
+from .preactivation import has_activation, run_noting
+
 Tensor = Any  # a tensor of the backend in use
 
 
@@ -23,13 +25,15 @@ class Call:
     """One finished call of a layer or operation.
 
     `parents` are the operations whose calls this one ran inside, outermost first; `inputs` are the tensors
-    it was given; `outputs` is what it returned, in the structure it returned it.
+    it was given; `outputs` is what it returned, in the structure it returned it; `before` is what it handed
+    to an activation function of its own, if that was asked for.
     """
 
     operation: keras.Operation
     parents: tuple[keras.Operation, ...]
     inputs: list[Tensor]
     outputs: Any
+    before: Tensor | None = None
 
 
 @dataclass(slots=True)
@@ -37,6 +41,7 @@ class _Recording:
     visit: Callable[[Call], None]
     scope: Callable[[], object]
     python_call: Callable[[keras.Operation], Callable[..., Any] | None]
+    before: bool
     home: object
     stack: list[keras.Operation]
     failed: tuple[keras.Operation, ...] = ()
@@ -53,6 +58,7 @@ def record(
     *,
     scope: Callable[[], object],
     python_call: Callable[[keras.Operation], Callable[..., Any] | None],
+    before: bool = False,
 ) -> Any:
     """Runs `function` and shows `visit` each layer and operation call it made, innermost first.
 
@@ -65,6 +71,7 @@ def record(
         scope: Identifies the graph that the current thread builds, if any.
         python_call: The Python function behind an operation's `call` where a compiled one hides it, else
             `None`.
+        before: Whether to note what layers hand to activation functions of their own.
 
     Returns:
         What `function` returned.
@@ -74,7 +81,7 @@ def record(
     """
     if _recording() is not None:
         raise RuntimeError("A recording is already under way on this thread.")
-    recording = _Recording(visit, scope, python_call, home=scope(), stack=[])
+    recording = _Recording(visit, scope, python_call, before, home=scope(), stack=[])
     with _installed():
         _here.recording = recording
         try:
@@ -125,15 +132,21 @@ def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, *args, **kwargs)
         parents = tuple(recording.stack)
         recording.stack.append(self)
+        before = None
         try:
             python_call = recording.python_call(self)
-            outputs = python_call(*args, **kwargs) if python_call else original(self, *args, **kwargs)
+            if python_call:
+                outputs = python_call(*args, **kwargs)
+            elif recording.before and has_activation(self):
+                outputs, before = run_noting(self, lambda layer: original(layer, *args, **kwargs))
+            else:
+                outputs = original(self, *args, **kwargs)
         except Exception:
             recording.failed = recording.failed or (*parents, self)
             raise
         finally:
             recording.stack.pop()
-        recording.visit(Call(self, parents, inputs, outputs))
+        recording.visit(Call(self, parents, inputs, outputs, before))
         return outputs
 
     return call

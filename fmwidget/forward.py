@@ -38,11 +38,13 @@ class Forward:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the maps of every layer were kept."""
-        return len(self.maps) == len(self.layers)
+        """Whether the maps of every layer were kept, those before activations aside."""
+        return all(layer.path in self.maps for layer in self.layers if layer.after is None)
 
 
-def run_eagerly(model: keras.Model, batch: Batch, *, budget: int, wanted: str | None = None) -> Forward:
+def run_eagerly(
+    model: keras.Model, batch: Batch, *, budget: int, wanted: str | None = None, before: bool = False
+) -> Forward:
     """Runs the model in inference mode, keeping the maps that fit.
 
     Args:
@@ -51,6 +53,7 @@ def run_eagerly(model: keras.Model, batch: Batch, *, budget: int, wanted: str | 
         budget: Bytes of maps to hold at any moment. When they run over, those held so far are let go, so
             that the pass never needs more than this beside its own memory.
         wanted: Path of a map to keep whatever its size.
+        before: Whether to keep the maps before activations too.
 
     Raises:
         ForwardError: If the model fails on this input.
@@ -73,7 +76,7 @@ def run_eagerly(model: keras.Model, batch: Batch, *, budget: int, wanted: str | 
                 if wanted is not None and survivor is not None:
                     keep(wanted, survivor)
 
-    outputs = _recorded(model, batch, visit)
+    outputs = _recorded(model, batch, visit, before=before)
     return Forward(walk.layers(), maps, outputs, sum(held.values()))
 
 
@@ -109,7 +112,7 @@ def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -
     def forward(batch: Batch) -> Forward:
         tensors, outputs = compiled(batch)
         maps = {path: tensors[position] for path, position in places.items()}
-        seen = tuple(layer.with_shape_of(maps[layer.path]) for layer in layers)
+        seen = tuple(layer.with_shape_of(maps[layer.after or layer.path]) for layer in layers)
         return Forward(seen, maps, outputs, sum(map(backend.nbytes, tensors)))
 
     return forward
@@ -123,12 +126,12 @@ def input_shapes(batch: Batch, inputs: tuple[ModelInput, ...]) -> tuple[Any, ...
     return tuple(array.shape for array in arrays)
 
 
-def _recorded(model: keras.Model, inputs: Any, visit: Callable[[Call], None]) -> Any:
+def _recorded(model: keras.Model, inputs: Any, visit: Callable[[Call], None], *, before: bool = False) -> Any:
     def call() -> Any:
         return model(inputs, training=False)
 
     try:
-        return record(call, visit, scope=backend.graph_scope, python_call=backend.python_call)
+        return record(call, visit, scope=backend.graph_scope, python_call=backend.python_call, before=before)
     except Exception as error:
         place = " ".join(getattr(error, "__notes__", []))
         cause = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)  # Keras sets it in bold

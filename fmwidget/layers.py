@@ -15,6 +15,7 @@ import numpy as np
 
 from .capture import Call, Tensor
 from .layout import CHANNELS_FIRST, CHANNELS_LAST, Flow, declared_format, is_maps, maps_shape, resolve_formats
+from .preactivation import activation_name, has_activation
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class FeatureLayer:
 
     Attributes:
         path: Unique name in the model: the names of the models it is nested in and its own, joined by `/`,
-            with `@2` for a second call. Look it up as a whole; names may hold any of these characters.
+            with `@2` for a second call and `@pre` for the maps before an activation function. Look it up as a
+            whole; names may hold any of these characters.
         layer: The Keras layer or operation.
         call_index: Which call of `layer` in a forward pass this is, counted from 1.
         shape: `(H, W, C)`: the maps' height, width and number, for the picture seen last.
         data_format: Where the model keeps the channels, `"channels_last"` or `"channels_first"`.
+        after: If these are the maps before the layer's own activation function, the path of those after it.
     """
 
     path: str
@@ -35,11 +38,13 @@ class FeatureLayer:
     call_index: int
     shape: tuple[int, int, int]
     data_format: str
+    after: str | None = None
 
     @property
     def type_name(self) -> str:
-        """The class name of the layer or operation."""
-        return type(self.layer).__name__
+        """The class name of the layer or operation, and the activation function that is yet to come."""
+        name = type(self.layer).__name__
+        return name if self.after is None else f"{name} before {activation_name(self.layer)}"
 
     def with_shape_of(self, output: Tensor) -> FeatureLayer:
         """The same layer with the shape of an output of its own."""
@@ -53,6 +58,7 @@ class _Found:
     call_index: int
     shape: tuple[Any, ...]
     number: int
+    after: str | None = None
 
 
 class Walk:
@@ -70,7 +76,11 @@ class Walk:
         self._returned: defaultdict[int, list[int]] = defaultdict(list)  # by depth, not yet claimed
 
     def follow(self, call: Call) -> Iterator[tuple[str, Tensor]]:
-        """Yields path and tensor of each output of `call` that is a stack of maps."""
+        """Yields path and tensor of each output of `call` that is a stack of maps.
+
+        The maps before an activation are on the list in any case, right behind those after it, but yielded
+        only if the call noted them.
+        """
         self._calls[call.operation] += 1
         depth = len(call.parents)
         children = tuple(self._returned.pop(depth + 1, ()))
@@ -86,10 +96,14 @@ class Walk:
             if depth == 0 and seen_before:
                 continue  # the model returns what a layer of its own returned: that layer is on the list
             path = self._unique("".join([name, *(f"[{part}]" for part in key)]))
-            self._found.append(
-                _Found(path, call.operation, self._calls[call.operation], tuple(tensor.shape), number)
-            )
+            found = _Found(path, call.operation, self._calls[call.operation], tuple(tensor.shape), number)
+            self._found.append(found)
             yield path, tensor
+            if has_activation(call.operation):
+                before = replace(found, path=self._unique(f"{path}@pre"), after=path)
+                self._found.append(before)
+                if call.before is not None:
+                    yield before.path, call.before
 
     def layers(self) -> tuple[FeatureLayer, ...]:
         """What was found, in the order data flows."""
@@ -98,7 +112,9 @@ class Walk:
         for found in self._found:
             data_format = formats.get(found.number, keras.config.image_data_format())
             shape = maps_shape(found.shape, data_format)
-            layers.append(FeatureLayer(found.path, found.operation, found.call_index, shape, data_format))
+            layers.append(
+                FeatureLayer(found.path, found.operation, found.call_index, shape, data_format, found.after)
+            )
         return tuple(layers)
 
     def _unique(self, name: str) -> str:

@@ -78,7 +78,7 @@ class Look:
         return 2 if self.surroundings.ratio > 1 else 1
 
 
-class _Drawing:
+class Drawing:
     """A page and its PNG, each made anew only when what it depends on has changed.
 
     Another colormap or theme is another palette for the same indices.
@@ -90,6 +90,7 @@ class _Drawing:
         self._png = Latest(encode_png)
 
     def png(self, look: Look, page: Page) -> bytes:
+        """The page as a PNG in the colours that are asked for."""
         colours = palette(cmap_for(look.norm, look.cmap), dark=look.surroundings.dark)
         return self._png(self._indices(page), colours, look.ratio)
 
@@ -99,7 +100,7 @@ class GridPanel:
 
     def __init__(self) -> None:
         self.box = PictureView(label="Feature maps of the layer")
-        self._drawing = _Drawing(_draw_grid)
+        self._drawing = Drawing(_draw_grid)
 
     def show(self, look: Look) -> None:
         """Draws the page of the grid that is looked at."""
@@ -159,7 +160,7 @@ class ChannelPanel:
 
     def __init__(self) -> None:
         self.box = PictureView(label="Chosen channel")
-        self._drawing = _Drawing(_draw_channel)
+        self._drawing = Drawing(_draw_channel)
 
     def show(self, look: Look) -> None:
         """Draws the chosen channel."""

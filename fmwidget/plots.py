@@ -58,7 +58,7 @@ def plot_feature_maps(
         image: The picture: a path, the bytes of a file, a PIL image, or an array `(H, W)`, `(H, W, 1)`,
             `(H, W, 3)` or `(H, W, 4)`.
         layers: Path of a layer, as `ActivationModel(model).layers` lists them, or several paths; `None` for
-            all layers.
+            all layers, those before an activation aside.
         preprocess: How the picture is scaled: `"auto"`, one of `preprocessing.SCALINGS`, or a function that
             is given the picture, uint8 `(H, W, 3)`, and returns the model's input, a batch of one.
         fit: How the picture fills an input of other proportions: `"stretch"`, `"crop"` or `"pad"`.
@@ -169,7 +169,7 @@ def plot_channel(
 def _choose(am: ActivationModel, layers: Layers | Sequence[Layers] | None) -> list[FeatureLayer]:
     offered = {layer.path: layer for layer in am.layers}
     if layers is None:
-        return list(offered.values())
+        return [layer for layer in offered.values() if layer.after is None]
     if isinstance(layers, Layers):
         layers = [layers]
     chosen = [am.layer(_path(layer)) for layer in layers]

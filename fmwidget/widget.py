@@ -26,6 +26,7 @@ from .layout import CHANNELS_LAST
 from .live import answer_at_once, parts
 from .memo import Latest
 from .normalization import NORMS
+from .numbers import NumbersPanel
 from .panels import ChannelPanel, GridPanel, InputPanel, Look, status_html
 from .preprocessing import FITS
 from .samples import sample_images
@@ -39,6 +40,7 @@ Array = np.ndarray[Any, Any]
 log = logging.getLogger(__name__)
 
 STATE = ("layer", "channel", "image", "preprocess", "fit", "norm", "cmap", "order", "page")
+TRIED = ("layer", "image", "preprocess", "fit")  # maps are computed with these before they are taken
 
 NARROWEST, WIDEST = 360, 1200  # CSS px that the grid follows the notebook's width between
 
@@ -111,15 +113,18 @@ class FeatureMapWidget(ipywidgets.VBox):
         keras_model = self._am.model
         self._scaling = Latest(lambda preprocess: resolve_scaling(keras_model, preprocess))
         self._batch = Latest(lambda pixels, how, fit: model_batch(keras_model, pixels, how, fit, inputs))
+        self._version = 0  # of the weights, when they were last checked: once an action, for that takes time
         self._maps = Latest(lambda batch, layer, _version: self._am.activations(batch, layer))
+        self._layers = Latest(lambda _batch, _version: self._am.layers)
         self._statistics = Latest(channel_statistics)
         self._order = Latest(channel_order)
         self._layout = Latest(
             lambda shape, order, width: grid_layout(shape, order=order, width=width, ncols=ncols)
         )
         self._controls = Controls(self._choose)
+        self._offer_layers = Latest(self._controls.offer_layers)
         self._grid = GridPanel()
-        self._panels = (self._grid, ChannelPanel(), InputPanel(self._controls.input))
+        self._panels = (self._grid, ChannelPanel(), InputPanel(self._controls.input), NumbersPanel())
         self._status = ipywidgets.HTML()
         below = ipywidgets.HBox([panel.box for panel in self._panels[1:]], layout={"flex_flow": "row wrap"})
         super().__init__([self._controls.main, self._status, self._grid.box, below])
@@ -162,6 +167,7 @@ class FeatureMapWidget(ipywidgets.VBox):
     def feature_maps(self) -> np.ndarray[Any, Any]:
         """The maps `(H, W, C)` that the model computes for `image` at `layer`: read-only, channels last."""
         with self._lock:
+            self._check_weights()
             return self._compute()[1]
 
     @property
@@ -247,6 +253,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             return value  # still being set up
         with self._lock:
             try:
+                self._check_weights()
                 self._compute(**change)
             except (ValueError, TypeError, ForwardError) as error:
                 raise traitlets.TraitError(str(error)) from error
@@ -257,19 +264,23 @@ class FeatureMapWidget(ipywidgets.VBox):
     @traitlets.observe(*STATE)
     def _state_changed(self, change: traitlets.Bunch) -> None:
         if self._look is not None:
+            name = change["name"]
             with self._lock:
-                self._refresh(follow=change["name"] in ("layer", "channel", "order"))
+                self._refresh(follow=name in ("layer", "channel", "order"), checked=name in TRIED)
 
-    def _refresh(self, *, follow: bool = False) -> None:
+    def _refresh(self, *, follow: bool = False, checked: bool = False) -> None:
         """Brings the screen in line with the state: the one way there.
 
         Args:
             follow: Whether the page turns to the chosen channel.
+            checked: Whether the weights have been checked for change just now.
         """
         if self._settling:  # a change made below is part of the refresh that makes it
             return
         self._settling = True
         try:
+            if not checked:
+                self._check_weights()
             self.channel = min(self.channel, self._compute()[1].shape[-1] - 1)
             layout = self._look_at().layout
             self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
@@ -294,7 +305,10 @@ class FeatureMapWidget(ipywidgets.VBox):
         """The model's input and the maps, for the state or for what it would be after a change."""
         layer = change.pop("layer", self.layer)
         batch = self._input(**change)
-        return batch, self._maps(batch, layer, self._am.version())
+        return batch, self._maps(batch, layer, self._version)
+
+    def _check_weights(self) -> None:
+        self._version = self._am.version()
 
     def _look_at(self) -> Look:
         batch, maps = self._compute()
@@ -321,7 +335,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         )
 
     def _show_controls(self) -> None:
-        self._controls.offer_layers(self._am.layers)
+        self._offer_layers(self._layers(self._input(), self._version))
         state = {name: getattr(self, name) for name in STATE}
         layout = self._look.layout
         self._controls.show(channels=len(layout.order), pages=layout.pages, **state)

@@ -50,8 +50,8 @@ def test_every_output_of_every_call_is_listed_and_equal(name):
         )
         # ZeroPadding2D makes its Pad on the fly: on our list, out of the oracle's reach.
         lasting = [layer for layer in am.layers if layer.type_name != "Pad"]
-        assert [(type(output.operation), output.call_index) for output in expected] == [
-            (type(layer.layer), layer.call_index) for layer in lasting
+        assert [(type(each.operation), each.call_index, each.before_activation) for each in expected] == [
+            (type(layer.layer), layer.call_index, layer.after is not None) for layer in lasting
         ]
         for layer, output in zip(lasting, expected, strict=True):
             maps = am.activations(batch, layer.path)
@@ -61,7 +61,8 @@ def test_every_output_of_every_call_is_listed_and_equal(name):
             assert maps.dtype == value.dtype
             assert close(maps, value), layer.path
         settle(am)
-    assert am.stats.forwards == len(batches)
+    passes = 2 if any(layer.after for layer in am.layers) else 1
+    assert am.stats.forwards == passes * len(batches)
     assert am.stats.traces == (0 if name == "branching" else 1)
 
 
@@ -74,9 +75,14 @@ def sample(seed: int = 0) -> np.ndarray[Any, Any]:
     return batch
 
 
+def ordinary(am: ActivationModel) -> list[str]:
+    """What a pass computes unasked: all but the maps before activations."""
+    return [layer.path for layer in am.layers if layer.after is None]
+
+
 def test_one_forward_a_picture_whatever_is_looked_at():
     am = ActivationModel(zoo.sequential())
-    paths = [layer.path for layer in am.layers]
+    paths = ordinary(am)
     first, second = sample(0), sample(1)
     before = am.stats.forwards
     for path in paths * 2:
@@ -87,6 +93,36 @@ def test_one_forward_a_picture_whatever_is_looked_at():
     assert am.stats.forwards == before + 2
     am.activations(first.copy(), paths[3])
     assert am.stats.forwards == before + 2, "a picture is known by its content, not by its object"
+
+
+def test_maps_before_activations_cost_one_more_forward_a_picture():
+    model = zoo.activated()
+    am = ActivationModel(model)
+    batch = zoo.batch_for(model)
+    am.activations(batch, "dense")
+    held = am.stats.bytes
+    befores = [layer for layer in am.layers if layer.after is not None]
+    assert [f"{layer.path}: {layer.type_name}" for layer in befores] == [
+        "shared@pre: Conv2D before tanh",
+        "shared@2@pre: Conv2D before tanh",
+        "depthwise@pre: DepthwiseConv2D before relu",
+        "separable@pre: SeparableConv2D before at_least_a_tenth",
+        "transpose@pre: Conv2DTranspose before leak",
+        "dense@pre: Dense before gelu",
+    ]
+    for layer in befores * 2:
+        after = am.activations(batch, str(layer.after))
+        assert close(layer.layer.activation(am.activations(batch, layer.path)), after)
+    assert am.stats.forwards == 2
+    assert am.stats.bytes == held + sum(4 * np.prod(layer.shape) for layer in befores)
+
+
+def test_maps_before_an_activation_can_be_the_first_thing_asked_for():
+    model = zoo.sequential()
+    batch = sample()
+    maps = ActivationModel(model).activations(batch, "conv@pre")
+    assert (maps < 0).any()
+    assert close(np.maximum(maps, 0), model.layers[0](batch)[0])
 
 
 def test_a_picture_changed_in_place_is_a_new_picture():
@@ -296,7 +332,7 @@ def test_the_cache_keeps_to_its_bytes_and_forgets_the_least_recent(looks, pictur
     probe.activations(sample(), "conv")
     each = probe.stats.bytes
     am = ActivationModel(model, cache_bytes=each * pictures_that_fit + each // 2)
-    paths = [layer.path for layer in am.layers]
+    paths = ordinary(am)
     recent: list[int] = []
     forwards = am.stats.forwards
     for seed, place in looks:
@@ -314,8 +350,8 @@ _BATCHES = [sample(seed) for seed in range(6)]
 def test_a_tensor_that_two_layers_return_is_counted_once():
     am = ActivationModel(zoo.sequential())
     am.activations(sample(), "drop")
-    by_hand = {layer.path: np.prod(layer.shape) * 4 for layer in am.layers if layer.path != "drop"}
-    assert am.stats.bytes == sum(by_hand.values())
+    by_hand = [np.prod(am.layer(path).shape) * 4 for path in ordinary(am) if path != "drop"]
+    assert am.stats.bytes == sum(by_hand)
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 9000, 14000])

@@ -22,10 +22,11 @@ INSIDE: dict[str, set[str]] = {
     "scaling": {"families"},
     "preprocessing": {"images", "scaling"},
     # from there to feature maps
-    "capture": set(),
+    "preactivation": set(),
+    "capture": {"preactivation"},
     "backend": set(),
     "layout": set(),
-    "layers": {"capture", "layout"},
+    "layers": {"capture", "layout", "preactivation"},
     "forward": {"backend", "capture", "layers"},
     "activations": {"backend", "forward", "layers", "layout"},
     "batch": {"decoding", "forward", "images", "layers", "layout", "preprocessing"},
@@ -45,6 +46,7 @@ INSIDE: dict[str, set[str]] = {
     "memo": set(),
     "controls": {"channels", "images", "layers", "normalization", "preprocessing", "view"},
     "panels": {"channels", "controls", "figure", "layers", "memo", "page", "preprocessing", "view"},
+    "numbers": {"channels", "figure", "memo", "normalization", "page", "panels", "png", "view"},
     "__main__": set(),
 }
 INSIDE["widget"] = set(INSIDE) - {"__main__"}
@@ -58,13 +60,14 @@ MODEL_SIDE = {
     "capture",
     "families",
     "forward",
+    "preactivation",
     "layers",
     "layout",
     "scaling",
 }
 OUTSIDE = {
     "anywidget": {"view"},
-    "ipywidgets": {"controls", "live", "panels", "view", "widget"},
+    "ipywidgets": {"controls", "live", "numbers", "panels", "view", "widget"},
     "jax": {"backend"},
     "jupyterlab": {"__main__"},
     "keras": MODEL_SIDE | {"plots", "samples", "widget"},

@@ -197,6 +197,23 @@ def half_precision() -> keras.Model:
     return keras.Model(picture, layers.Flatten()(x), name="half_precision")
 
 
+def at_least_a_tenth(x: Any) -> Any:
+    return ops.maximum(x, 0.1)
+
+
+def activated() -> keras.Model:
+    """Every kind of layer with an activation of its own, by name, by function and by layer."""
+    picture = keras.Input(SIZE)
+    shared = layers.Conv2D(3, 3, padding="same", activation="tanh", name="shared")
+    x = shared(shared(picture / 255.0))
+    x = layers.DepthwiseConv2D(3, activation=keras.activations.relu, name="depthwise")(x)
+    x = layers.SeparableConv2D(4, 3, activation=at_least_a_tenth, name="separable")(x)
+    x = layers.Conv2DTranspose(3, 3, activation=layers.LeakyReLU(name="leak"), name="transpose")(x)
+    x = layers.Conv2D(2, 1, activation="linear", name="plain")(layers.Dense(5, "gelu", name="dense")(x))
+    x = layers.Activation("elu", name="elu")(x)
+    return keras.Model(picture, layers.Dense(2, "softmax")(layers.Flatten()(x)), name="activated")
+
+
 def with_penalties() -> keras.Model:
     """Layers that write losses into the model in every call."""
     return keras.Sequential(
@@ -239,6 +256,7 @@ MODELS = {
         channels_first,
         free_size,
         half_precision,
+        activated,
         with_penalties,
         not_a_number,
     )
@@ -264,13 +282,17 @@ class Output:
     operation: keras.Operation
     call_index: int
     value: np.ndarray[Any, Any]
+    before_activation: bool = False
+
+
+ENDING_IN_ACTIVATION = {"Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"}
 
 
 def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]]:
     """A plain forward pass that returns every 4-D output of every call; no part of the package is in it.
 
-    Each operation object gets a `call` of its own that notes what it returns. The model is spoiled by it:
-    give it one that nothing else uses.
+    Each operation object gets a `call` of its own that notes what it returns, and an activation that notes
+    what it is given. The model is spoiled by it: give it one that nothing else uses.
     """
     model(batch, training=False)  # build what is not built
     seen: list[Output] = []
@@ -278,12 +300,28 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
 
     def instrument(operation: keras.Operation) -> None:
         inner = getattr(operation.call, "python_function", operation.call)
+        noted: list[Any] = []
+        if (
+            type(operation).__name__ in ENDING_IN_ACTIVATION
+            and operation.activation is not keras.activations.linear
+        ):
+            activation = operation.activation
+
+            def noting(x: Any) -> Any:
+                noted.append(x)
+                return activation(x)
+
+            operation.__dict__["activation"] = noting
 
         def call(*args: Any, **kwargs: Any) -> Any:
             result = inner(*args, **kwargs)
             counts[id(operation)] += 1
             leaves = [leaf for leaf in keras.tree.flatten(result) if len(leaf.shape) == 4]
             seen.extend(Output(operation, counts[id(operation)], leaf.numpy()) for leaf in leaves)
+            if noted and leaves:
+                seen.append(
+                    Output(operation, counts[id(operation)], noted.pop().numpy(), before_activation=True)
+                )
             return result
 
         operation.__dict__["call"] = call
