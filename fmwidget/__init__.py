@@ -15,6 +15,7 @@ from ._quiet import quiet_imports
 if TYPE_CHECKING:
     from .activations import ActivationModel
     from .plots import plot_channel, plot_feature_maps
+    from .receptive_fields import Field, ReceptiveField, field_of, receptive_field
     from .samples import sample_class_names, sample_images, sample_model
     from .widget import FeatureMapWidget
 
@@ -23,8 +24,12 @@ __version__ = "0.1.0"
 __all__ = [
     "ActivationModel",
     "FeatureMapWidget",
+    "Field",
+    "ReceptiveField",
+    "field_of",
     "plot_channel",
     "plot_feature_maps",
+    "receptive_field",
     "sample_class_names",
     "sample_images",
     "sample_model",
@@ -33,8 +38,12 @@ __all__ = [
 _HOME = {
     "ActivationModel": "activations",
     "FeatureMapWidget": "widget",
+    "Field": "receptive_fields",
+    "ReceptiveField": "receptive_fields",
+    "field_of": "receptive_fields",
     "plot_channel": "plots",
     "plot_feature_maps": "plots",
+    "receptive_field": "receptive_fields",
     "sample_class_names": "samples",
     "sample_images": "samples",
     "sample_model": "samples",

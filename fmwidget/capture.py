@@ -88,9 +88,9 @@ def record(
             return function()
         except Exception as error:
             if recording.failed:
-                place = "/".join(operation.name for operation in recording.failed[1:])
-                name = type(recording.failed[-1]).__name__
-                error.add_note(f"Raised in {name} {place!r}." if place else f"Raised in the {name} itself.")
+                model, *inner = (operation.name for operation in recording.failed)
+                place = "/".join(inner) or model
+                error.add_note(f"Raised in {type(recording.failed[-1]).__name__} {place!r}.")
             raise
         finally:
             _here.recording = None

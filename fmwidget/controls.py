@@ -10,10 +10,12 @@ from typing import Any
 import ipywidgets
 
 from .channels import ORDERS
-from .images import Picture
+from .depth import LayerChooser
+from .images import MAX_PICTURES, Picture
 from .layers import FeatureLayer
 from .normalization import NORMS
 from .preprocessing import FITS, SCALINGS
+from .upload import Uploader
 from .view import ThumbnailPicker
 
 CMAPS = ("viridis", "cividis", "magma", "inferno", "gray", "RdBu_r", "PuOr_r")
@@ -54,10 +56,11 @@ class Controls:
 
     Args:
         choose: Called with a trait's name and the value that the person chose for it.
+        add: Called with the name and the bytes of a picture that the person adds; see `Uploader`.
     """
 
-    def __init__(self, choose: Callable[[str, Any], None]) -> None:
-        self.layer = _dropdown("Layer", (), "400px")
+    def __init__(self, choose: Callable[[str, Any], None], add: Callable[[str, bytes], None]) -> None:
+        self.layer = LayerChooser(lambda path: self._report("layer", path))
         self.channel = ipywidgets.IntSlider(
             description="Channel",
             style={"description_width": "initial"},
@@ -68,39 +71,47 @@ class Controls:
         self.order = _dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "150px")
         self.preprocess = _dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "200px")
         self.fit = _dropdown("Fit", [(name, name) for name in FITS], "100px")
+        self.opacity = ipywidgets.IntSlider(
+            description="Overlay %",
+            max=100,
+            style={"description_width": "initial"},
+            layout={"width": "auto", "flex": "1 1 100%", "min_width": "0"},
+        )
         self.page = Pager()
         self.image = ThumbnailPicker(label="Picture")
+        self.upload = Uploader(add)
+        pictures = ipywidgets.VBox([self.image, self.upload])
+        pictures.add_class("fmw-pictures")
+        layer = self.layer
         self.main = ipywidgets.VBox(
             [
-                _row(self.layer, self.norm),
-                _row(self.channel, self.page.box, self.order, self.cmap),
-                self.image,
+                _row(layer.list, layer.back, layer.on, layer.filter),
+                _row(layer.slider, self.channel),
+                _row(self.norm, self.order, self.cmap, self.page.box),
+                pictures,
             ]
         )
-        self.input = _row(self.preprocess, self.fit)
+        self.input = _row(self.opacity, self.preprocess, self.fit)
 
         self._choose = choose
         self._shown_by: int | None = None
         self._names: tuple[str, ...] = ()
-        for name in ("layer", "channel", "norm", "cmap", "order", "preprocess", "fit"):
+        for name in ("channel", "norm", "cmap", "order", "preprocess", "fit", "opacity"):
             getattr(self, name).observe(self._reporter(name), names="value")
         self.image.observe(self._report_picture, names="value")
         self.page.on_turn(lambda page: self._report("page", page))
 
     def offer_layers(self, layers: Sequence[FeatureLayer]) -> None:
         """Lists the layers, each with its type and shape."""
-        options = tuple(
-            (f"{each.path}   {each.type_name}   {shape_text(each.shape)}", each.path) for each in layers
-        )
-        if options != self.layer.options:
-            with self._silently():
-                self.layer.options = options
+        self.layer.offer(layers)
 
     def offer_pictures(self, pictures: Mapping[str, Picture]) -> None:
         """Shows a thumbnail of each picture."""
         self._names = tuple(pictures)
         with self._silently():
-            self.image.offer(self._names, [picture.thumbnail() for picture in pictures.values()])
+            thumbs = [picture.thumbnail() for picture in pictures.values()]
+            self.image.offer(self._names, thumbs, self.image.value)
+        self.upload.room = max(0, MAX_PICTURES - len(pictures))
 
     def show(self, *, channels: int, pages: int, **state: Any) -> None:
         """Brings every control in line with the state.
@@ -111,8 +122,9 @@ class Controls:
             state: The value of each trait by name.
         """
         with self._silently():
-            for name in ("norm", "order", "fit", "layer"):
+            for name in ("norm", "order", "fit", "opacity"):
                 getattr(self, name).value = state[name]
+            self.layer.show(state["layer"])
             _show_option(self.cmap, str(state["cmap"]), state["cmap"])
             _show_option(self.preprocess, "your function", state["preprocess"])
             with self.channel.hold_sync(), self.channel.hold_trait_notifications():
@@ -176,8 +188,3 @@ def _show_option(dropdown: ipywidgets.Dropdown, label: str, value: Any) -> None:
     if all(value != option for _, option in dropdown.options):
         dropdown.options = (*dropdown.options, (label, value))
     dropdown.value = value
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """A shape as people write it: 148 × 148 × 32."""
-    return " × ".join(map(str, shape))

@@ -136,6 +136,5 @@ def _recorded(model: keras.Model, inputs: Any, visit: Callable[[Call], None], *,
         place = " ".join(getattr(error, "__notes__", []))
         cause = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)  # Keras sets it in bold
         message = cause[1] if cause else str(error)
-        raise ForwardError(
-            f"The model failed on this input. {place} {type(error).__name__}: {message}"
-        ) from error
+        sentences = ("The model failed on this input.", place, f"{type(error).__name__}: {message.strip()}")
+        raise ForwardError(" ".join(filter(None, sentences))) from error

@@ -17,7 +17,7 @@ from PIL import Image
 from .decoding import PictureError, number_array, quote
 from .picture import Picture, as_path, to_pixels, unknown_source
 
-__all__ = ["MAX_PICTURES", "Picture", "PictureError", "load_pictures", "to_pixels"]
+__all__ = ["MAX_PICTURES", "Picture", "PictureError", "free_name", "load_pictures", "to_pixels"]
 
 MAX_PICTURES = 60
 # Of an iterable nobody knows how long it is, or what its next element costs.
@@ -61,7 +61,7 @@ def load_pictures(source: Any) -> tuple[dict[str, Picture], list[str]]:
         except PictureError as error:
             sentences.append(str(error))
             continue
-        name = _free_name(picture.name, pictures)
+        name = free_name(picture.name, pictures)
         pictures[name] = picture if picture.name == name else picture.renamed(name)
     if next(found, None) is not None:
         sentences.append(f"Only the first {MAX_PICTURES} pictures are offered; pass fewer to choose them.")
@@ -70,7 +70,16 @@ def load_pictures(source: Any) -> tuple[dict[str, Picture], list[str]]:
     return pictures, sentences
 
 
-def _free_name(name: str, taken: Mapping[str, Any]) -> str:
+def free_name(name: str, taken: Mapping[str, Any]) -> str:
+    """A name that no other picture has.
+
+    Args:
+        name: What the picture would be called.
+        taken: The names that others have.
+
+    Returns:
+        The name, with ` (2)` or the next number that is free where it is taken.
+    """
     if name not in taken:
         return name
     return next(free for n in itertools.count(2) if (free := f"{name} ({n})") not in taken)

@@ -81,6 +81,8 @@ class Walk:
         The maps before an activation are on the list in any case, right behind those after it, but yielded
         only if the call noted them.
         """
+        if any(isinstance(parent, keras.layers.RNN) for parent in call.parents):
+            return  # one step of a loop, which a compiled pass runs out of sight
         self._calls[call.operation] += 1
         depth = len(call.parents)
         children = tuple(self._returned.pop(depth + 1, ()))
@@ -257,14 +259,15 @@ def require_model(model: object) -> None:
     if isinstance(model, keras.Model):
         return
     kind = type(model)
+    origins = [base.__module__ for base in kind.__mro__]
     if isinstance(model, type):
         received, advice = f"the class {model.__name__}", "Make a model of it first: `model = ...()`."
     elif isinstance(model, str | os.PathLike):
         received, advice = f"the path {os.fspath(model)!r}", "Load it first: `keras.models.load_model(path)`."
-    elif kind.__module__.startswith(("tf_keras", "keras.src.legacy", "tensorflow.python.keras")):
+    elif any(origin.startswith(("tf_keras.", "tensorflow.python.keras.")) for origin in origins):
         received = f"a Keras 2 {kind.__name__}"
         advice = "Save it to a .keras or .h5 file and load that with Keras 3's `keras.models.load_model`."
-    elif any(base.__module__.startswith("torch.") for base in kind.__mro__):
+    elif any(origin.startswith("torch.") for origin in origins):
         received, advice = f"the PyTorch module {kind.__name__}", "Only Keras 3 models can be looked into."
     else:
         received, advice = f"an object of type {kind.__name__}", "Pass the model itself."

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import html
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import ipywidgets
 import numpy as np
-from PIL import Image
 
 from .channels import ChannelStatistics
-from .controls import shape_text
 from .figure import (
     Box,
     FeatureFigure,
@@ -28,8 +24,7 @@ from .figure import (
 )
 from .layers import FeatureLayer
 from .memo import Latest
-from .page import number
-from .preprocessing import SCALINGS, Scaling, restore
+from .preprocessing import Scaling
 from .view import PictureView, Surroundings
 
 Array = np.ndarray[Any, Any]
@@ -54,6 +49,8 @@ class Look:
         seen: The picture in the model's input, `(1, H, W, C)`, or `None`.
         scaling: How the picture was scaled.
         fit: How it was brought to the model's size.
+        opacity: How much of the chosen channel is seen over the picture, 0 to 100.
+        outputs: What the model returned for the picture, without the batch axis.
         surroundings: Where it is all shown.
     """
 
@@ -70,6 +67,8 @@ class Look:
     data_format: str
     scaling: Scaling
     fit: str
+    opacity: int
+    outputs: Any
     surroundings: Surroundings
 
     @property
@@ -172,52 +171,6 @@ class ChannelPanel:
 
 def _draw_channel(maps: Array, statistics: ChannelStatistics, channel: int, norm: str, ratio: int) -> Page:
     return draw_channel(maps, channel, statistics, norm=norm, box=DETAIL_BOX, ratio=ratio)
-
-
-class InputPanel:
-    """The picture as the model sees it, and how it came to be so."""
-
-    def __init__(self, *controls: ipywidgets.Widget) -> None:
-        self._view = PictureView(label="Picture as the model sees it")
-        self._caption = ipywidgets.HTML()
-        self.box = ipywidgets.VBox([self._view, self._caption, *controls])
-        self._png = Latest(_input_png)
-
-    def show(self, look: Look) -> None:
-        """Shows the picture with its scaling undone, and says what its numbers were."""
-        if look.seen is None:
-            self._view.show(b"", 0, 0)
-            self._caption.value = "The model's input holds no picture to show."
-            return
-        png, (width, height) = self._png(look.seen, look.scaling.name, look.data_format, look.ratio)
-        self._view.show(png, width, height, alt=f"{look.picture}, as the model sees it.")
-        self._caption.value = _input_in_words(look, look.seen)
-
-
-def _input_png(seen: Array, scaling: str, data_format: str, ratio: int) -> tuple[bytes, tuple[int, int]]:
-    """The picture as a PNG that fits the detail box, and its size in CSS pixels."""
-    if scaling == "custom":
-        low, high = seen.min(), seen.max()
-        seen, scaling = (seen - low) / max(high - low, 1e-12), "unit"
-    picture = Image.fromarray(restore(seen, scaling, data_format))
-    longest = max(picture.size)
-    factor = DETAIL_BOX // longest if longest <= DETAIL_BOX else DETAIL_BOX / longest
-    size = [max(1, round(side * factor)) for side in picture.size]
-    resample = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BOX
-    file = io.BytesIO()
-    picture.resize([side * ratio for side in size], resample).save(file, "PNG", compress_level=1)
-    return file.getvalue(), (size[0], size[1])
-
-
-def _input_in_words(look: Look, seen: Array) -> str:
-    scaling = SCALINGS.get(look.scaling.name, "by your function")
-    known = "known" if look.scaling.known else "assumed"
-    lines = [
-        f"<b>{html.escape(look.picture)}</b>, as the model sees it",
-        f"{shape_text(seen.shape)}, values {number(seen.min())} to {number(seen.max())}",
-        f"scaled {html.escape(scaling)} <i>({known}: {html.escape(look.scaling.reason)})</i>",
-    ]
-    return f'<div class="fmw-caption">{"<br>".join(lines)}</div>'
 
 
 def status_html(sentence: str, details: str = "") -> str:

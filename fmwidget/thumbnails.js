@@ -10,6 +10,7 @@ function render({ model, el }) {
   el.append(row);
 
   let buttons = [];
+  const contents = new WeakMap(); // the bytes of each button's picture
   let latest = 0; // counts the rows that were asked for: one that is late is not shown
   let removed = false;
 
@@ -17,19 +18,32 @@ function render({ model, el }) {
     const asked = ++latest;
     const names = model.get("names");
     const thumbs = model.get("thumbs");
-    const fresh = names.map((name, index) => thumbnail(name, thumbs[index], index));
-    await Promise.all(fresh.map((button) => decoded(button.querySelector("img"))));
+    // A picture that stays where it is keeps its button: nothing flickers while others are added.
+    const fresh = names.map((name, index) => {
+      const made = buttons[index];
+      const same = made?.title === name && equal(contents.get(made), thumbs[index]);
+      return same ? made : thumbnail(name, thumbs[index], index);
+    });
+    const added = fresh.filter((button) => !buttons.includes(button));
+    await Promise.all(added.map((button) => decoded(button.querySelector("img"))));
     if (removed || asked !== latest) {
-      fresh.forEach(release);
+      added.forEach(release);
       return;
     }
     const hadFocus = row.contains(document.activeElement);
-    buttons.forEach(release);
+    for (const button of buttons.filter((one) => !fresh.includes(one))) {
+      release(button);
+      button.remove();
+    }
     buttons = fresh;
-    row.replaceChildren(...buttons);
+    buttons.forEach((button, index) => {
+      if (row.children[index] !== button) row.insertBefore(button, row.children[index] ?? null);
+    });
     row.hidden = buttons.length === 0;
     update();
-    if (hadFocus) buttons.find((button) => button.tabIndex === 0)?.focus({ preventScroll: true });
+    if (hadFocus && !row.contains(document.activeElement)) {
+      buttons.find((button) => button.tabIndex === 0)?.focus({ preventScroll: true });
+    }
   }
 
   function thumbnail(name, bytes, index) {
@@ -42,6 +56,7 @@ function render({ model, el }) {
     image.alt = ""; // the caption below is the button's name
     image.draggable = false;
     if (bytes?.byteLength) image.src = URL.createObjectURL(new Blob([bytes]));
+    contents.set(button, bytes);
     const caption = document.createElement("bdi"); // a name written right to left leaves its neighbours alone
     caption.textContent = name;
     button.append(image, caption);
@@ -114,6 +129,13 @@ function render({ model, el }) {
 function target(key, index, count) {
   if (key in STEPS) return (index + STEPS[key] + count) % count;
   return { Home: 0, End: count - 1 }[key];
+}
+
+// Whether two DataViews hold the same bytes.
+function equal(one, other) {
+  if (one?.byteLength !== other?.byteLength) return false;
+  for (let i = 0; i < (one?.byteLength ?? 0); i++) if (one.getUint8(i) !== other.getUint8(i)) return false;
+  return true;
 }
 
 // A picture that cannot be decoded leaves its place empty; its name can be chosen all the same.

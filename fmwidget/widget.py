@@ -6,7 +6,7 @@ import difflib
 import logging
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,21 +15,33 @@ import numpy as np
 import traitlets
 
 from .activations import ActivationModel
+from .answer import AnswerPanel, check_class_names
 from .batch import Others, Preprocess, model_batch, picture_array, resolve_scaling
 from .channels import ORDERS, channel_order, channel_statistics
 from .controls import Controls
 from .figure import FeatureFigure, require_cmap
 from .forward import Batch, ForwardError
 from .grid import COLUMNS, PAGE_WIDTH, grid_layout
-from .images import load_pictures
+from .images import Picture, free_name, load_pictures
 from .layout import CHANNELS_LAST
 from .live import answer_at_once, parts
 from .memo import Latest
 from .normalization import NORMS
 from .numbers import NumbersPanel
-from .panels import ChannelPanel, GridPanel, InputPanel, Look, status_html
+from .overlay import InputPanel
+from .panels import ChannelPanel, GridPanel, Look, status_html
 from .preprocessing import FITS
 from .samples import sample_images
+from .saved import (
+    BESIDE_PICTURE,
+    SavedPicture,
+    can_hide_picture,
+    code_for,
+    framed,
+    show_picture,
+    show_with_picture,
+    widget_bundle,
+)
 from .view import Surroundings
 
 if TYPE_CHECKING:
@@ -39,7 +51,7 @@ Array = np.ndarray[Any, Any]
 
 log = logging.getLogger(__name__)
 
-STATE = ("layer", "channel", "image", "preprocess", "fit", "norm", "cmap", "order", "page")
+STATE = ("layer", "channel", "image", "preprocess", "fit", "norm", "cmap", "order", "page", "opacity")
 TRIED = ("layer", "image", "preprocess", "fit")  # maps are computed with these before they are taken
 
 NARROWEST, WIDEST = 360, 1200  # CSS px that the grid follows the notebook's width between
@@ -62,13 +74,17 @@ class FeatureMapWidget(ipywidgets.VBox):
             scale for all).
         cmap: Name of a matplotlib colormap.
         order: How channels are ordered: `"index"`, `"mean"`, `"max"` or `"variance"`.
+        opacity: How much of the chosen channel is seen over the picture, 0 to 100 percent.
         ncols: Tiles in a row of the grid.
+        class_names: A name for each score that the model returns; ImageNet's if `None`, a thousand scores and
+            Keras has stored them.
         inputs: What the model takes beside the picture, by the inputs' names: arrays, or functions of the
             picture that return them.
 
     Raises:
         TypeError: If `model` is not a Keras 3 model.
-        ValueError: If the model has no feature maps, or no picture can be used.
+        ValueError: If the model has no feature maps, no picture can be used, or `class_names` are not as many
+            as the model's scores.
         TraitError: If another argument is out of range.
 
     Example:
@@ -83,6 +99,7 @@ class FeatureMapWidget(ipywidgets.VBox):
     norm = traitlets.Unicode("standardize", help="How activations become colours.")
     cmap = traitlets.Unicode("viridis", help="Name of a matplotlib colormap.")
     order = traitlets.Unicode("index", help="How the channels are ordered.")
+    opacity = traitlets.Int(0, help="How much of the channel is seen over the picture, in percent.")
     page = traitlets.Int(help="Page of the grid, counted from 0; it follows the channel.")
 
     def __init__(
@@ -98,7 +115,9 @@ class FeatureMapWidget(ipywidgets.VBox):
         norm: str = "standardize",
         cmap: str = "viridis",
         order: str = "index",
+        opacity: int = 0,
         ncols: int = COLUMNS,
+        class_names: Sequence[str] | None = None,
         inputs: Others | None = None,
     ) -> None:
         self._am = model if isinstance(model, ActivationModel) else ActivationModel(model)
@@ -109,22 +128,32 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._settling = False
         self._look: Any = None  # a `Look`, from the first refresh on
         self._surroundings = Surroundings(ratio=1.0, dark=False, width=PAGE_WIDTH)
+        self._ncols, self._own_images = ncols, images is not None
+        given = {"class_names": class_names, "inputs": inputs}
+        self._by_name = [f"{name}={name}" for name, value in given.items() if value is not None]
 
         keras_model = self._am.model
         self._scaling = Latest(lambda preprocess: resolve_scaling(keras_model, preprocess))
         self._batch = Latest(lambda pixels, how, fit: model_batch(keras_model, pixels, how, fit, inputs))
         self._version = 0  # of the weights, when they were last checked: once an action, for that takes time
         self._maps = Latest(lambda batch, layer, _version: self._am.activations(batch, layer))
+        self._outputs = Latest(lambda batch, _version: self._am.predictions(batch))
         self._layers = Latest(lambda _batch, _version: self._am.layers)
         self._statistics = Latest(channel_statistics)
         self._order = Latest(channel_order)
         self._layout = Latest(
             lambda shape, order, width: grid_layout(shape, order=order, width=width, ncols=ncols)
         )
-        self._controls = Controls(self._choose)
+        self._controls = Controls(self._choose, self._add_picture)
         self._offer_layers = Latest(self._controls.offer_layers)
         self._grid = GridPanel()
-        self._panels = (self._grid, ChannelPanel(), InputPanel(self._controls.input), NumbersPanel())
+        self._panels = (
+            self._grid,
+            ChannelPanel(),
+            InputPanel(self._controls.input),
+            NumbersPanel(),
+            AnswerPanel(class_names),
+        )
         self._status = ipywidgets.HTML()
         below = ipywidgets.HBox([panel.box for panel in self._panels[1:]], layout={"flex_flow": "row wrap"})
         super().__init__([self._controls.main, self._status, self._grid.box, below])
@@ -133,8 +162,10 @@ class FeatureMapWidget(ipywidgets.VBox):
 
         self.image = next(iter(self._pictures)) if image is None else image
         self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
+        self.opacity = opacity
         self.layer = self._first_layer() if layer is None else layer
         self.channel = channel
+        check_class_names(class_names, self._outputs(self._input(), self._version))
         self._controls.offer_pictures(self._pictures)
         self._refresh(follow=True)
         self._say(" ".join(problems))
@@ -190,6 +221,46 @@ class FeatureMapWidget(ipywidgets.VBox):
         """
         self.figure().savefig(file, **options)
 
+    def snapshot(self) -> None:
+        """Puts a plain picture of the grid on screen into the output, which stays when the kernel is gone."""
+        show_picture(self._picture())
+
+    def code(self, model: str = "model", images: str = "images") -> str:
+        """The few lines that make a widget with the view on screen.
+
+        Args:
+            model: Name of the variable that holds the model.
+            images: Name of the variable that holds the pictures; the samples need none.
+
+        Returns:
+            Python code. It calls a function that was given for `preprocess` by its name, and takes what was
+            given for `class_names` and `inputs` from variables of these names.
+        """
+        with self._lock:
+            names = ("layer", "channel", "image", "preprocess", "fit", "norm", "cmap", "order", "opacity")
+            values = {**{name: getattr(self, name) for name in names}, "ncols": self._ncols}
+            defaults = {name: self.traits()[name].default() for name in names}
+            defaults |= {"layer": self._first_layer(), "image": self.images[0], "ncols": COLUMNS}
+            fixed = [model, *[images] * self._own_images, *self._by_name]
+            turned = self.page != self._look.layout.page_of(self.channel)
+            return code_for(fixed, values, defaults, self.page if turned else None)
+
+    def _picture(self) -> SavedPicture:
+        with self._lock:
+            box, ratio = self._grid.box, self._look.ratio
+            return SavedPicture(
+                framed(box.png, box.mark, ratio), round(box.width), round(box.height), box.alt
+            )
+
+    def _ipython_display_(self) -> None:
+        if self.comm is None or not can_hide_picture():
+            raise NotImplementedError  # IPython then asks for the one output below
+        self.add_class(BESIDE_PICTURE)
+        show_with_picture(super()._repr_mimebundle_(), self._picture())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return widget_bundle(super()._repr_mimebundle_(**kwargs), self._picture())
+
     def refresh(self) -> None:
         """Looks again: at weights that have been trained since, or a picture that has changed."""
         with self._lock:
@@ -241,6 +312,13 @@ class FeatureMapWidget(ipywidgets.VBox):
     @traitlets.validate("channel")
     def _valid_channel(self, proposal: traitlets.Bunch) -> int:
         return _require_index("channel", proposal["value"], self._am.layer(self.layer).shape[-1], self.layer)
+
+    @traitlets.validate("opacity")
+    def _valid_opacity(self, proposal: traitlets.Bunch) -> int:
+        opacity: int = proposal["value"]
+        if not 0 <= opacity <= 100:
+            raise traitlets.TraitError(f"There is no opacity {opacity}: it is a percentage, from 0 to 100.")
+        return opacity
 
     @traitlets.validate("page")
     def _valid_page(self, proposal: traitlets.Bunch) -> int:
@@ -331,6 +409,8 @@ class FeatureMapWidget(ipywidgets.VBox):
             ),
             scaling=self._scaling(self.preprocess),
             fit=self.fit,
+            opacity=self.opacity,
+            outputs=self._outputs(batch, self._version),
             surroundings=self._surroundings,
         )
 
@@ -363,6 +443,15 @@ class FeatureMapWidget(ipywidgets.VBox):
                 self._report(error)
             finally:
                 self._show_controls()
+
+    def _add_picture(self, name: str, data: bytes) -> None:
+        """Offers one more picture, the bytes of a file, and chooses it; raises `PictureError`."""
+        with self._lock:
+            picture = Picture(data, free_name(name, self._pictures))
+            picture.thumbnail()  # raises for what is no picture
+            self._pictures = {**self._pictures, picture.name: picture}
+            self._controls.offer_pictures(self._pictures)
+            self._choose("image", picture.name)
 
     def _choose_tile(self, x: float, y: float) -> None:
         channel = self._look.layout.channel_at(x, y, self._look.page)

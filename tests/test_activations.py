@@ -34,42 +34,6 @@ def close(a: Any, b: Any) -> bool:
     return bool(np.all(np.abs(a[finite] - b[finite]) <= 1e-4 * np.max(np.abs(b[finite]), initial=0)))
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
-def test_every_output_of_every_call_is_listed_and_equal(name):
-    """Eager first, then compiled: nothing that a plain forward makes is missing, nothing is added."""
-    model, twin = zoo.MODELS[name](), zoo.MODELS[name]()
-    batches = [zoo.batch_for(model, seed) for seed in range(3)]
-    oracle = zoo.instrumented(twin, batches[0])
-    am = ActivationModel(model)
-    am.predictions(batches[0])
-    twin.set_weights(model.get_weights())
-    for batch in batches:
-        expected = oracle(batch)
-        assert np.allclose(
-            first_output(am.predictions(batch)), first_output(twin(batch))[0], rtol=1e-3, equal_nan=True
-        )
-        # ZeroPadding2D makes its Pad on the fly: on our list, out of the oracle's reach.
-        lasting = [layer for layer in am.layers if layer.type_name != "Pad"]
-        assert [(type(each.operation), each.call_index, each.before_activation) for each in expected] == [
-            (type(layer.layer), layer.call_index, layer.after is not None) for layer in lasting
-        ]
-        for layer, output in zip(lasting, expected, strict=True):
-            maps = am.activations(batch, layer.path)
-            value = output.value[0]
-            value = np.moveaxis(value, 0, -1) if layer.data_format == "channels_first" else value
-            assert maps.shape == layer.shape
-            assert maps.dtype == value.dtype
-            assert close(maps, value), layer.path
-        settle(am)
-    passes = 2 if any(layer.after for layer in am.layers) else 1
-    assert am.stats.forwards == passes * len(batches)
-    assert am.stats.traces == (0 if name == "branching" else 1)
-
-
-def first_output(outputs: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(keras.tree.flatten(outputs)[0], "float64")
-
-
 def sample(seed: int = 0) -> np.ndarray[Any, Any]:
     batch: np.ndarray[Any, Any] = zoo.batch_for(zoo.sequential(), seed)
     return batch
@@ -398,3 +362,16 @@ def test_a_model_that_fails_says_where():
     ):
         ActivationModel(model).activations(np.zeros((1, 8, 8, 3), "float32"), "conv")
     assert "Operation.__call__" in keras.Operation.__call__.__qualname__
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "sentence"),
+    [
+        (zoo.sequential, (1, 30, 30, 3), r"Raised in Sequential 'sequential'\. ValueError: Input 0 .*'dense"),
+        (zoo.twins, (1, *zoo.SIZE), r"on this input\. ValueError: Layer \"twins\" expects 2 named input"),
+        (zoo.unbuilt_sequential, (1, 30, 30), r"on this input\. ValueError: .*found ndim=3"),
+    ],
+)
+def test_input_that_does_not_fit_is_explained_in_keras_words(model, shape, sentence):
+    with pytest.raises(ForwardError, match=sentence):
+        ActivationModel(model()).predictions(np.zeros(shape, "float32"))

@@ -29,6 +29,10 @@ INSIDE: dict[str, set[str]] = {
     "layers": {"capture", "layout", "preactivation"},
     "forward": {"backend", "capture", "layers"},
     "activations": {"backend", "forward", "layers", "layout"},
+    "windows": set(),
+    "reach": {"layout", "windows"},
+    "wiring": {"backend", "capture", "forward", "layers", "reach"},
+    "receptive_fields": {"forward", "reach", "windows", "wiring"},
     "batch": {"decoding", "forward", "images", "layers", "layout", "preprocessing"},
     # from feature maps to what is drawn
     "channels": set(),
@@ -44,13 +48,21 @@ INSIDE: dict[str, set[str]] = {
     "view": set(),
     "live": set(),
     "memo": set(),
-    "controls": {"channels", "images", "layers", "normalization", "preprocessing", "view"},
-    "panels": {"channels", "controls", "figure", "layers", "memo", "page", "preprocessing", "view"},
+    "upload": {"images"},
+    "depth": {"layers"},
+    "controls": {"channels", "depth", "images", "layers", "normalization", "preprocessing", "upload", "view"},
+    "panels": {"channels", "figure", "layers", "memo", "preprocessing", "view"},
+    "saved": {"page"},
+    "overlay": {
+        *("channels", "depth", "figure", "memo", "normalization", "page", "panels", "png"),
+        *("preprocessing", "view"),
+    },
     "numbers": {"channels", "figure", "memo", "normalization", "page", "panels", "png", "view"},
+    "answer": {"memo", "numbers", "page", "panels"},
     "__main__": set(),
 }
 INSIDE["widget"] = set(INSIDE) - {"__main__"}
-INSIDE["__init__"] = {"_quiet", "activations", "plots", "samples", "widget"}
+INSIDE["__init__"] = {"_quiet", "activations", "plots", "receptive_fields", "samples", "widget"}
 
 # Packages that only some modules may import.
 MODEL_SIDE = {
@@ -60,14 +72,16 @@ MODEL_SIDE = {
     "capture",
     "families",
     "forward",
-    "preactivation",
     "layers",
     "layout",
+    "preactivation",
+    "reach",
     "scaling",
+    "wiring",
 }
 OUTSIDE = {
-    "anywidget": {"view"},
-    "ipywidgets": {"controls", "live", "numbers", "panels", "view", "widget"},
+    "anywidget": {"upload", "view"},
+    "ipywidgets": {"answer", "controls", "depth", "live", "numbers", "overlay", "panels", "view", "widget"},
     "jax": {"backend"},
     "jupyterlab": {"__main__"},
     "keras": MODEL_SIDE | {"plots", "samples", "widget"},

@@ -13,14 +13,28 @@ import pytest
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FOLDER = ROOT / "notebooks"
+NOTEBOOKS = sorted(path for path in FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: str(path.relative_to(FOLDER)))
 
 
 def read(path):
     return nbformat.read(path, as_version=4)
+
+
+def with_answers(notebook):
+    """The notebook with the code that its texts show, such as hidden answers, as cells behind them."""
+    cells = []
+    for cell in notebook.cells:
+        cells.append(cell)
+        if cell.cell_type == "markdown":
+            cells += [nbformat.v4.new_code_cell(code) for code in CODE.findall(cell.source)]
+    notebook.cells = cells
+    return notebook
 
 
 def run(notebook, folder):
@@ -41,12 +55,12 @@ def test_stored_without_output(path):
 
 @each_notebook
 def test_runs_without_noise(path, tmp_path):
-    outputs = run(read(path), tmp_path)
+    outputs = run(with_answers(read(path)), tmp_path)
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
     assert any(WIDGET in output.get("data", ()) for output in outputs)
 
 
 def test_the_readmes_lines_run(tmp_path):
-    (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (lines,) = CODE.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, check=True)
     assert {path.name for path in tmp_path.iterdir()} == {"maps.png", "all_layers.pdf"}

@@ -112,6 +112,7 @@ def test_looking_around_costs_one_forward_a_picture(model):
         ("preprocess", "imagenet", "Unknown preprocess 'imagenet'"),
         ("preprocess", lambda pixels: pixels, "holds one picture"),
         ("page", 1, "no page 1"),
+        ("opacity", 101, "no opacity 101.*0 to 100"),
         ("channel", "3", "expected an int"),
     ],
 )
@@ -143,17 +144,56 @@ def test_a_smaller_layer_keeps_the_channel_or_takes_its_last(widget):
 def test_controls_and_traits_never_disagree(widget):
     pairs = [("Layer", "layer", "conv_1"), ("Channel", "channel", 9), ("Norm", "norm", "shared")]
     pairs += [("Colours", "cmap", "magma"), ("Order", "order", "mean"), ("Fit", "fit", "crop")]
-    pairs += [("Scaling", "preprocess", "tf")]
+    pairs += [("Scaling", "preprocess", "tf"), ("Overlay %", "opacity", 40)]
     for description, trait, value in pairs:
         control(widget, description).value = value
         assert getattr(widget, trait) == value
     for description, trait, value in [("Layer", "layer", "conv"), ("Colours", "cmap", "plasma"), *pairs]:
         setattr(widget, trait, value)
         assert control(widget, description).value == value
+    for place, layer in enumerate(widget.layers, start=1):
+        control(widget, "Depth").value = place
+        assert widget.layer == control(widget, "Layer").value == layer
+        widget.layer = widget.layers[-place]
+        assert control(widget, "Depth").value == len(widget.layers) + 1 - place
     thumbnails(widget).value = 2
     assert widget.image == "three"
     widget.image = "two"
     assert thumbnails(widget).value == 1
+
+
+def test_layers_are_walked_through_one_by_one(widget):
+    back, on = widget._controls.layer.back, widget._controls.layer.on
+    widget.layer = widget.layers[0]
+    assert back.disabled
+    for layer in widget.layers[1:]:
+        on.click()
+        assert widget.layer == layer
+    assert on.disabled
+    assert not back.disabled
+    back.click()
+    assert widget.layer == widget.layers[-2]
+
+
+def test_a_long_list_of_layers_can_be_filtered(model):
+    layers = [keras.layers.Conv2D(2, 1, name=f"{'odd' if n % 2 else 'even'}_{n}") for n in range(41)]
+    widget = FeatureMapWidget(keras.Sequential([keras.Input((4, 4, 3)), *layers]), PICTURES)
+    text, listed = control(widget, "Filter"), control(widget, "Layer")
+    assert text.layout.display == "flex"
+    png = widget.png
+    text.value = "ODD conv2d"
+    assert (widget.layer, widget.png) == ("even_0", png)
+    assert [path for _, path in listed.options] == ["even_0", *(f"odd_{n}" for n in range(1, 41, 2))]
+    control(widget, "Depth").value = 3
+    assert widget.layer == "odd_3"
+    assert [path for _, path in listed.options] == [f"odd_{n}" for n in range(1, 41, 2)]
+    text.value = "nothing like it"
+    assert [path for _, path in listed.options] == [widget.layer]
+    widget.layer = "even_40"
+    assert (listed.value, control(widget, "Depth").disabled) == ("even_40", True)
+    text.value = ""
+    assert len(listed.options) == len(widget.layers) == control(widget, "Depth").max
+    assert control(FeatureMapWidget(model, PICTURES), "Filter").layout.display == "none"
 
 
 def test_a_function_of_the_picture_is_used_and_shown(widget, model):
@@ -179,7 +219,13 @@ def test_one_redraw_for_each_thing_a_person_does(widget, monkeypatch):
         original(look)
 
     monkeypatch.setattr(panel, "show", show)
-    for description, value in [("Layer", "conv_1"), ("Channel", 16), ("Layer", "conv"), ("Norm", "channel")]:
+    for description, value in [
+        ("Layer", "conv_1"),
+        ("Channel", 16),
+        ("Layer", "conv"),
+        ("Norm", "channel"),
+        ("Depth", 3),
+    ]:
         shown.clear()
         control(widget, description).value = value
         assert len(shown) == 1
@@ -195,6 +241,22 @@ def test_a_channel_change_does_not_encode_the_grid_again(widget):
     assert width > 0
     assert height > 0
     assert widget._look.layout.channel_at(x + 1, y + 1) == 8
+
+
+def test_the_overlay_follows_the_channel_and_is_sent_only_while_it_is_seen(widget):
+    view = next(part for part in parts(widget) if getattr(part, "label", "").startswith("Picture as"))
+    plain = view.png
+    widget.channel = 3
+    assert view.png is plain
+    widget.opacity = 60
+    third = view.png
+    assert third != plain
+    assert "Channel 3 lies over it, at 60 %" in view.alt
+    widget.channel = 2
+    assert view.png != third
+    widget.norm = "shared"
+    widget.opacity = 0
+    assert view.png == plain
 
 
 def test_a_burst_of_values_ends_on_the_last(widget):
@@ -374,6 +436,22 @@ def test_names_from_outside_stay_text(model):
     html = [part.value for part in parts(widget) if isinstance(part, ipywidgets.HTML)]
     assert not any("<img" in value for value in html)
     assert any("&lt;img" in value for value in html)
+
+
+def test_the_answer_comes_from_the_same_forward(model):
+    names = ["<a>", "<b>"]
+    am = ActivationModel(model)
+    widget = FeatureMapWidget(am, PICTURES, class_names=names)
+    answer = next(part for part in parts(widget) if "fmw-answer" in str(getattr(part, "value", "")))
+    for image in widget.images:
+        widget.image = image
+        resized = Image.fromarray(PICTURES[image]).resize((24, 20), Image.Resampling.BILINEAR)
+        scores = model(np.asarray(resized, "float32")[np.newaxis] / 255)[0]
+        first = f"&lt;{names[int(np.argmax(scores))][1]}&gt;"
+        assert f"<bdi>{first}</bdi>" in answer.value.split("</tr>")[0]
+    assert am.stats.forwards == len(PICTURES)
+    with pytest.raises(ValueError, match="holds 3 names"):
+        FeatureMapWidget(am, PICTURES, class_names=[*names, "c"])
 
 
 def test_a_model_without_maps_is_told_so():

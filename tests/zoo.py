@@ -267,12 +267,17 @@ def batch_for(model: keras.Model, seed: int = 0) -> Any:
     """A random input of one picture, in the structure the model takes."""
     random = np.random.default_rng(seed)
     try:
-        shapes = [each.shape[1:] for each in model.inputs]
+        structure = model.input
     except (AttributeError, ValueError):
-        shapes = [SIZE]
-    sizes = [[n or default for n, default in zip(shape, SIZE, strict=True)] for shape in shapes]
-    arrays = [random.uniform(0, 255, (1, *size)).astype("float32") for size in sizes]
-    return arrays[0] if len(arrays) == 1 else arrays
+        built = (model.get_build_config() or {}).get("input_shape") or (1, *SIZE)
+        return random.uniform(0, 255, (1, *built[1:])).astype("float32")
+
+    def array(each: keras.KerasTensor) -> np.ndarray[Any, Any]:
+        default = (*SIZE, 1)
+        shape = [default[axis] if size is None else size for axis, size in enumerate(each.shape[1:])]
+        return random.uniform(0, 255, (1, *shape)).astype(each.dtype)
+
+    return keras.tree.map_structure(array, structure)
 
 
 @dataclass
@@ -307,11 +312,11 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
         ):
             activation = operation.activation
 
-            def noting(x: Any) -> Any:
+            def note(x: Any) -> Any:
                 noted.append(x)
                 return activation(x)
 
-            operation.__dict__["activation"] = noting
+            operation.__dict__["activation"] = note
 
         def call(*args: Any, **kwargs: Any) -> Any:
             result = inner(*args, **kwargs)
@@ -340,6 +345,8 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
 
 def _operations(root: keras.Operation) -> list[keras.Operation]:
     found = [root]
+    if isinstance(root, layers.RNN | layers.TimeDistributed):
+        return found  # what they run, they run step by step in a loop
     for layer in getattr(root, "_layers", []):
         found += _operations(layer)
     return found + [each for each in getattr(root, "operations", []) if not isinstance(each, keras.Layer)]

@@ -38,7 +38,7 @@ def test_the_slider_moves_the_picture_while_fit_runs(open_notebook, page):
     grid.wait_for()
     page.wait_for_timeout(500)  # what the view reports of its surroundings is answered on the main thread
     notebook.start_cell(2)
-    slider = root.get_by_role("slider")
+    slider = root.locator(".widget-slider", has_text="Channel").get_by_role("slider")
     slider.focus()
     sources = {grid.get_attribute("src")}
     for channel in range(1, 6):

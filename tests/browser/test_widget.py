@@ -155,7 +155,8 @@ def test_a_channel_is_chosen_by_slider_number_tile_and_key(lab, page):
     lab.choose_layer("conv2d_1")
     lab.wait_for("layer conv2d_1 ")
     picture = lab.source()
-    slider, number = lab.root.get_by_role("slider"), lab.root.locator(".widget-readout")
+    control = lab.root.locator(".widget-slider", has_text="Channel")
+    slider, number = control.get_by_role("slider"), control.locator(".widget-readout")
     channel = int(number.inner_text())
     slider.focus()
     for _ in range(3):

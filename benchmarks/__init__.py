@@ -1,0 +1,1 @@
+"""What `fmwidget` costs, and what it is held against."""

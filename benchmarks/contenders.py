@@ -1,0 +1,101 @@
+"""What `fmwidget` is measured against: the tutorial's loop, and the floors nothing can be faster than."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import matplotlib as mpl
+import numpy as np
+import tensorflow as tf
+
+from fmwidget import sample_model
+
+mpl.use("agg")
+
+import matplotlib.pyplot as plt
+
+Array = np.ndarray[Any, Any]
+
+IMAGES_PER_ROW = 16
+
+MODELS: dict[str, Callable[[], keras.Model]] = {
+    "tutorial's CNN": sample_model,
+    "MobileNetV2": lambda: keras.applications.MobileNetV2(weights=None),
+    "ResNet50": lambda: keras.applications.ResNet50(weights=None),
+    "VGG16": lambda: keras.applications.VGG16(weights=None),
+    "EfficientNetB0": lambda: keras.applications.EfficientNetB0(weights=None),
+}
+
+
+class TutorialLoop:
+    """The tutorial's way: `predict` for all layers at each look, a Python loop over channels, `plt.figure`.
+
+    Args:
+        model: A functional model.
+
+    Attributes:
+        layers: The names of the layers it shows.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        layers = [layer for layer in model.layers if len(getattr(layer.output, "shape", ())) == 4]
+        self.layers = [layer.name for layer in layers]
+        self._model = keras.Model(model.inputs, [layer.output for layer in layers])
+
+    def grid(self, batch: Array, layer: str) -> bytes:
+        """The layer's channels, sixteen in a row, as a PNG."""
+        maps = self._maps(batch, layer)
+        _, height, width, channels = maps.shape
+        rows = channels // IMAGES_PER_ROW
+        canvas = np.zeros((rows * height, IMAGES_PER_ROW * width))
+        for row in range(rows):
+            for column in range(IMAGES_PER_ROW):
+                image = maps[0, :, :, row * IMAGES_PER_ROW + column]
+                with np.errstate(all="ignore"):  # a channel that is zero everywhere
+                    levels = np.clip((image - image.mean()) / image.std() * 64 + 128, 0, 255).astype("uint8")
+                top, left = row * height, column * width
+                canvas[top : top + height, left : left + width] = levels
+        plt.figure(figsize=(canvas.shape[1] / width, canvas.shape[0] / height))
+        plt.title(layer)
+        plt.grid(visible=False)
+        plt.imshow(canvas, aspect="auto", cmap="viridis")
+        return _saved()
+
+    def channel(self, batch: Array, layer: str, channel: int) -> bytes:
+        """One channel, as a PNG."""
+        plt.matshow(self._maps(batch, layer)[0, :, :, channel], cmap="viridis")
+        return _saved()
+
+    def _maps(self, batch: Array, layer: str) -> Array:
+        outputs = self._model.predict(batch, verbose=0)
+        maps: Array = outputs[self.layers.index(layer)]
+        return maps
+
+
+def _saved() -> bytes:
+    file = io.BytesIO()
+    plt.savefig(file)
+    plt.close()
+    return file.getvalue()
+
+
+def bare_forward(model: keras.Model) -> Callable[[Array], Array]:
+    """The floor of a new picture: the model compiled, its output and nothing else."""
+    compiled = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
+    return lambda batch: np.asarray(compiled(tf.constant(batch)).numpy())
+
+
+def eager_forward(model: keras.Model) -> Callable[[Array], Array]:
+    """The floor of a first picture: the model called once, its output and nothing else."""
+    return lambda batch: np.asarray(model(batch, training=False).numpy())
+
+
+def pages_of_one_size() -> keras.Model:
+    """A model whose layers have 32, 128 and 2,048 channels, all with maps of 14 by 14."""
+    picture = keras.Input((14, 14, 3))
+    x = keras.layers.Conv2D(32, 3, padding="same", name="c32")(picture)
+    x = keras.layers.Conv2D(128, 3, padding="same", name="c128")(x)
+    return keras.Model(picture, keras.layers.Conv2D(2048, 1, name="c2048")(x))

@@ -1,0 +1,123 @@
+"""The picture as the model sees it, with the chosen channel laid over it."""
+
+from __future__ import annotations
+
+import html
+import io
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+from PIL import Image
+
+from .depth import shape_text
+from .figure import cmap_for, palette
+from .memo import Latest
+from .normalization import to_levels
+from .page import number
+from .panels import DETAIL_BOX, Look
+from .png import INACTIVE, INDEX_OF_LEVEL, INDEX_OF_MARK
+from .preprocessing import SCALINGS, restore
+from .view import PictureView
+
+if TYPE_CHECKING:
+    from .channels import ChannelStatistics
+
+Array = np.ndarray[Any, Any]
+
+
+class InputPanel:
+    """The picture as the model sees it, how it came to be so, and the chosen channel over it."""
+
+    def __init__(self, *controls: ipywidgets.Widget) -> None:
+        self._title, self._scaling = ipywidgets.HTML(), ipywidgets.HTML()
+        self._view = PictureView(label="Picture as the model sees it")
+        self.box = ipywidgets.VBox(
+            [self._title, self._view, self._scaling, *controls], layout={"flex": f"1 1 {DETAIL_BOX + 16}px"}
+        )
+        self.box.add_class("fmw-input")
+        self._picture = Latest(seen_pixels)
+        self._map = Latest(map_pixels)
+        self._png = Latest(overlay_png)
+
+    def show(self, look: Look) -> None:
+        """Shows the picture with its scaling undone, and says what its numbers were."""
+        self._scaling.value = _scaling_in_words(look)
+        if look.seen is None:
+            self._view.show(b"", 0, 0)
+            self._title.value = _caption("The model's input holds no picture to show.")
+            return
+        self._title.value = _picture_in_words(look, look.seen)
+        picture = self._picture(look.seen, look.scaling.name, look.data_format, look.ratio)
+        over, words = None, f"{look.picture}, as the model sees it."
+        if look.opacity:
+            colours = palette(cmap_for(look.norm, look.cmap), dark=look.surroundings.dark)
+            over = self._map(look.maps, look.statistics, look.channel, look.norm, colours)
+            words += f" Channel {look.channel} lies over it, at {look.opacity} %."
+        height, width = (side // look.ratio for side in picture.shape[:2])
+        self._view.show(self._png(picture, over, look.opacity), width, height, alt=words)
+
+
+def seen_pixels(seen: Array, scaling: str, data_format: str, ratio: int) -> Array:
+    """The picture in a model's input, in device pixels of the size it is shown at: RGB, uint8."""
+    if scaling == "custom":
+        low, high = seen.min(), seen.max()
+        seen, scaling = (seen - low) / max(high - low, 1e-12), "unit"
+    picture = Image.fromarray(restore(seen, scaling, data_format))
+    longest = max(picture.size)
+    factor = DETAIL_BOX // longest if longest <= DETAIL_BOX else DETAIL_BOX / longest
+    width, height = (max(1, round(side * factor)) * ratio for side in picture.size)
+    return _resized(np.asarray(picture), width, height)
+
+
+def map_pixels(maps: Array, statistics: ChannelStatistics, channel: int, norm: str, colours: Array) -> Array:
+    """A channel in its colours, a pixel for each value: RGB, uint8."""
+    levels, marks = to_levels(maps, norm, [channel], statistics)
+    indices = INDEX_OF_LEVEL[levels[0]]
+    if marks is not None:
+        np.copyto(indices, INDEX_OF_MARK[marks[0]], where=marks[0] > 0)
+    if statistics.inactive[channel]:
+        indices[:] = INACTIVE
+    return colours[indices]
+
+
+def overlay_png(picture: Array, over: Array | None, opacity: int) -> bytes:
+    """A picture with another over all of it, as a PNG.
+
+    Args:
+        picture: RGB, uint8.
+        over: RGB, uint8; each of its pixels covers the same share of the picture.
+        opacity: How much of `over` is seen, 0 to 100.
+    """
+    if over is not None:
+        height, width, _ = picture.shape
+        over = _resized(over, width, height)
+        mixed = picture.astype(np.uint16) * (100 - opacity) + over.astype(np.uint16) * opacity
+        picture = ((mixed + 50) // 100).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _resized(pixels: Array, width: int, height: int) -> Array:
+    """Pixels repeated, or averaged where there are fewer than before: in each direction for itself."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    for size in ((width, image.height), (width, height)):
+        grows = size[0] >= image.width and size[1] >= image.height
+        image = image.resize(size, Image.Resampling.NEAREST if grows else Image.Resampling.BOX)
+    return np.asarray(image)
+
+
+def _picture_in_words(look: Look, seen: Array) -> str:
+    values = f"{shape_text(seen.shape)}, values {number(seen.min())} to {number(seen.max())}"
+    return _caption(f"<b>{html.escape(look.picture)}</b>, as the model sees it<br>{values}")
+
+
+def _scaling_in_words(look: Look) -> str:
+    scaling = SCALINGS.get(look.scaling.name, "by your function")
+    known = "known" if look.scaling.known else "assumed"
+    return _caption(f"scaled {html.escape(scaling)} <i>({known}: {html.escape(look.scaling.reason)})</i>")
+
+
+def _caption(text: str) -> str:
+    return f'<div class="fmw-caption">{text}</div>'

@@ -1,0 +1,308 @@
+"""Which positions of its input each position of a layer's output depends on, by the kind of layer.
+
+A layer that is not known here is `Unknown`: nothing is guessed from names or shapes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import keras
+import numpy as np
+
+from .layout import CHANNELS_FIRST
+from .windows import Axis, Mask, Resample, Spread, Window, axis_matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """Each unit sees a window of rows and columns."""
+
+    rows: Axis
+    columns: Axis
+
+    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
+        """The positions of the input that the marked units see."""
+        (height, width), (units_high, units_wide) = positions, mask.shape
+        down = axis_matrix(self.rows, units_high, height)[mask.any(1)]
+        across = axis_matrix(self.columns, units_wide, width)[mask.any(0)]
+        marked = mask[mask.any(1)][:, mask.any(0)]
+        return (down.T.astype("float32") @ marked.astype("float32") @ across.astype("float32")) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """Each unit sees its own position; tokens may be laid out anew, in the same order."""
+
+    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
+        """The positions of the input that the marked units see."""
+        return mask.reshape(positions)
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Each unit sees all positions."""
+
+    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
+        """The positions of the input that the marked units see."""
+        return np.full(positions, mask.any())
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody can say; `reason` is a sentence that names the layer."""
+
+    reason: str
+
+
+Relation = Local | Same | Everything | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Lies:
+    """A tensor's shape, batch axis included, and where its channels are."""
+
+    shape: tuple[int, ...]
+    data_format: str
+
+    @property
+    def channel_axis(self) -> int:
+        """Maps may keep their channels first; anything else has them last."""
+        return 1 if self.data_format == CHANNELS_FIRST and len(self.shape) == 4 else len(self.shape) - 1
+
+    @property
+    def place_axes(self) -> list[int]:
+        """The axes that tell positions apart: rows and columns for maps."""
+        return [axis for axis in range(1, len(self.shape)) if axis != self.channel_axis]
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """The size along each of them."""
+        return tuple(self.shape[axis] for axis in self.place_axes)
+
+
+_SAME = frozenset(
+    {
+        "Activation",
+        "ActivityRegularization",
+        "Add",
+        "AlphaDropout",
+        "BatchNormalization",
+        "Dropout",
+        "ELU",
+        "GaussianDropout",
+        "GaussianNoise",
+        "Identity",
+        "LeakyReLU",
+        "Maximum",
+        "Minimum",
+        "Multiply",
+        "Normalization",
+        "PReLU",
+        "ReLU",
+        "Rescaling",
+        "SpatialDropout2D",
+        "Subtract",
+        # layers of keras.applications
+        "CustomScaleLayer",
+        "LayerScale",
+        "StochasticDepth",
+        # operations
+        "Abs",
+        "Absolute",
+        "Cast",
+        "Clip",
+        "Divide",
+        "Elu",
+        "Exp",
+        "Gelu",
+        "HardSigmoid",
+        "HardSilu",
+        "HardTanh",
+        "LeakyRelu",
+        "Log",
+        "Log1p",
+        "Negative",
+        "Power",
+        "Reciprocal",
+        "Relu",
+        "Relu6",
+        "Selu",
+        "Sigmoid",
+        "Sign",
+        "Silu",
+        "Softplus",
+        "Softsign",
+        "Sqrt",
+        "Square",
+        "Tanh",
+        "TrueDivide",
+    }
+)
+_EVERYTHING = frozenset(
+    {
+        "AdditiveAttention",
+        "Attention",
+        "Flatten",
+        "GlobalAveragePooling1D",
+        "GlobalAveragePooling2D",
+        "GlobalMaxPooling1D",
+        "GlobalMaxPooling2D",
+        "GroupNormalization",
+        "GroupQueryAttention",
+        "GroupedQueryAttention",
+        "MultiHeadAttention",
+    }
+)
+_ALONG_AN_AXIS = frozenset(
+    {"Concatenate", "LayerNormalization", "LogSoftmax", "RMSNormalization", "Softmax", "UnitNormalization"}
+)
+_REDUCED = frozenset({"Amax", "Amin", "Max", "Mean", "Min", "Sum", "Std", "Var"})
+_RESHAPED = frozenset({"ExpandDims", "Reshape", "Squeeze"})
+
+
+def is_known(operation: keras.Operation) -> bool:
+    """Whether the call of a layer is described as a whole, whatever it calls inside."""
+    kind = _kind(operation)
+    described = _SAME | _EVERYTHING | _ALONG_AN_AXIS | _REDUCED | _RESHAPED | set(_LOCAL)
+    return kind in described or kind in ("Average", "Dense", "Permute", "Transpose") or _is_augmentation(kind)
+
+
+def relation(operation: keras.Operation, name: str, source: Lies, output: Lies) -> Relation:
+    """How the output of a layer's call hangs on one of the tensors it was given."""
+    kind = _kind(operation)
+    unknown = Unknown(f"It is not known what part of its input {name!r} ({type(operation).__name__}) sees.")
+    if kind in _LOCAL:
+        windows = _LOCAL[kind](operation, source.positions, output.positions)
+        return Local(*windows) if windows and len(source.positions) == len(output.positions) == 2 else unknown
+    if kind in _EVERYTHING:
+        return Everything()
+    if kind in _SAME or _is_augmentation(kind) or (kind == "Average" and isinstance(operation, keras.Layer)):
+        return _pointwise(source, output) or unknown
+    if kind == "Dense":
+        return Same() if source.channel_axis == len(source.shape) - 1 else unknown
+    if kind in _ALONG_AN_AXIS or kind in _REDUCED:
+        axes = {axis % len(source.shape) for axis in _listed(getattr(operation, "axis", None))}
+        if axes == {source.channel_axis}:
+            return _pointwise(source, output) or unknown
+        over_all = axes.issuperset(source.place_axes) and kind != "Concatenate"
+        return Everything() if over_all or len(source.shape) == 2 else unknown
+    if kind in _RESHAPED:
+        if math.prod(source.positions) == 1 or math.prod(output.positions) == 1:
+            return Everything()
+        in_order = source.shape[-1] == output.shape[-1] and source.channel_axis == len(source.shape) - 1
+        return Same() if in_order and output.channel_axis == len(output.shape) - 1 else unknown
+    if kind in ("Permute", "Transpose"):
+        dims = [0, *operation.dims] if kind == "Permute" else list(operation.axes or ())
+        moved = [dims[axis] for axis in output.place_axes] if len(dims) == len(output.shape) else []
+        return Same() if moved == source.place_axes else unknown
+    return unknown
+
+
+def _pointwise(source: Lies, output: Lies) -> Relation | None:
+    """One value from one, the single position of a source spread over all."""
+    if source.positions == output.positions:
+        return Same()
+    return Everything() if math.prod(source.positions) == 1 else None
+
+
+def _kind(operation: keras.Operation) -> str:
+    """The name of the Keras class that a layer behaves as; empty where somebody else's class may differ."""
+    for cls in type(operation).__mro__:
+        if cls.__module__.startswith("keras."):
+            return str(cls.__name__)
+        changed = {name for name in vars(cls) if not name.startswith("__") or name == "__call__"}
+        if any(hasattr(base, name) for base in cls.__bases__ for name in changed - {"build", "get_config"}):
+            return ""
+    return ""
+
+
+def _is_augmentation(kind: str) -> bool:
+    """Keras' augmentations hand pictures on as they are, except in training."""
+    return kind.startswith("Random") and kind != "RandomCrop"
+
+
+def _listed(axis: Any) -> list[int]:
+    if axis is None:
+        return []
+    return [axis] if isinstance(axis, int) else list(axis)
+
+
+# ------------------------------------------------------------------ layers that see a window
+
+_Sizes = tuple[int, ...]
+
+
+def _sliding(kernel: Any, stride: Any, dilation: Any, padding: str, inputs: _Sizes) -> list[Axis]:
+    def window(kernel: int, stride: int, dilation: int, size: int) -> Window:
+        reach = (kernel - 1) * dilation + 1
+        missing = (-(-size // stride) - 1) * stride + reach - size
+        return Window(kernel, stride, max(missing, 0) // 2 if padding == "same" else 0, dilation)
+
+    return [window(*each) for each in zip(kernel, stride, dilation, inputs, strict=True)]
+
+
+def _convolution(layer: Any, inputs: _Sizes, _: _Sizes) -> list[Axis]:
+    return _sliding(layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, inputs)
+
+
+def _pooling(layer: Any, inputs: _Sizes, _: _Sizes) -> list[Axis]:
+    return _sliding(layer.pool_size, layer.strides or layer.pool_size, (1, 1), layer.padding, inputs)
+
+
+def _transposed(layer: Any, _: _Sizes, outputs: _Sizes) -> list[Axis]:
+    # It is the gradient of a convolution from its output to its input: that one's windows, read backwards.
+    windows = _sliding(layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, outputs)
+    return [Spread(w.kernel, w.stride, w.padding, w.dilation) for w in windows if isinstance(w, Window)]
+
+
+def _padding(layer: Any, _: _Sizes, __: _Sizes) -> list[Axis]:
+    return [Window(padding=before) for before, _ in layer.padding]
+
+
+def _cropping(layer: Any, _: _Sizes, __: _Sizes) -> list[Axis]:
+    return [Window(padding=-before) for before, _ in layer.cropping]
+
+
+def _center_crop(_: Any, inputs: _Sizes, outputs: _Sizes) -> list[Axis]:
+    cut = [size - kept for size, kept in zip(inputs, outputs, strict=True)]
+    return [Window(padding=-(each // 2)) for each in cut] if min(cut) >= 0 else []
+
+
+def _upsampling(layer: Any, inputs: _Sizes, outputs: _Sizes) -> list[Axis]:
+    if layer.interpolation == "nearest":
+        return [Spread(factor, factor) for factor in layer.size]
+    return _resampled(layer.interpolation, inputs, outputs)
+
+
+def _resizing(layer: Any, inputs: _Sizes, outputs: _Sizes) -> list[Axis]:
+    plain = not (
+        layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or getattr(layer, "antialias", False)
+    )
+    return _resampled(layer.interpolation, inputs, outputs) if plain else []
+
+
+def _resampled(interpolation: str, inputs: Iterable[int], outputs: Iterable[int]) -> list[Axis]:
+    if interpolation not in ("nearest", "bilinear"):
+        return []
+    ratios = [Fraction(size, count) for size, count in zip(inputs, outputs, strict=True)]
+    return [Resample(ratio, interpolation == "bilinear") for ratio in ratios]
+
+
+_LOCAL = {
+    "AveragePooling2D": _pooling,
+    "CenterCrop": _center_crop,
+    "Conv2D": _convolution,
+    "Conv2DTranspose": _transposed,
+    "Cropping2D": _cropping,
+    "DepthwiseConv2D": _convolution,
+    "MaxPooling2D": _pooling,
+    "Resizing": _resizing,
+    "SeparableConv2D": _convolution,
+    "UpSampling2D": _upsampling,
+    "ZeroPadding2D": _padding,
+}

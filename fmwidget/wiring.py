@@ -1,0 +1,220 @@
+"""How the tensors of a model hang together, from one recorded forward pass."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import weakref
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from typing import Any
+
+import keras
+import numpy as np
+
+from . import backend
+from .capture import Call, Tensor, record
+from .forward import Batch
+from .layers import Walk, _TensorNumbers, empty_batch, model_inputs, require_model
+from .reach import Everything, Lies, Relation, Same, Unknown, is_known, relation
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """All between the picture and one tensor: `order` begins with the tensor, the picture comes last."""
+
+    order: list[int]
+    steps: list[tuple[int, int, Relation]]  # tensor, one that it was made from, how
+    unknown: str
+    is_global: bool
+
+
+def sees_all(how: Relation, source: Lies) -> bool:
+    """Whether a unit sees all of more than one position."""
+    return isinstance(how, Everything) and math.prod(source.positions) > 1
+
+
+@dataclass
+class Graph:
+    """What one forward pass made from what; tensors are known by number."""
+
+    picture: int
+    lies: dict[int, Lies]
+    paths: dict[str, int]
+    sources: dict[int, list[tuple[int, Relation]]]
+    known: dict[str, Upstream] = field(default_factory=dict)
+
+    def upstream(self, path: str) -> Upstream:
+        """All that the maps of a layer come from; `ValueError` if there is no such layer."""
+        if path not in self.paths:
+            raise ValueError(f"Expected the path of a layer of the model, received {path!r}.")
+        if path not in self.known:
+            self.known[path] = self._trace(self.paths[path])
+        return self.known[path]
+
+    def _trace(self, target: int) -> Upstream:
+        needs: dict[int, list[int]] = {}
+        todo = [target]
+        while todo:
+            number = todo.pop()
+            if number not in needs:
+                needs[number] = [source for source, _ in self.sources.get(number, [])]
+                todo += needs[number]
+        fed = {self.picture}  # what depends on the picture at all
+        forwards = list(TopologicalSorter(needs).static_order())
+        for number in forwards:
+            if not fed.isdisjoint(needs[number]):
+                fed.add(number)
+        order = [number for number in reversed(forwards) if number in fed or number == target]
+        steps = [(n, source, how) for n in order for source, how in self.sources.get(n, []) if source in fed]
+        unknown = next((how.reason for _, _, how in steps if isinstance(how, Unknown)), "")
+        return Upstream(order, steps, unknown, any(sees_all(how, self.lies[s]) for _, s, how in steps))
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """How a tensor came to be: by which call, or as another tensor cast to another type (`None`)."""
+
+    operation: keras.Operation | None
+    name: str
+    inputs: tuple[int, ...]
+
+
+_Samples = dict[int, Tensor]
+
+
+class _Recorder:
+    """Notes what each tensor of a forward pass was made from, without keeping it alive.
+
+    Keras casts what a layer is given before the layer's call begins, which nobody records. A tensor of open
+    origin that holds the same values as one returned beside it, or given to the call around it, is taken
+    for that one; any other was made by code between the layers. Samples of the values are kept to tell.
+    """
+
+    def __init__(self) -> None:
+        self.walk = Walk()
+        self.numbers = _TensorNumbers()
+        self.shapes: dict[int, tuple[int, ...]] = {}
+        self.paths: dict[str, int] = {}
+        self.made: dict[int, _Made] = {}
+        self.inputs: list[int] = []
+        self._open: defaultdict[int, _Samples] = defaultdict(dict)  # by depth
+        self._returned: defaultdict[int, _Samples] = defaultdict(dict)
+
+    def visit(self, call: Call) -> None:
+        depth = len(call.parents)
+        name = "/".join(operation.name for operation in (*call.parents[1:], call.operation))
+        given = {self._number(tensor): _sample(tensor) for tensor in call.inputs}
+        self._returned.pop(depth + 1, None)
+        for number, sample in self._open.pop(depth + 1, {}).items():
+            if number not in self.made and number not in given:
+                twins = (n for n, each in given.items() if self._is_cast(n, each, number, sample))
+                twin = tuple(itertools.islice(twins, 1))
+                self.made[number] = _Made(None if twin else call.operation, name, twin)
+        for number, sample in given.items():
+            if number not in self.made:
+                self._find_origin(number, sample, depth)
+        for tensor in keras.tree.flatten(call.outputs):
+            if hasattr(tensor, "shape"):
+                number = self._number(tensor)
+                self._returned[depth][number] = _sample(tensor)
+                if number not in given and (number not in self.made or is_known(call.operation)):
+                    self.made[number] = _Made(call.operation, name, tuple(given))
+        for path, tensor in self.walk.follow(call):
+            self.paths[path] = self._number(tensor)
+        if depth == 0:
+            self.inputs = list(given)
+
+    def _find_origin(self, number: int, sample: Tensor, depth: int) -> None:
+        for before, each in self._returned[depth].items():
+            # Tensors are numbered as they are first seen: one seen later is not where this one is from.
+            if before < number and self._is_cast(before, each, number, sample):
+                self.made[number] = _Made(None, "", (before,))
+                return
+        self._open[depth][number] = sample
+
+    def _is_cast(self, before: int, given: Tensor, number: int, sample: Tensor) -> bool:
+        """Whether a tensor holds another's values, cast to its type: at once, or by way of a coarser one."""
+        values = np.asarray(sample)
+        if self.shapes[before] != self.shapes[number] or not np.any(values != values[:1]):
+            return False
+        kinds = dict.fromkeys((str(values.dtype), "float32", "float16", "bfloat16"))
+        twins = (keras.ops.cast(keras.ops.cast(given, kind), str(values.dtype)) for kind in kinds)
+        return any(np.array_equal(np.asarray(each), values) for each in twins)
+
+    def _number(self, tensor: Tensor) -> int:
+        number = self.numbers.of(tensor)
+        self.shapes[number] = tuple(int(size) for size in tensor.shape)
+        return number
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    """Some hundred values from all over a tensor."""
+    return keras.ops.reshape(tensor, (-1,))[:: max(1, math.prod(tensor.shape) // 256)]
+
+
+_graphs: weakref.WeakKeyDictionary[keras.Model, tuple[Any, Graph]] = weakref.WeakKeyDictionary()
+
+
+def model_graph(model: Any, batch: Batch) -> Graph:
+    """The graph of a model, for inputs of the sizes of `batch`; the last one is kept."""
+    model = model if isinstance(model, keras.Model) else getattr(model, "model", model)
+    require_model(model)
+    backend.require_tensorflow()
+    sizes = None if batch is None else tuple(tuple(each.shape) for each in keras.tree.flatten(batch))
+    key = sizes, tuple(map(id, model._flatten_layers()))  # noqa: SLF001 - Keras has no public walk
+    kept, graph = _graphs.get(model, (None, None))
+    if graph is None or kept != key:
+        graph = _record_graph(model, _noise(empty_batch(model) if batch is None else batch))
+        key = sizes, tuple(map(id, model._flatten_layers()))  # noqa: SLF001 - the first call may build layers
+        _graphs[model] = key, graph
+    return graph
+
+
+def _noise(batch: Batch) -> Batch:
+    """An input of the same sizes in which no two tensors are equal by chance."""
+    random = np.random.default_rng(0)
+
+    def noise(array: Any) -> Any:
+        array = np.asarray(array)
+        return random.random(array.shape).astype(array.dtype) if array.dtype.kind == "f" else array
+
+    return keras.tree.map_structure(noise, batch)
+
+
+def _record_graph(model: keras.Model, batch: Batch) -> Graph:
+    recorder = _Recorder()
+    record(
+        lambda: model(batch, training=False),
+        recorder.visit,
+        scope=backend.graph_scope,
+        python_call=backend.python_call,
+    )
+    stated = model_inputs(model)
+    taken = dict(zip(recorder.inputs, stated, strict=False))
+    picture = next((n for n, each in taken.items() if each.is_picture), recorder.inputs[0])
+    layers = recorder.walk.layers()
+    paths = {layer.path: recorder.paths[layer.after or layer.path] for layer in layers}
+    formats = {n: each.data_format for n, each in taken.items()}
+    formats |= {paths[layer.path]: layer.data_format for layer in layers}
+    for number, made in recorder.made.items():
+        if made.operation is None and made.inputs[0] in formats:
+            formats.setdefault(number, formats[made.inputs[0]])
+    lies = {
+        n: Lies(shape, formats.get(n, keras.config.image_data_format()))
+        for n, shape in recorder.shapes.items()
+    }
+    sources = {number: list(_sources(number, made, lies, picture)) for number, made in recorder.made.items()}
+    return Graph(picture, lies, paths, sources)
+
+
+def _sources(number: int, made: _Made, lies: dict[int, Lies], picture: int) -> Iterator[tuple[int, Relation]]:
+    if made.operation is None:
+        yield made.inputs[0], Same()
+    elif not made.inputs:
+        kind = type(made.operation).__name__
+        yield picture, Unknown(f"It is not known what {made.name!r} ({kind}) computes between its layers.")
+    for source in made.inputs if made.operation else ():
+        yield source, relation(made.operation, made.name, lies[source], lies[number])

@@ -1,0 +1,262 @@
+"""The field of a unit against the footprint of its gradient, and the sizes that are published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+from fmwidget import ActivationModel, ReceptiveField, field_of, receptive_field
+from tests import zoo
+
+# The models of these tests are linear and their kernels positive, so that a gradient is 0 only where a unit
+# does not look. In float64 it does not underflow either, and the kernels of oneDNN, some of which crash on
+# so thin layers, are not used.
+THIN: dict[str, Any] = {"dtype": "float64", "kernel_initializer": "ones", "use_bias": False}
+THIN_DEPTHWISE: dict[str, Any] = {"dtype": "float64", "depthwise_initializer": "ones", "use_bias": False}
+SIZE = (17, 14, 2)
+
+
+def conv(kernel: Any, **kwargs: Any) -> layers.Layer:
+    return layers.Conv2D(2, kernel, **THIN, **kwargs)
+
+
+def footprint(model: keras.Model, row: int, column: int) -> tuple[int, int, int, int] | None:
+    """The box of the input where the gradient of one unit of the model's output is not 0."""
+    picture = tf.constant(np.random.default_rng(0).random((1, *model.input_shape[1:])), "float64")
+    with tf.GradientTape() as tape:
+        tape.watch(picture)
+        unit = tf.reduce_sum(model(picture)[0, row, column])
+    gradient = tape.gradient(unit, picture)
+    seen = np.zeros(SIZE[:2], bool) if gradient is None else np.any(gradient.numpy()[0] != 0, axis=-1)
+    if not seen.any():
+        return None
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+
+
+def check_some_units(model: keras.Model, twin: keras.Model | None = None) -> None:
+    """Corners, edges and centre; `twin` has max pooling and activations where `model` has none."""
+    _, height, width, _ = model.output_shape
+    looked_at = twin or model
+    path = [each.path for each in ActivationModel(looked_at).layers if "@pre" not in each.path][-1]
+    for row in {0, height // 2, height - 1}:
+        for column in {0, width // 2, width - 1}:
+            field = field_of(looked_at, path, row, column)
+            assert field.box == footprint(model, row, column)
+            assert not field.unknown
+
+
+def picture() -> Any:
+    return keras.Input(SIZE, dtype="float64")
+
+
+def stack(*made: layers.Layer) -> keras.Model:
+    return keras.Sequential([picture(), *made])
+
+
+# ------------------------------------------------------------------ against gradients
+
+pair = st.tuples(st.integers(1, 4), st.integers(1, 4))
+factors = st.tuples(st.integers(1, 3), st.integers(1, 3))
+edges = st.tuples(
+    st.tuples(st.integers(0, 3), st.integers(0, 3)), st.tuples(st.integers(0, 3), st.integers(0, 3))
+)
+padding = st.sampled_from(["same", "valid"])
+Make = Callable[[bool], layers.Layer]  # of the linear twin or not
+
+
+def convolution(kernel, stride, dilation, padding, kind):
+    strides, dilation_rate = ((stride, stride), (1, 1)) if stride > 1 else ((1, 1), dilation)
+    options = {"strides": strides, "dilation_rate": dilation_rate, "padding": padding}
+    if kind == "depthwise":
+        return lambda _: layers.DepthwiseConv2D(kernel, **THIN_DEPTHWISE, **options)
+    return lambda linear: conv(kernel, activation=None if linear else "relu", **options)
+
+
+def pooling(size, strides, padding):
+    def make(linear):
+        kind = layers.AveragePooling2D if linear else layers.MaxPooling2D
+        return kind(size, strides, padding, dtype="float64")
+
+    return make
+
+
+simple = st.one_of(
+    st.builds(convolution, pair, st.integers(1, 3), factors, padding, st.sampled_from(["full", "depthwise"])),
+    st.builds(pooling, factors, factors, padding),
+    edges.map(lambda each: lambda _: layers.ZeroPadding2D(each, dtype="float64")),
+    edges.map(lambda each: lambda _: layers.Cropping2D(each, dtype="float64")),
+    st.tuples(factors, st.sampled_from(["nearest", "bilinear"])).map(
+        lambda each: lambda _: layers.UpSampling2D(each[0], interpolation=each[1], dtype="float64")
+    ),
+    st.tuples(pair, factors, padding).map(lambda each: lambda _: layers.Conv2DTranspose(2, *each, **THIN)),
+    st.just(lambda linear: layers.Activation("linear" if linear else "relu", dtype="float64")),
+)
+
+
+def build(makes: list[Make | tuple[Make, Make]], *, linear: bool) -> keras.Model:
+    """A model of the layers that fit; a pair of them are branches, added where they agree in size."""
+    x = start = picture()
+    for make in makes:
+        made = [each(linear) for each in (make if isinstance(make, tuple) else (make,))]
+        outputs = []
+        for layer in made:
+            try:
+                y = layer(x)
+            except ValueError:  # the maps are too small for it
+                continue
+            if all(0 < size < 40 for size in y.shape[1:3]):
+                outputs.append(y)
+        agree = len({tuple(each.shape) for each in outputs}) == 1
+        x = layers.Add(dtype="float64")(outputs) if agree and len(outputs) > 1 else (outputs or [x])[0]
+    return keras.Model(start, layers.Identity(dtype="float64")(conv(1)(x)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.one_of(simple, st.tuples(simple, simple)), min_size=1, max_size=5))
+def test_a_field_is_the_footprint_of_the_gradient(makes):
+    check_some_units(build(makes, linear=True), build(makes, linear=False))
+
+
+def test_nested_shared_and_branching_models():
+    inside_picture = keras.Input((None, None, 2), dtype="float64")
+    short = conv(1, strides=2)(inside_picture)
+    long = conv(3, padding="same")(conv(3, strides=2, padding="same")(inside_picture))
+    block = keras.Model(inside_picture, layers.Add(dtype="float64")([short, long]), name="block")
+    start = picture()
+    x = block(block(start))
+    y = layers.ZeroPadding2D(((0, 0), (1, 2)), dtype="float64")(
+        layers.AveragePooling2D(4, dtype="float64")(start)
+    )
+    y = layers.Resizing(*x.shape[1:3], dtype="float64")(y)
+    check_some_units(keras.Model(start, layers.Concatenate(dtype="float64")([x, y])))
+    check_some_units(keras.Model(start, block(x)))
+    separable = layers.SeparableConv2D(
+        2, 3, dilation_rate=2, dtype="float64", depthwise_initializer="ones", pointwise_initializer="ones"
+    )
+    check_some_units(
+        stack(separable, layers.CenterCrop(6, 5, dtype="float64"), conv((2, 3), dilation_rate=2))
+    )
+
+
+def test_holes_of_dilated_windows_are_minded_at_the_edges():
+    model = stack(conv(3, dilation_rate=4, padding="same"), conv(2, strides=3), layers.Identity())
+    check_some_units(model)
+
+
+def test_a_second_call_has_a_field_of_its_own():
+    model = zoo.called_twice()
+    one, two = (receptive_field(model, f"block/one{call}").size for call in ("", "@2"))
+    assert one < two
+
+
+def test_maps_with_channels_first():
+    model = zoo.channels_first()
+    assert receptive_field(model, "conv") == ReceptiveField((6, 6), (2, 2), (1, 1))
+    assert field_of(model, "conv", 0, 0).box == (0, 0, 5, 5)
+
+
+def test_casts_between_layers():
+    assert receptive_field(zoo.half_precision(), "full").size == (7, 7)
+
+
+def test_mixed_precision_casts_between_models():
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = zoo.nested()
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert receptive_field(model, "head_conv") == receptive_field(zoo.nested(), "head_conv")
+    assert not receptive_field(model, "head_conv").unknown
+
+
+# ------------------------------------------------------------------ what has no window
+
+
+def test_global_paths_say_so():
+    start = keras.Input((12, 10, 3))
+    x = before = layers.Conv2D(4, 3, name="before")(start)
+    squeezed = layers.Reshape((1, 1, 4))(layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
+    x = layers.Multiply(name="excited")([x, squeezed])
+    tokens = layers.Reshape((-1, 4))(before)
+    tokens = layers.MultiHeadAttention(2, 2)(tokens, tokens)
+    y = layers.Reshape((10, 8, 4), name="attended")(tokens)
+    model = keras.Model(start, [x, y])
+    assert not receptive_field(model, "before").is_global
+    for path in ("excited", "attended"):
+        assert receptive_field(model, path) == ReceptiveField((12, 10), is_global=True)
+        field = field_of(model, path, 0, 0)
+        assert (field.box, field.is_global) == ((0, 0, 12, 10), True)
+
+
+def test_unknown_layers_are_named_not_guessed():
+    class Mirrored(layers.Conv2D):
+        def call(self, inputs):
+            return super().call(inputs[:, ::-1])
+
+    model = keras.Sequential(
+        [
+            keras.Input((9, 9, 3)),
+            layers.Conv2D(2, 3, name="known"),
+            Mirrored(2, 3, name="own"),
+            layers.ReLU(name="after"),
+        ]
+    )
+    assert receptive_field(model, "known").size == (3, 3)
+    for path in ("own", "after"):
+        assert "'own' (Mirrored)" in receptive_field(model, path).unknown
+        assert field_of(model, path, 0, 0).box is None
+        assert "'own' (Mirrored)" in field_of(model, path, 0, 0).unknown
+    sandwich = zoo.functional_in_subclassed_in_functional()  # divides by 255 in its own code
+    assert "'inside' (Subclassed)" in receptive_field(sandwich, "inside/block/conv").unknown
+    assert "'hidden' (Hidden)" in receptive_field(zoo.compiled_layer(), "hidden").unknown
+
+
+def test_what_is_asked_for_must_exist():
+    model = keras.Sequential([keras.Input((9, 8, 3)), layers.Conv2D(2, 3, name="conv")])
+    with pytest.raises(ValueError, match="nonsense"):
+        receptive_field(model, "nonsense")
+    with pytest.raises(IndexError, match=r"7×6 maps, received row 7, column 0"):
+        field_of(ActivationModel(model), "conv", 7, 0)
+
+
+def test_a_free_size_follows_the_batch():
+    model = zoo.free_size()
+    assert field_of(model, "conv", 30, 40, batch=np.zeros((1, 50, 60, 3), "float32")).box == (30, 40, 33, 43)
+    with pytest.raises(IndexError):
+        field_of(model, "conv", 30, 40, batch=np.zeros((1, 20, 20, 3), "float32"))
+
+
+# ------------------------------------------------------------------ published sizes
+
+
+def test_vgg16_has_its_published_size():
+    model = keras.applications.VGG16(weights=None, include_top=False, input_shape=(64, 64, 3))
+    assert receptive_field(model, "block5_conv3") == ReceptiveField((196, 196), (16, 16), (90, 90))
+    assert receptive_field(model, "block5_pool") == ReceptiveField((212, 212), (32, 32), (90, 90))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "path", "size"),
+    [
+        ("MobileNet", "conv_pw_13", 315),
+        ("MobileNetV2", "Conv_1", 491),
+        ("ResNet50", "conv5_block3_out", 483),
+        ("InceptionV3", "mixed10", 1311),
+        ("InceptionResNetV2", "conv_7b_ac", 3039),
+    ],
+)
+def test_networks_have_their_published_size(name, path, size):
+    model = getattr(keras.applications, name)(weights=None, include_top=False)
+    field = receptive_field(model, path)
+    assert (field.size, field.stride) == ((size, size), (32, 32))
