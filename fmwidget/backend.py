@@ -130,7 +130,8 @@ def _variables(model: keras.Model) -> list[tf.Variable]:
     """Every variable a forward pass may read: Keras' own, and raw `tf.Variable`s that layers hold."""
     found = [variable.value for variable in model.variables]
     for layer in model._flatten_layers():  # noqa: SLF001 - Keras has no public walk
-        found += [value for value in vars(layer).values() if isinstance(value, tf.Variable)]
+        if not type(layer).__module__.startswith("keras."):  # Keras' own hold none, and are most of the walk
+            found += [value for value in vars(layer).values() if isinstance(value, tf.Variable)]
     return found
 
 
