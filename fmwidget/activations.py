@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import logging
 import math
@@ -19,6 +18,7 @@ import numpy as np
 
 from . import backend
 from .forward import Batch, Forward, compile_forward, input_shapes, run_eagerly
+from .hints import did_you_mean
 from .layers import FeatureLayer, ModelInput, empty_batch, model_inputs, require_model
 from .layout import to_maps
 
@@ -233,8 +233,7 @@ class ActivationModel:
 
     def _require_path(self, path: str | None) -> None:
         if path is not None and path not in self._layers:
-            close = difflib.get_close_matches(path, self._layers, n=3)
-            hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else "`.layers` lists them."
+            hint = did_you_mean(path, self._layers, "`.layers` lists them.")
             raise ValueError(f"The model has no layer {path!r} that can be shown. {hint}")
 
 

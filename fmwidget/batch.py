@@ -12,7 +12,7 @@ from .decoding import Pixels
 from .forward import Batch
 from .images import PictureError
 from .layers import ModelInput, model_inputs, pack_inputs
-from .layout import CHANNELS_FIRST
+from .layout import CHANNELS_FIRST, CHANNELS_LAST
 from .preprocessing import SCALINGS, Scaling, detect_scaling, prepare
 
 Preprocess = str | Callable[[Pixels], Any]  # "auto", a name in SCALINGS, or a function of the picture
@@ -86,13 +86,16 @@ def model_batch(
     return pack_inputs(model, arrays)
 
 
-def picture_array(model: keras.Model, batch: Batch) -> np.ndarray[Any, Any] | None:
-    """The picture in a model's input, `(1, H, W, C)` as the model has it, or `None` if there is none."""
+def seen_picture(model: keras.Model, batch: Batch) -> tuple[np.ndarray[Any, Any] | None, str]:
+    """The picture in a model's input, as the model has it, or `None`; and where its channels are."""
     arrays = keras.tree.flatten(batch)
     inputs = model_inputs(model)
+    data_format = next((each.data_format for each in inputs if each.is_picture), CHANNELS_LAST)
     if len(arrays) == len(inputs):
-        return next((array for array, each in zip(arrays, inputs, strict=True) if each.is_picture), None)
-    return next((array for array in arrays if np.ndim(array) == 4), None)
+        pictures = [array for array, each in zip(arrays, inputs, strict=True) if each.is_picture]
+    else:
+        pictures = [array for array in arrays if np.ndim(array) == 4]
+    return (pictures[0] if pictures else None), data_format
 
 
 def _picture(pixels: Pixels, each: ModelInput, scaling: str, fit: str) -> np.ndarray[Any, Any]:

@@ -11,6 +11,7 @@ import ipywidgets
 
 from .channels import ORDERS
 from .depth import LayerChooser
+from .fields import dropdown, move_slider, slider, step_buttons
 from .images import MAX_PICTURES, Picture
 from .layers import FeatureLayer
 from .normalization import NORMS
@@ -36,15 +37,6 @@ ORDER_LABELS = {
 _SCALING_OPTIONS = [(f"{name}: {label}", name) for name, label in SCALINGS.items()]
 
 
-def _dropdown(description: str, options: Sequence[tuple[str, Any]], width: str) -> ipywidgets.Dropdown:
-    return ipywidgets.Dropdown(
-        description=description,
-        options=options,
-        style={"description_width": "initial"},
-        layout={"width": "auto", "flex": f"1 1 {width}", "min_width": "0", "max_width": "100%"},
-    )
-
-
 def _row(*children: ipywidgets.Widget) -> ipywidgets.HBox:
     return ipywidgets.HBox(
         children, layout={"flex_flow": "row wrap", "align_items": "center", "overflow": "visible"}
@@ -61,22 +53,13 @@ class Controls:
 
     def __init__(self, choose: Callable[[str, Any], None], add: Callable[[str, bytes], None]) -> None:
         self.layer = LayerChooser(lambda path: self._report("layer", path))
-        self.channel = ipywidgets.IntSlider(
-            description="Channel",
-            style={"description_width": "initial"},
-            layout={"width": "auto", "flex": "1 1 280px", "min_width": "0"},
-        )
-        self.norm = _dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "230px")
-        self.cmap = _dropdown("Colours", [(name, name) for name in CMAPS], "130px")
-        self.order = _dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "150px")
-        self.preprocess = _dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "200px")
-        self.fit = _dropdown("Fit", [(name, name) for name in FITS], "100px")
-        self.opacity = ipywidgets.IntSlider(
-            description="Overlay %",
-            max=100,
-            style={"description_width": "initial"},
-            layout={"width": "auto", "flex": "1 1 100%", "min_width": "0"},
-        )
+        self.channel = slider("Channel", "280px")
+        self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "230px")
+        self.cmap = dropdown("Colours", [(name, name) for name in CMAPS], "130px")
+        self.order = dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "150px")
+        self.preprocess = dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "200px")
+        self.fit = dropdown("Fit", [(name, name) for name in FITS], "100px")
+        self.opacity = slider("Overlay %", "100%", max=100)
         self.page = Pager()
         self.image = ThumbnailPicker(label="Picture")
         self.upload = Uploader(add)
@@ -127,10 +110,7 @@ class Controls:
             self.layer.show(state["layer"])
             _show_option(self.cmap, str(state["cmap"]), state["cmap"])
             _show_option(self.preprocess, "your function", state["preprocess"])
-            with self.channel.hold_sync(), self.channel.hold_trait_notifications():
-                self.channel.max = max(1, channels - 1)  # the slider in the browser needs some way to go
-                self.channel.value = state["channel"]
-                self.channel.disabled = channels == 1
+            move_slider(self.channel, state["channel"], last=channels - 1)
             self.image.value = self._names.index(state["image"])
             self.page.show(state["page"], pages)
 
@@ -159,13 +139,7 @@ class Pager:
     """Two buttons that turn pages, and which page it is; not there while there is but one page."""
 
     def __init__(self) -> None:
-        self._back, self._on = (
-            ipywidgets.Button(description=arrow, tooltip=tooltip, layout={"width": "32px"})
-            for arrow, tooltip in (
-                ("\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", "Previous page"),
-                ("\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}", "Next page"),
-            )
-        )
+        self._back, self._on = step_buttons("page")
         self._label = ipywidgets.Label()
         self.box = ipywidgets.HBox([self._back, self._label, self._on], layout={"display": "none"})
         self._page = 0

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 import ipywidgets
 
+from .fields import STYLE, dropdown, flexible, move_slider, slider, step_buttons
 from .layers import FeatureLayer
+from .page import shape_text
 
 MANY = 40  # layers, from which on a list is tedious to read
 
@@ -24,30 +26,14 @@ class LayerChooser:
         self._labels: dict[str, str] = {}
         self._listed: tuple[str, ...] = ()
         self._path = ""
-        plain = {"description_width": "initial"}
-        self.list = ipywidgets.Dropdown(
-            description="Layer",
-            style=plain,
-            layout={"width": "auto", "flex": "1 1 320px", "min_width": "0", "max_width": "100%"},
-        )
-        self.slider = ipywidgets.IntSlider(
-            description="Depth",
-            min=1,
-            style=plain,
-            layout={"width": "auto", "flex": "1 1 280px", "min_width": "0"},
-        )
-        self.back, self.on = (
-            ipywidgets.Button(description=arrow, tooltip=tooltip, layout={"width": "32px"})
-            for arrow, tooltip in (
-                ("\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", "Previous layer"),
-                ("\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}", "Next layer"),
-            )
-        )
+        self.list = dropdown("Layer", (), "320px")
+        self.slider = slider("Depth", "280px", min=1)
+        self.back, self.on = step_buttons("layer")
         self.filter = ipywidgets.Text(
             description="Filter",
             placeholder="conv, block_3, 28 × 28 …",
-            style=plain,
-            layout={"width": "auto", "flex": "1 1 200px", "min_width": "0", "display": "none"},
+            style=STYLE,
+            layout=flexible("200px", display="none"),
         )
         self.list.observe(lambda change: self._choose(change["new"]), names="value")
         self.slider.observe(lambda change: self._choose_place(change["new"] - 1), names="value")
@@ -78,17 +64,9 @@ class LayerChooser:
             self.list.options = options
         self.list.value = path
         place, count = self._listed.index(path), len(listed)
-        with self.slider.hold_sync(), self.slider.hold_trait_notifications():
-            self.slider.max = max(2, count)  # the slider in the browser needs some way to go
-            self.slider.value = place + 1
-            self.slider.disabled = count == 1
+        move_slider(self.slider, place + 1, last=count)
         self.back.disabled, self.on.disabled = place == 0, place == count - 1
 
     def _choose_place(self, place: int) -> None:
         if 0 <= place < len(self._listed):
             self._choose(self._listed[place])
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """A shape as people write it: 148 × 148 × 32."""
-    return " × ".join(map(str, shape))

@@ -8,7 +8,7 @@ import numpy as np
 
 from .grid import DIGIT, HEADER, MARGIN, Box, GridLayout, Sampling, fit_map, refine
 from .normalization import SHARED_NORMS, channel_limits, shared_limits, to_levels
-from .page import FAINT, SOFT, STRONG, Page, colour_bar, grey, number
+from .page import FAINT, SOFT, STRONG, Page, colour_bar, grey, number, shape_text
 from .png import INACTIVE, INDEX_OF_LEVEL, INDEX_OF_MARK, NAN, NEGINF, POSINF
 from .text import text_width
 
@@ -77,8 +77,8 @@ def draw_grid(
     label_room = layout.pitch[0] * layout.label_step - 5
     widest = len(str(max(layout.order))) * DIGIT
     says_off = widest + OFF_GAP + text_width("off", LABEL_SIZE) <= label_room
-    tiles = _tiles(maps, norm, channels, statistics, sampling)
-    for place, (channel, tile) in enumerate(zip(channels, tiles, strict=True)):
+    drawn = tiles(maps, norm, channels, statistics, sampling)
+    for place, (channel, tile) in enumerate(zip(channels, drawn, strict=True)):
         row, column = divmod(place, layout.columns)
         box = layout.place_box(row, column)
         off = bool(statistics.inactive[channel])
@@ -100,7 +100,7 @@ def grid_facts(
     """What the line below a grid's title says, most important first."""
     (height, width), count = layout.map_shape, len(statistics.inactive)
     facts = [
-        f"{type_name} · {height} × {width} × {count}",
+        f"{type_name} · {shape_text((height, width, count))}",
         f"{statistics.inactive.sum()} of {count} channels inactive",
         sampling_fact(layout.sampling, sampling),
     ]
@@ -126,7 +126,7 @@ def sampling_fact(plain: Sampling, sampling: Sampling) -> str:
     return f"tiles at {size} size ({mean}{stretched})"
 
 
-def _tiles(
+def tiles(
     maps: Array, norm: str, channels: Sequence[int], statistics: ChannelStatistics, sampling: Sampling
 ) -> Array:
     """Channels as palette indices, `(n, h, w)`, in device pixels."""
@@ -197,7 +197,7 @@ def draw_channel(
     low, high = (float(limit[channel]) for limit in channel_limits(statistics, norm))
     facts = [_range_fact(statistics, channel), sampling_fact(plain, sampling)]
     _write_facts(drawing, facts, [counts[channel] for counts in _not_finite(statistics)])
-    _paste(drawing, tile, _tiles(maps, norm, [channel], statistics, sampling)[0])
+    _paste(drawing, tile, tiles(maps, norm, [channel], statistics, sampling)[0])
     if statistics.inactive[channel]:
         _strike(drawing, tile)
     elif low < high:

@@ -129,6 +129,21 @@ class GridLayout:
         pitch_x, pitch_y = self.pitch
         return Box(MARGIN + column * pitch_x, HEADER + LABEL_STRIP + row * pitch_y, *self.tile)
 
+    def step(self, channel: int, key: str) -> int:
+        """The channel that a key leads to from another: an arrow, `Home`, `End`, `PageUp` or `PageDown`."""
+        last = len(self.order) - 1
+        by = {
+            "ArrowLeft": -1,
+            "ArrowRight": 1,
+            "ArrowUp": -self.columns,
+            "ArrowDown": self.columns,
+            "PageUp": -self.page_size,
+            "PageDown": self.page_size,
+            "Home": -last,
+            "End": last,
+        }[key]
+        return self.order[max(0, min(self._place(channel) + by, last))]
+
     def channel_at(self, x: float, y: float, page: int = 0) -> int | None:
         """The channel whose tile or label is at a point of a page, or `None`."""
         pitch_x, pitch_y = self.pitch

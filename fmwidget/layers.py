@@ -72,7 +72,7 @@ class Walk:
         self._flows: list[Flow] = []
         self._calls: Counter[keras.Operation] = Counter()
         self._paths: set[str] = set()
-        self._numbers = _TensorNumbers()
+        self._numbers = TensorNumbers()
         self._returned: defaultdict[int, list[int]] = defaultdict(list)  # by depth, not yet claimed
 
     def follow(self, call: Call) -> Iterator[tuple[str, Tensor]]:
@@ -137,7 +137,7 @@ def _name(call: Call) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(operation).__name__).lower()
 
 
-class _TensorNumbers:
+class TensorNumbers:
     """Numbers tensors by identity without keeping them alive."""
 
     def __init__(self) -> None:
@@ -149,6 +149,7 @@ class _TensorNumbers:
         return reference is not None and reference() is tensor
 
     def of(self, tensor: Tensor) -> int:
+        """The tensor's number: a new one where it has none."""
         if tensor not in self:
             self._numbered[id(tensor)] = (weakref.ref(tensor), self._count)
             self._count += 1

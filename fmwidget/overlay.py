@@ -10,13 +10,13 @@ import ipywidgets
 import numpy as np
 from PIL import Image
 
-from .depth import shape_text
+from .drawing import tiles
 from .figure import cmap_for, palette
+from .grid import Sampling
 from .memo import Latest
-from .normalization import to_levels
-from .page import number
+from .page import number, shape_text
 from .panels import DETAIL_BOX, Look
-from .png import INACTIVE, INDEX_OF_LEVEL, INDEX_OF_MARK
+from .png import INACTIVE
 from .preprocessing import SCALINGS, restore
 from .view import PictureView
 
@@ -72,10 +72,7 @@ def seen_pixels(seen: Array, scaling: str, data_format: str, ratio: int) -> Arra
 
 def map_pixels(maps: Array, statistics: ChannelStatistics, channel: int, norm: str, colours: Array) -> Array:
     """A channel in its colours, a pixel for each value: RGB, uint8."""
-    levels, marks = to_levels(maps, norm, [channel], statistics)
-    indices = INDEX_OF_LEVEL[levels[0]]
-    if marks is not None:
-        np.copyto(indices, INDEX_OF_MARK[marks[0]], where=marks[0] > 0)
+    indices = tiles(maps, norm, [channel], statistics, Sampling(1, 1, 1))[0]
     if statistics.inactive[channel]:
         indices[:] = INACTIVE
     return colours[indices]

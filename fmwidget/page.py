@@ -139,6 +139,11 @@ def number(value: float) -> str:
     return _tidy(text) if "e" in text else text.replace("-", MINUS)
 
 
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape as people write it: 148 × 148 × 32."""
+    return " × ".join(map(str, shape))
+
+
 def nice_ticks(low: float, high: float, most: int) -> list[float]:
     """At most `most` round numbers evenly spaced from `low` to `high`; the two ends if there are not two."""
     span = high - low

@@ -7,7 +7,6 @@ another palette for the same indices.
 
 from __future__ import annotations
 
-import difflib
 import io
 from functools import lru_cache
 from itertools import combinations
@@ -17,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
+from .hints import did_you_mean
 from .normalization import MARK_NAN, MARK_NEGINF, MARK_POSINF
 
 Array = np.ndarray[Any, Any]
@@ -60,10 +60,7 @@ SYMMETRIC_CMAP = "RdBu_r"
 def require_cmap(cmap: str) -> None:
     """Raises a `ValueError` if matplotlib has no colormap of that name."""
     if cmap not in mpl.colormaps:
-        close = difflib.get_close_matches(str(cmap), list(mpl.colormaps), n=3)
-        hint = (
-            f"Did you mean {' or '.join(map(repr, close))}?" if close else "For example 'viridis' or 'gray'."
-        )
+        hint = did_you_mean(cmap, mpl.colormaps, "For example 'viridis' or 'gray'.")
         raise ValueError(f"Unknown colormap {cmap!r}: matplotlib has none of that name. {hint}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import threading
 import traceback
@@ -16,14 +15,14 @@ import traitlets
 
 from .activations import ActivationModel
 from .answer import AnswerPanel, check_class_names
-from .batch import Others, Preprocess, model_batch, picture_array, resolve_scaling
+from .batch import Others, Preprocess, model_batch, resolve_scaling, seen_picture
 from .channels import ORDERS, channel_order, channel_statistics
 from .controls import Controls
 from .figure import FeatureFigure, require_cmap
 from .forward import Batch, ForwardError
-from .grid import COLUMNS, PAGE_WIDTH, grid_layout
+from .grid import COLUMNS, PAGE_WIDTH, GridLayout, grid_layout
+from .hints import did_you_mean
 from .images import Picture, free_name, load_pictures
-from .layout import CHANNELS_LAST
 from .live import answer_at_once, parts
 from .memo import Latest
 from .normalization import NORMS
@@ -135,6 +134,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         keras_model = self._am.model
         self._scaling = Latest(lambda preprocess: resolve_scaling(keras_model, preprocess))
         self._batch = Latest(lambda pixels, how, fit: model_batch(keras_model, pixels, how, fit, inputs))
+        self._seen = Latest(lambda batch: seen_picture(keras_model, batch))
         self._version = 0  # of the weights, when they were last checked: once an action, for that takes time
         self._maps = Latest(lambda batch, layer, _version: self._am.activations(batch, layer))
         self._outputs = Latest(lambda batch, _version: self._am.predictions(batch))
@@ -322,7 +322,8 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @traitlets.validate("page")
     def _valid_page(self, proposal: traitlets.Bunch) -> int:
-        return _require_index("page", proposal["value"], self._look_at().layout.pages, self.layer)
+        layout = self._lay_out()
+        return _require_index("page", proposal["value"], layout.pages, self.layer)
 
     def _tried(self, **change: Any) -> Any:
         """The value of the one trait in `change`, if maps can be computed with it."""
@@ -360,7 +361,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             if not checked:
                 self._check_weights()
             self.channel = min(self.channel, self._compute()[1].shape[-1] - 1)
-            layout = self._look_at().layout
+            layout = self._lay_out()
             self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
             self._look = self._look_at()
             for panel in self._panels:
@@ -388,25 +389,27 @@ class FeatureMapWidget(ipywidgets.VBox):
     def _check_weights(self) -> None:
         self._version = self._am.version()
 
+    def _lay_out(self) -> GridLayout:
+        """Where the tiles of the layer's channels lie."""
+        _, maps = self._compute()
+        width = max(NARROWEST, min(self._surroundings.width, WIDEST))
+        return self._layout(maps.shape, self._order(self._statistics(maps), self.order), width)
+
     def _look_at(self) -> Look:
         batch, maps = self._compute()
-        statistics = self._statistics(maps)
-        width = max(NARROWEST, min(self._surroundings.width, WIDEST))
-        model = self._am.model
+        seen, data_format = self._seen(batch)
         return Look(
             layer=self._am.layer(self.layer),
             maps=maps,
-            statistics=statistics,
+            statistics=self._statistics(maps),
             channel=self.channel,
-            layout=self._layout(maps.shape, self._order(statistics, self.order), width),
+            layout=self._lay_out(),
             page=self.page,
             norm=self.norm,
             cmap=self.cmap,
             picture=self.image,
-            seen=picture_array(model, batch),
-            data_format=next(
-                (each.data_format for each in self._am.inputs if each.is_picture), CHANNELS_LAST
-            ),
+            seen=seen,
+            data_format=data_format,
             scaling=self._scaling(self.preprocess),
             fit=self.fit,
             opacity=self.opacity,
@@ -460,19 +463,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     def _step(self, key: str) -> None:
         """Moves the choice through the grid by a key of `view.KEYS`."""
-        layout = self._look.layout
-        place, last = layout.order.index(self.channel), len(layout.order) - 1
-        step = {
-            "ArrowLeft": -1,
-            "ArrowRight": 1,
-            "ArrowUp": -layout.columns,
-            "ArrowDown": layout.columns,
-            "PageUp": -layout.page_size,
-            "PageDown": layout.page_size,
-            "Home": -last,
-            "End": last,
-        }[key]
-        self._choose("channel", layout.order[max(0, min(place + step, last))])
+        self._choose("channel", self._look.layout.step(self.channel, key))
 
     def _move_in(self, surroundings: Surroundings) -> None:
         """Fits the drawing to where it is shown."""
@@ -498,10 +489,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 def _require(name: str, value: Any, allowed: Iterable[str]) -> str:
     allowed = tuple(allowed)
     if value not in allowed:
-        close = difflib.get_close_matches(str(value), allowed, n=3)
-        hint = (
-            f"Did you mean {' or '.join(map(repr, close))}?" if close else f"Choose from {_listed(allowed)}."
-        )
+        hint = did_you_mean(value, allowed, f"Choose from {_listed(allowed)}.")
         raise traitlets.TraitError(f"There is no {name} {value!r}. {hint}")
     return str(value)
 

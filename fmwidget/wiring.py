@@ -17,7 +17,7 @@ import numpy as np
 from . import backend
 from .capture import Call, Tensor, record
 from .forward import Batch
-from .layers import Walk, _TensorNumbers, empty_batch, model_inputs, require_model
+from .layers import TensorNumbers, Walk, empty_batch, model_inputs, require_model
 from .reach import Everything, Lies, Relation, Same, Unknown, is_known, relation
 
 
@@ -95,7 +95,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.walk = Walk()
-        self.numbers = _TensorNumbers()
+        self.numbers = TensorNumbers()
         self.shapes: dict[int, tuple[int, ...]] = {}
         self.paths: dict[str, int] = {}
         self.made: dict[int, _Made] = {}

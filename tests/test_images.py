@@ -10,18 +10,11 @@ import zlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from fmwidget.images import MAX_PICTURES, Picture, PictureError, load_pictures, to_pixels
-
-RNG = np.random.default_rng(0)
-PHOTO = np.asarray(Image.fromarray(RNG.integers(0, 256, (5, 7, 3), np.uint8)).resize((70, 50)))
-
-
-def encoded(image, file_format="PNG", **options):
-    file = io.BytesIO()
-    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, file_format, **options)
-    return file.getvalue()
+from tests.pictures import PHOTO, encoded
 
 
 def png_header(width, height):
@@ -129,7 +122,6 @@ def test_an_iterable_that_fails_keeps_what_came_before():
 
 
 def test_a_tensorflow_dataset_offers_its_first_pictures():
-    tf = pytest.importorskip("tensorflow")
     images = np.arange(40 * 4 * 4 * 3, dtype=np.uint8).reshape(40, 4, 4, 3)
     dataset = tf.data.Dataset.from_tensor_slices((images, np.arange(40)))
     for source in (

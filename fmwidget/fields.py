@@ -1,0 +1,46 @@
+"""Form fields as all controls have them: as wide as there is room, with their names in front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets
+
+STYLE = {"description_width": "initial"}
+
+
+def flexible(width: str, **layout: str) -> dict[str, str]:
+    """The layout of a field that is `width` wide, or more or less, as the row has room."""
+    return {"width": "auto", "flex": f"1 1 {width}", "min_width": "0", **layout}
+
+
+def dropdown(description: str, options: Sequence[tuple[str, Any]], width: str) -> ipywidgets.Dropdown:
+    """A list of labels and values to choose one from."""
+    layout = flexible(width, max_width="100%")
+    return ipywidgets.Dropdown(description=description, options=options, style=STYLE, layout=layout)
+
+
+def slider(description: str, width: str, **range_: int) -> ipywidgets.IntSlider:
+    """A slider over whole numbers, with the number beside it."""
+    return ipywidgets.IntSlider(description=description, style=STYLE, layout=flexible(width), **range_)
+
+
+def move_slider(field: ipywidgets.IntSlider, value: int, last: int) -> None:
+    """Moves a slider that goes as far as `last`; where that leaves no choice, it is disabled."""
+    with field.hold_sync(), field.hold_trait_notifications():
+        field.max = max(field.min + 1, last)  # the slider in the browser needs some way to go
+        field.value = value
+        field.disabled = last == field.min
+
+
+def step_buttons(what: str) -> tuple[ipywidgets.Button, ipywidgets.Button]:
+    """Two buttons: to the previous and to the next of what there is."""
+    back, on = (
+        ipywidgets.Button(description=arrow, tooltip=f"{which} {what}", layout={"width": "32px"})
+        for arrow, which in (
+            ("\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", "Previous"),
+            ("\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}", "Next"),
+        )
+    )
+    return back, on
