@@ -13,10 +13,10 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
+from .looking import Look
 from .memo import Latest
 from .numbers import percent
 from .page import number
-from .panels import Look
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from .depth import LayerChooser
 from .fields import dropdown, move_slider, slider, step_buttons
 from .images import MAX_PICTURES, Picture
 from .layers import FeatureLayer
+from .looking import State
 from .normalization import NORMS
 from .preprocessing import FITS, SCALINGS
 from .upload import Uploader
@@ -96,23 +97,23 @@ class Controls:
             self.image.offer(self._names, thumbs, self.image.value)
         self.upload.room = max(0, MAX_PICTURES - len(pictures))
 
-    def show(self, *, channels: int, pages: int, **state: Any) -> None:
+    def show(self, state: State, *, channels: int, pages: int) -> None:
         """Brings every control in line with the state.
 
         Args:
+            state: What is chosen.
             channels: How many channels the layer has.
             pages: How many pages they fill.
-            state: The value of each trait by name.
         """
         with self._silently():
             for name in ("norm", "order", "fit", "opacity"):
-                getattr(self, name).value = state[name]
-            self.layer.show(state["layer"])
-            _show_option(self.cmap, str(state["cmap"]), state["cmap"])
-            _show_option(self.preprocess, "your function", state["preprocess"])
-            move_slider(self.channel, state["channel"], last=channels - 1)
-            self.image.value = self._names.index(state["image"])
-            self.page.show(state["page"], pages)
+                getattr(self, name).value = getattr(state, name)
+            self.layer.show(state.layer)
+            _show_option(self.cmap, state.cmap, state.cmap)
+            _show_option(self.preprocess, "your function", state.preprocess)
+            move_slider(self.channel, state.channel, last=channels - 1)
+            self.image.value = self._names.index(state.image)
+            self.page.show(state.page, pages)
 
     def _reporter(self, name: str) -> Callable[[dict[str, Any]], None]:
         return lambda change: self._report(name, change["new"])

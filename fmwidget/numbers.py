@@ -10,10 +10,11 @@ import numpy as np
 
 from .channels import Array, ChannelStatistics, scaled
 from .figure import Box, Page
+from .looking import Look
 from .memo import Latest
 from .normalization import channel_limits
 from .page import FAINT, grey, nice_ticks, number, tick_labels
-from .panels import Drawing, Look
+from .panels import Drawing
 from .png import STEPS
 from .view import PictureView
 

@@ -13,9 +13,10 @@ from PIL import Image
 from .drawing import tiles
 from .figure import cmap_for, palette
 from .grid import Sampling
+from .looking import Look
 from .memo import Latest
 from .page import number, shape_text
-from .panels import DETAIL_BOX, Look
+from .panels import DETAIL_BOX
 from .png import INACTIVE
 from .preprocessing import SCALINGS, restore
 from .view import PictureView

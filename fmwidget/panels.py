@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,58 +22,13 @@ from .figure import (
     palette,
 )
 from .layers import FeatureLayer
+from .looking import Look
 from .memo import Latest
-from .preprocessing import Scaling
-from .view import PictureView, Surroundings
+from .view import PictureView
 
 Array = np.ndarray[Any, Any]
 
 DETAIL_BOX = 300  # CSS px: the square that a single map, or the input, is fitted into
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """What is being looked at: all that a panel is given.
-
-    Attributes:
-        layer: The layer whose maps are shown.
-        maps: Its maps `(H, W, C)`, read-only.
-        statistics: What is known of each channel.
-        channel: The chosen channel.
-        layout: Where the channels' tiles lie.
-        page: The page of the layout that is shown.
-        norm: How maps become levels.
-        cmap: Name of a colormap.
-        picture: Name of the picture.
-        seen: The picture in the model's input, `(1, H, W, C)`, or `None`.
-        scaling: How the picture was scaled.
-        fit: How it was brought to the model's size.
-        opacity: How much of the chosen channel is seen over the picture, 0 to 100.
-        outputs: What the model returned for the picture, without the batch axis.
-        surroundings: Where it is all shown.
-    """
-
-    layer: FeatureLayer
-    maps: Array
-    statistics: ChannelStatistics
-    channel: int
-    layout: GridLayout
-    page: int
-    norm: str
-    cmap: str
-    picture: str
-    seen: Array | None
-    data_format: str
-    scaling: Scaling
-    fit: str
-    opacity: int
-    outputs: Any
-    surroundings: Surroundings
-
-    @property
-    def ratio(self) -> int:
-        """Whole device pixels to a CSS pixel; at most 2, where single pixels are no longer seen."""
-        return 2 if self.surroundings.ratio > 1 else 1
 
 
 class Drawing:

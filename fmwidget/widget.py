@@ -5,30 +5,31 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
 import ipywidgets
-import numpy as np
 import traitlets
 
 from .activations import ActivationModel
 from .answer import AnswerPanel, check_class_names
-from .batch import Others, Preprocess, model_batch, resolve_scaling, seen_picture
-from .channels import ORDERS, channel_order, channel_statistics
+from .batch import Others, Preprocess
+from .channels import ORDERS
+from .choices import index_in, one_of, percentage
 from .controls import Controls
 from .figure import FeatureFigure, require_cmap
-from .forward import Batch, ForwardError
-from .grid import COLUMNS, PAGE_WIDTH, GridLayout, grid_layout
-from .hints import did_you_mean
+from .forward import ForwardError
+from .grid import COLUMNS, PAGE_WIDTH
 from .images import Picture, free_name, load_pictures
 from .live import answer_at_once, parts
+from .looking import WIDEST, Array, Looker, State
 from .memo import Latest
 from .normalization import NORMS
 from .numbers import NumbersPanel
 from .overlay import InputPanel
-from .panels import ChannelPanel, GridPanel, Look, status_html
+from .panels import ChannelPanel, GridPanel, status_html
 from .preprocessing import FITS
 from .samples import sample_images
 from .saved import (
@@ -46,14 +47,10 @@ from .view import Surroundings
 if TYPE_CHECKING:
     import keras
 
-Array = np.ndarray[Any, Any]
-
 log = logging.getLogger(__name__)
 
-STATE = ("layer", "channel", "image", "preprocess", "fit", "norm", "cmap", "order", "page", "opacity")
+STATE = tuple(field.name for field in fields(State))
 TRIED = ("layer", "image", "preprocess", "fit")  # maps are computed with these before they are taken
-
-NARROWEST, WIDEST = 360, 1200  # CSS px that the grid follows the notebook's width between
 
 
 class FeatureMapWidget(ipywidgets.VBox):
@@ -120,30 +117,18 @@ class FeatureMapWidget(ipywidgets.VBox):
         inputs: Others | None = None,
     ) -> None:
         self._am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-        self._pictures, problems = load_pictures(sample_images() if images is None else images)
-        if not self._pictures:
+        pictures, problems = load_pictures(sample_images() if images is None else images)
+        if not pictures:
             raise ValueError(" ".join(["None of the pictures can be used.", *problems]))
         self._lock = threading.RLock()
         self._settling = False
+        self._looker = Looker(self._am, pictures, inputs, ncols)
         self._look: Any = None  # a `Look`, from the first refresh on
         self._surroundings = Surroundings(ratio=1.0, dark=False, width=PAGE_WIDTH)
         self._ncols, self._own_images = ncols, images is not None
         given = {"class_names": class_names, "inputs": inputs}
         self._by_name = [f"{name}={name}" for name, value in given.items() if value is not None]
 
-        keras_model = self._am.model
-        self._scaling = Latest(lambda preprocess: resolve_scaling(keras_model, preprocess))
-        self._batch = Latest(lambda pixels, how, fit: model_batch(keras_model, pixels, how, fit, inputs))
-        self._seen = Latest(lambda batch: seen_picture(keras_model, batch))
-        self._version = 0  # of the weights, when they were last checked: once an action, for that takes time
-        self._maps = Latest(lambda batch, layer, _version: self._am.activations(batch, layer))
-        self._outputs = Latest(lambda batch, _version: self._am.predictions(batch))
-        self._layers = Latest(lambda _batch, _version: self._am.layers)
-        self._statistics = Latest(channel_statistics)
-        self._order = Latest(channel_order)
-        self._layout = Latest(
-            lambda shape, order, width: grid_layout(shape, order=order, width=width, ncols=ncols)
-        )
         self._controls = Controls(self._choose, self._add_picture)
         self._offer_layers = Latest(self._controls.offer_layers)
         self._grid = GridPanel()
@@ -160,13 +145,13 @@ class FeatureMapWidget(ipywidgets.VBox):
         self.add_class("fmwidget")
         self.layout.max_width = f"{WIDEST}px"
 
-        self.image = next(iter(self._pictures)) if image is None else image
+        self.image = next(iter(pictures)) if image is None else image
         self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
         self.opacity = opacity
         self.layer = self._first_layer() if layer is None else layer
         self.channel = channel
-        check_class_names(class_names, self._outputs(self._input(), self._version))
-        self._controls.offer_pictures(self._pictures)
+        check_class_names(class_names, self._looker.outputs(self._state()))
+        self._controls.offer_pictures(pictures)
         self._refresh(follow=True)
         self._say(" ".join(problems))
         self._grid.box.on_point(self._choose_tile)
@@ -192,14 +177,14 @@ class FeatureMapWidget(ipywidgets.VBox):
     @property
     def images(self) -> tuple[str, ...]:
         """Names of the pictures on offer."""
-        return tuple(self._pictures)
+        return tuple(self._looker.pictures)
 
     @property
-    def feature_maps(self) -> np.ndarray[Any, Any]:
+    def feature_maps(self) -> Array:
         """The maps `(H, W, C)` that the model computes for `image` at `layer`: read-only, channels last."""
         with self._lock:
-            self._check_weights()
-            return self._compute()[1]
+            self._looker.check_weights()
+            return self._looker.maps(self._state())
 
     @property
     def png(self) -> bytes:
@@ -277,7 +262,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @traitlets.validate("image")
     def _valid_image(self, proposal: traitlets.Bunch) -> str:
-        _require("image", proposal["value"], self._pictures)
+        one_of("image", proposal["value"], self._looker.pictures)
         return self._tried(image=proposal["value"])
 
     @traitlets.validate("layer")
@@ -290,16 +275,16 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @traitlets.validate("fit")
     def _valid_fit(self, proposal: traitlets.Bunch) -> str:
-        _require("fit", proposal["value"], FITS)
+        one_of("fit", proposal["value"], FITS)
         return self._tried(fit=proposal["value"])
 
     @traitlets.validate("norm")
     def _valid_norm(self, proposal: traitlets.Bunch) -> str:
-        return _require("norm", proposal["value"], NORMS)
+        return one_of("norm", proposal["value"], NORMS)
 
     @traitlets.validate("order")
     def _valid_order(self, proposal: traitlets.Bunch) -> str:
-        return _require("order", proposal["value"], ORDERS)
+        return one_of("order", proposal["value"], ORDERS)
 
     @traitlets.validate("cmap")
     def _valid_cmap(self, proposal: traitlets.Bunch) -> str:
@@ -311,19 +296,16 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @traitlets.validate("channel")
     def _valid_channel(self, proposal: traitlets.Bunch) -> int:
-        return _require_index("channel", proposal["value"], self._am.layer(self.layer).shape[-1], self.layer)
+        return index_in("channel", proposal["value"], self._am.layer(self.layer).shape[-1], self.layer)
 
     @traitlets.validate("opacity")
     def _valid_opacity(self, proposal: traitlets.Bunch) -> int:
-        opacity: int = proposal["value"]
-        if not 0 <= opacity <= 100:
-            raise traitlets.TraitError(f"There is no opacity {opacity}: it is a percentage, from 0 to 100.")
-        return opacity
+        return percentage("opacity", proposal["value"])
 
     @traitlets.validate("page")
     def _valid_page(self, proposal: traitlets.Bunch) -> int:
-        layout = self._lay_out()
-        return _require_index("page", proposal["value"], layout.pages, self.layer)
+        layout = self._looker.layout(self._state(), self._surroundings)
+        return index_in("page", proposal["value"], layout.pages, self.layer)
 
     def _tried(self, **change: Any) -> Any:
         """The value of the one trait in `change`, if maps can be computed with it."""
@@ -332,8 +314,8 @@ class FeatureMapWidget(ipywidgets.VBox):
             return value  # still being set up
         with self._lock:
             try:
-                self._check_weights()
-                self._compute(**change)
+                self._looker.check_weights()
+                self._looker.maps(replace(self._state(), **change))
             except (ValueError, TypeError, ForwardError) as error:
                 raise traitlets.TraitError(str(error)) from error
         return value
@@ -359,11 +341,11 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._settling = True
         try:
             if not checked:
-                self._check_weights()
-            self.channel = min(self.channel, self._compute()[1].shape[-1] - 1)
-            layout = self._lay_out()
+                self._looker.check_weights()
+            self.channel = min(self.channel, self._looker.maps(self._state()).shape[-1] - 1)
+            layout = self._looker.layout(self._state(), self._surroundings)
             self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
-            self._look = self._look_at()
+            self._look = self._looker.look(self._state(), self._surroundings)
             for panel in self._panels:
                 panel.show(self._look)
             self._show_controls()
@@ -373,59 +355,17 @@ class FeatureMapWidget(ipywidgets.VBox):
         finally:
             self._settling = False
 
-    def _input(self, **change: Any) -> Batch:
-        """The model's input for the state, or for what it would be after a change."""
-        state = {name: getattr(self, name) for name in ("image", "preprocess", "fit")} | change
-        how = state["preprocess"]
-        how = how if callable(how) else self._scaling(how).name
-        return self._batch(self._pictures[state["image"]].pixels(), how, state["fit"])
-
-    def _compute(self, **change: Any) -> tuple[Batch, Array]:
-        """The model's input and the maps, for the state or for what it would be after a change."""
-        layer = change.pop("layer", self.layer)
-        batch = self._input(**change)
-        return batch, self._maps(batch, layer, self._version)
-
-    def _check_weights(self) -> None:
-        self._version = self._am.version()
-
-    def _lay_out(self) -> GridLayout:
-        """Where the tiles of the layer's channels lie."""
-        _, maps = self._compute()
-        width = max(NARROWEST, min(self._surroundings.width, WIDEST))
-        return self._layout(maps.shape, self._order(self._statistics(maps), self.order), width)
-
-    def _look_at(self) -> Look:
-        batch, maps = self._compute()
-        seen, data_format = self._seen(batch)
-        return Look(
-            layer=self._am.layer(self.layer),
-            maps=maps,
-            statistics=self._statistics(maps),
-            channel=self.channel,
-            layout=self._lay_out(),
-            page=self.page,
-            norm=self.norm,
-            cmap=self.cmap,
-            picture=self.image,
-            seen=seen,
-            data_format=data_format,
-            scaling=self._scaling(self.preprocess),
-            fit=self.fit,
-            opacity=self.opacity,
-            outputs=self._outputs(batch, self._version),
-            surroundings=self._surroundings,
-        )
+    def _state(self) -> State:
+        return State(**{name: getattr(self, name) for name in STATE})
 
     def _show_controls(self) -> None:
-        self._offer_layers(self._layers(self._input(), self._version))
-        state = {name: getattr(self, name) for name in STATE}
-        layout = self._look.layout
-        self._controls.show(channels=len(layout.order), pages=layout.pages, **state)
+        state, layout = self._state(), self._look.layout
+        self._offer_layers(self._looker.layers(state))
+        self._controls.show(state, channels=len(layout.order), pages=layout.pages)
 
     def _first_layer(self) -> str:
         """The first layer with a kernel: what comes before it only prepares the picture."""
-        self._am.predictions(self._input())  # of the picture that is wanted anyway
+        self._looker.outputs(self._state())  # of the picture that is wanted anyway
         layers = self._am.layers
         if not layers:
             raise ValueError(
@@ -450,10 +390,11 @@ class FeatureMapWidget(ipywidgets.VBox):
     def _add_picture(self, name: str, data: bytes) -> None:
         """Offers one more picture, the bytes of a file, and chooses it; raises `PictureError`."""
         with self._lock:
-            picture = Picture(data, free_name(name, self._pictures))
+            pictures = self._looker.pictures
+            picture = Picture(data, free_name(name, pictures))
             picture.thumbnail()  # raises for what is no picture
-            self._pictures = {**self._pictures, picture.name: picture}
-            self._controls.offer_pictures(self._pictures)
+            self._looker.pictures = {**pictures, picture.name: picture}
+            self._controls.offer_pictures(self._looker.pictures)
             self._choose("image", picture.name)
 
     def _choose_tile(self, x: float, y: float) -> None:
@@ -484,24 +425,3 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     def _say(self, sentence: str, details: str = "") -> None:
         self._status.value = status_html(sentence, details)
-
-
-def _require(name: str, value: Any, allowed: Iterable[str]) -> str:
-    allowed = tuple(allowed)
-    if value not in allowed:
-        hint = did_you_mean(value, allowed, f"Choose from {_listed(allowed)}.")
-        raise traitlets.TraitError(f"There is no {name} {value!r}. {hint}")
-    return str(value)
-
-
-def _require_index(name: str, value: int, count: int, layer: str) -> int:
-    if not 0 <= value < count:
-        raise traitlets.TraitError(
-            f"There is no {name} {value}: layer {layer!r} has {count}, counted from 0 to {count - 1}."
-        )
-    return value
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    shown = ", ".join(map(repr, names[:8]))
-    return f"{shown}, …" if len(names) > 8 else shown

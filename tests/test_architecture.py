@@ -49,21 +49,26 @@ INSIDE: dict[str, set[str]] = {
     "view": set(),
     "live": set(),
     "memo": set(),
+    "looking": {
+        *("activations", "batch", "channels", "forward", "grid", "images", "layers", "memo", "preprocessing"),
+        *("view",),
+    },
+    "choices": {"hints"},
     "upload": {"images"},
     "fields": set(),
     "depth": {"fields", "layers", "page"},
     "controls": {
-        *("channels", "depth", "fields", "images", "layers", "normalization", "preprocessing", "upload"),
-        *("view",),
+        *("channels", "depth", "fields", "images", "layers", "looking", "normalization", "preprocessing"),
+        *("upload", "view"),
     },
-    "panels": {"channels", "figure", "layers", "memo", "preprocessing", "view"},
+    "panels": {"channels", "figure", "layers", "looking", "memo", "view"},
     "saved": {"page"},
     "overlay": {
-        *("channels", "drawing", "figure", "grid", "memo", "page", "panels", "png"),
+        *("channels", "drawing", "figure", "grid", "looking", "memo", "page", "panels", "png"),
         *("preprocessing", "view"),
     },
-    "numbers": {"channels", "figure", "memo", "normalization", "page", "panels", "png", "view"},
-    "answer": {"memo", "numbers", "page", "panels"},
+    "numbers": {"channels", "figure", "looking", "memo", "normalization", "page", "panels", "png", "view"},
+    "answer": {"looking", "memo", "numbers", "page"},
     "__main__": set(),
 }
 INSIDE["widget"] = set(INSIDE) - {"__main__"}

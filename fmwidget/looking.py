@@ -1,0 +1,169 @@
+"""From the state to what is looked at: a step is taken again only when what it needs has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .activations import ActivationModel
+from .batch import Others, Preprocess, model_batch, resolve_scaling, seen_picture
+from .channels import ChannelStatistics, channel_order, channel_statistics
+from .forward import Batch
+from .grid import GridLayout, grid_layout
+from .images import Picture
+from .layers import FeatureLayer
+from .memo import Latest
+from .preprocessing import Scaling
+from .view import Surroundings
+
+Array = np.ndarray[Any, Any]
+
+NARROWEST, WIDEST = 360, 1200  # CSS px that the grid follows the notebook's width between
+
+
+@dataclass(frozen=True)
+class State:
+    """What the person has chosen: the traits of the widget, under their names."""
+
+    layer: str
+    channel: int
+    image: str
+    preprocess: Preprocess
+    fit: str
+    norm: str
+    cmap: str
+    order: str
+    opacity: int
+    page: int
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is being looked at: all that a panel is given.
+
+    Attributes:
+        layer: The layer whose maps are shown.
+        maps: Its maps `(H, W, C)`, read-only.
+        statistics: What is known of each channel.
+        channel: The chosen channel.
+        layout: Where the channels' tiles lie.
+        page: The page of the layout that is shown.
+        norm: How maps become levels.
+        cmap: Name of a colormap.
+        picture: Name of the picture.
+        seen: The picture in the model's input, `(1, H, W, C)`, or `None`.
+        data_format: Where `seen` has its channels.
+        scaling: How the picture was scaled.
+        fit: How it was brought to the model's size.
+        opacity: How much of the chosen channel is seen over the picture, 0 to 100.
+        outputs: What the model returned for the picture, without the batch axis.
+        surroundings: Where it is all shown.
+    """
+
+    layer: FeatureLayer
+    maps: Array
+    statistics: ChannelStatistics
+    channel: int
+    layout: GridLayout
+    page: int
+    norm: str
+    cmap: str
+    picture: str
+    seen: Array | None
+    data_format: str
+    scaling: Scaling
+    fit: str
+    opacity: int
+    outputs: Any
+    surroundings: Surroundings
+
+    @property
+    def ratio(self) -> int:
+        """Whole device pixels to a CSS pixel; at most 2, where single pixels are no longer seen."""
+        return 2 if self.surroundings.ratio > 1 else 1
+
+
+class Looker:
+    """Works out what is looked at.
+
+    The weights are checked for change only by `check_weights`, once an action: it takes time.
+
+    Args:
+        activations: Where maps come from.
+        pictures: What can be looked at, by name.
+        inputs: What the model takes beside the picture.
+        ncols: Tiles in a row of the grid.
+    """
+
+    def __init__(
+        self, activations: ActivationModel, pictures: Mapping[str, Picture], inputs: Others | None, ncols: int
+    ) -> None:
+        self.pictures = pictures
+        self._activations = activations
+        self._weights = 0  # their version
+        model = activations.model
+        self._scaling = Latest(lambda preprocess: resolve_scaling(model, preprocess))
+        self._batch = Latest(lambda pixels, how, fit: model_batch(model, pixels, how, fit, inputs))
+        self._seen = Latest(lambda batch: seen_picture(model, batch))
+        self._maps = Latest(lambda batch, layer, _weights: activations.activations(batch, layer))
+        self._outputs = Latest(lambda batch, _weights: activations.predictions(batch))
+        self._layers = Latest(lambda _batch, _weights: activations.layers)
+        self._statistics = Latest(channel_statistics)
+        self._order = Latest(channel_order)
+        self._layout = Latest(
+            lambda shape, order, width: grid_layout(shape, order=order, width=width, ncols=ncols)
+        )
+
+    def check_weights(self) -> None:
+        """Takes note of a change of the model's weights: what follows is computed with them."""
+        self._weights = self._activations.version()
+
+    def batch(self, state: State) -> Batch:
+        """The model's input."""
+        how = state.preprocess
+        how = how if callable(how) else self._scaling(how).name
+        return self._batch(self.pictures[state.image].pixels(), how, state.fit)
+
+    def maps(self, state: State) -> Array:
+        """The maps `(H, W, C)` of the layer, read-only."""
+        return self._maps(self.batch(state), state.layer, self._weights)
+
+    def outputs(self, state: State) -> Any:
+        """What the model returns, without the batch axis."""
+        return self._outputs(self.batch(state), self._weights)
+
+    def layers(self, state: State) -> tuple[FeatureLayer, ...]:
+        """The layers that have maps, which may depend on the picture."""
+        return self._layers(self.batch(state), self._weights)
+
+    def layout(self, state: State, surroundings: Surroundings) -> GridLayout:
+        """Where the tiles of the layer's channels lie."""
+        maps = self.maps(state)
+        width = max(NARROWEST, min(surroundings.width, WIDEST))
+        return self._layout(maps.shape, self._order(self._statistics(maps), state.order), width)
+
+    def look(self, state: State, surroundings: Surroundings) -> Look:
+        """All that the panels are given."""
+        maps = self.maps(state)
+        seen, data_format = self._seen(self.batch(state))
+        return Look(
+            layer=self._activations.layer(state.layer),
+            maps=maps,
+            statistics=self._statistics(maps),
+            channel=state.channel,
+            layout=self.layout(state, surroundings),
+            page=state.page,
+            norm=state.norm,
+            cmap=state.cmap,
+            picture=state.image,
+            seen=seen,
+            data_format=data_format,
+            scaling=self._scaling(state.preprocess),
+            fit=state.fit,
+            opacity=state.opacity,
+            outputs=self.outputs(state),
+            surroundings=surroundings,
+        )
