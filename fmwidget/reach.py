@@ -7,83 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import keras
-import numpy as np
 
-from .layout import CHANNELS_FIRST
-from .windows import Axis, Mask, Resample, Spread, Window, axis_matrix
-
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    """Each unit sees a window of rows and columns."""
-
-    rows: Axis
-    columns: Axis
-
-    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
-        """The positions of the input that the marked units see."""
-        (height, width), (units_high, units_wide) = positions, mask.shape
-        down = axis_matrix(self.rows, units_high, height)[mask.any(1)]
-        across = axis_matrix(self.columns, units_wide, width)[mask.any(0)]
-        marked = mask[mask.any(1)][:, mask.any(0)]
-        return (down.T.astype("float32") @ marked.astype("float32") @ across.astype("float32")) > 0
-
-
-@dataclass(frozen=True, slots=True)
-class Same:
-    """Each unit sees its own position; tokens may be laid out anew, in the same order."""
-
-    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
-        """The positions of the input that the marked units see."""
-        return mask.reshape(positions)
-
-
-@dataclass(frozen=True, slots=True)
-class Everything:
-    """Each unit sees all positions."""
-
-    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
-        """The positions of the input that the marked units see."""
-        return np.full(positions, mask.any())
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """Nobody can say; `reason` is a sentence that names the layer."""
-
-    reason: str
-
-
-Relation = Local | Same | Everything | Unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Lies:
-    """A tensor's shape, batch axis included, and where its channels are."""
-
-    shape: tuple[int, ...]
-    data_format: str
-
-    @property
-    def channel_axis(self) -> int:
-        """Maps may keep their channels first; anything else has them last."""
-        return 1 if self.data_format == CHANNELS_FIRST and len(self.shape) == 4 else len(self.shape) - 1
-
-    @property
-    def place_axes(self) -> list[int]:
-        """The axes that tell positions apart: rows and columns for maps."""
-        return [axis for axis in range(1, len(self.shape)) if axis != self.channel_axis]
-
-    @property
-    def positions(self) -> tuple[int, ...]:
-        """The size along each of them."""
-        return tuple(self.shape[axis] for axis in self.place_axes)
-
+from .relations import Everything, Lies, Local, Relation, Same, Unknown
+from .windows import Axis, Resample, Spread, Window
 
 _SAME = frozenset(
     {

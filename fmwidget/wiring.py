@@ -18,7 +18,8 @@ from . import backend
 from .capture import Call, Tensor, record
 from .forward import Batch
 from .layers import TensorNumbers, Walk, empty_batch, model_inputs, require_model
-from .reach import Everything, Lies, Relation, Same, Unknown, is_known, relation
+from .reach import is_known, relation
+from .relations import Everything, Lies, Relation, Same, Unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,28 @@ def test_nested_shared_and_branching_models():
     )
 
 
+def test_a_field_holds_all_that_a_network_as_it_is_looks_at():
+    keras.utils.set_random_seed(3)
+    start = keras.Input(SIZE)
+    x = layers.Conv2D(6, 3, padding="same", activation="relu")(start)
+    x = layers.MaxPooling2D(2)(layers.BatchNormalization()(x))
+    y = layers.DepthwiseConv2D(3, padding="same", activation="relu")(x)
+    x = layers.Add()([x, layers.Conv2D(6, 1)(y)])
+    model = keras.Model(start, layers.Conv2DTranspose(2, 3, strides=2)(x))
+    path, (_, height, width, _) = ActivationModel(model).layers[-1].path, model.output_shape
+    smaller = 0
+    for row in {0, 5, height // 2, height - 1}:
+        for column in {0, 5, width // 2, width - 1}:
+            box, looked_at = field_of(model, path, row, column).box, footprint(model, row, column)
+            assert box is not None
+            if looked_at is not None:
+                top, left, bottom, right = looked_at
+                assert box[0] <= top < bottom <= box[2]
+                assert box[1] <= left < right <= box[3]
+            smaller += looked_at != box
+    assert smaller  # pooling and rectifiers look away: otherwise this would be the test above
+
+
 def test_holes_of_dilated_windows_are_minded_at_the_edges():
     model = stack(conv(3, dilation_rate=4, padding="same"), conv(2, strides=3), layers.Identity())
     check_some_units(model)
