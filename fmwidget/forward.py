@@ -80,6 +80,31 @@ def run_eagerly(
     return Forward(walk.layers(), maps, outputs, sum(held.values()))
 
 
+def record_call(model: keras.Model, batch: Batch, path: str) -> Call:
+    """Runs the model in inference mode and returns the one call that a layer's maps come from.
+
+    Args:
+        model: The model; nothing about it is changed.
+        batch: Its input, holding one picture.
+        path: Of maps that are not those before an activation: the call holds both.
+
+    Raises:
+        ForwardError: If the model fails on this input.
+        LookupError: If it does not make that call.
+    """
+    walk = Walk()
+    calls: list[Call] = []
+
+    def visit(call: Call) -> None:
+        if path in dict(walk.follow(call)):
+            calls.append(call)
+
+    _recorded(model, batch, visit, before=True)
+    if not calls:
+        raise LookupError(f"The model made no call of {path!r} on this input.")
+    return calls[0]
+
+
 def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -> Callable[[Batch], Forward]:
     """Compiles the forward pass with all maps captured, for batches like `batch`.
 

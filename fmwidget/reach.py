@@ -6,7 +6,7 @@ A layer that is not known here is `Unknown`: nothing is guessed from names or sh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -167,7 +167,7 @@ def _listed(axis: Any) -> list[int]:
 _Sizes = tuple[int, ...]
 
 
-def _sliding(kernel: Any, stride: Any, dilation: Any, padding: str, inputs: _Sizes) -> list[Axis]:
+def _sliding(kernel: Any, stride: Any, dilation: Any, padding: str, inputs: _Sizes) -> list[Window]:
     def window(kernel: int, stride: int, dilation: int, size: int) -> Window:
         reach = (kernel - 1) * dilation + 1
         missing = (-(-size // stride) - 1) * stride + reach - size
@@ -176,18 +176,23 @@ def _sliding(kernel: Any, stride: Any, dilation: Any, padding: str, inputs: _Siz
     return [window(*each) for each in zip(kernel, stride, dilation, inputs, strict=True)]
 
 
-def _convolution(layer: Any, inputs: _Sizes, _: _Sizes) -> list[Axis]:
+def sliding_windows(layer: Any, inputs: _Sizes) -> list[Window]:
+    """The windows of a convolution along rows and columns, over an input of these sizes."""
     return _sliding(layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, inputs)
 
 
-def _pooling(layer: Any, inputs: _Sizes, _: _Sizes) -> list[Axis]:
+def _convolution(layer: Any, inputs: _Sizes, _: _Sizes) -> Sequence[Axis]:
+    return sliding_windows(layer, inputs)
+
+
+def _pooling(layer: Any, inputs: _Sizes, _: _Sizes) -> Sequence[Axis]:
     return _sliding(layer.pool_size, layer.strides or layer.pool_size, (1, 1), layer.padding, inputs)
 
 
 def _transposed(layer: Any, _: _Sizes, outputs: _Sizes) -> list[Axis]:
     # It is the gradient of a convolution from its output to its input: that one's windows, read backwards.
     windows = _sliding(layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, outputs)
-    return [Spread(w.kernel, w.stride, w.padding, w.dilation) for w in windows if isinstance(w, Window)]
+    return [Spread(w.kernel, w.stride, w.padding, w.dilation) for w in windows]
 
 
 def _padding(layer: Any, _: _Sizes, __: _Sizes) -> list[Axis]:

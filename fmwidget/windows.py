@@ -32,10 +32,13 @@ class Window:
         start, reach = -self.padding, (self.kernel - 1) * self.dilation
         return first * self.stride + start, last * self.stride + start + reach
 
+    def taps(self, unit: Any) -> Any:
+        """The positions that a unit sees, or each of a column of units; some may be beyond the edge."""
+        return unit * self.stride - self.padding + np.arange(self.kernel) * self.dilation
+
     def matrix(self, outputs: int, inputs: int) -> Mask:
         """Which of the outputs (rows) see which of the inputs (columns)."""
-        taps = np.arange(outputs)[:, None] * self.stride - self.padding
-        return _marked(taps + np.arange(self.kernel) * self.dilation, outputs, inputs)
+        return _marked(self.taps(np.arange(outputs)[:, None]), outputs, inputs)
 
 
 @dataclass(frozen=True, slots=True)

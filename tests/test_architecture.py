@@ -35,6 +35,7 @@ INSIDE: dict[str, set[str]] = {
     "wiring": {"backend", "capture", "forward", "layers", "reach", "relations"},
     "receptive_fields": {"forward", "relations", "windows", "wiring"},
     "seeing": {"forward", "receptive_fields", "relations", "windows", "wiring"},
+    "contributions": {"backend", "layout", "reach"},
     "batch": {"decoding", "forward", "images", "layers", "layout", "preprocessing"},
     # from feature maps to what is drawn
     "channels": set(),
@@ -82,6 +83,7 @@ MODEL_SIDE = {
     "backend",
     "batch",
     "capture",
+    "contributions",
     "families",
     "forward",
     "layers",
