@@ -117,13 +117,14 @@ class ActivationModel:
         self._require_path(path)
         return self._layers[path]
 
-    def activations(self, batch: Batch, path: str) -> np.ndarray[Any, Any]:
+    def activations(self, batch: Batch, path: str, *, version: int | None = None) -> np.ndarray[Any, Any]:
         """The feature maps of one layer for one picture.
 
         Args:
             batch: A ready input of the model holding one picture: arrays in the structure the model takes,
                 each with a batch axis of one. It is told from others by its content.
             path: A `FeatureLayer.path`.
+            version: What `version` has just returned: the weights are not checked again so soon.
 
         Returns:
             A read-only array `(H, W, C)`, channels last, in the type of number the model computes.
@@ -133,20 +134,22 @@ class ActivationModel:
             ForwardError: If the model fails on this input.
         """
         with self._lock:
-            tensor = self._look(batch, path).maps[path]
+            tensor = self._look(batch, path, version).maps[path]
             data_format = self._layers[path].data_format
-        maps = to_maps(backend.to_numpy(tensor), data_format)
-        maps.flags.writeable = False
-        return maps
+        return to_maps(backend.to_numpy(tensor), data_format)
 
-    def predictions(self, batch: Batch) -> Any:
+    def predictions(self, batch: Batch, *, version: int | None = None) -> Any:
         """What the model itself returns for one picture, from the same forward pass as its maps.
+
+        Args:
+            batch: As in `activations`, like `version`.
+            version: What `version` has just returned.
 
         Returns:
             Arrays in the structure of the model's output, without the batch axis.
         """
         with self._lock:
-            outputs = self._look(batch, None).outputs
+            outputs = self._look(batch, None, version).outputs
         return keras.tree.map_structure(lambda tensor: backend.to_numpy(tensor)[0], outputs)
 
     def version(self) -> int:
@@ -161,10 +164,11 @@ class ActivationModel:
             if self._last is not None and math.isfinite(self._growth):
                 self._compile(self._last)
 
-    def _look(self, batch: Batch, path: str | None) -> Forward:
+    def _look(self, batch: Batch, path: str | None, version: int | None) -> Forward:
         """The forward pass of a picture: from the cache if it is there, still true, and holds `path`."""
         _require_one_picture(batch)
-        self._freshen()
+        if version != self._version:
+            self._freshen()
         if self._layers:
             self._require_path(path)
         key = _content(batch)
@@ -189,17 +193,18 @@ class ActivationModel:
         compiled = self._compiled.get(input_shapes(batch, self.inputs))
         fits = self._growth * _nbytes(batch) <= self.cache_bytes
         if fits and compiled is not None and compiled.done() and compiled.exception() is None:
-            return self._note(compiled.result()(batch))
+            return self._note(compiled.result()(batch), compiled=True)
         forward = self._note(run_eagerly(self.model, batch, budget=self.cache_bytes, wanted=path))
         self._growth = forward.nbytes / _nbytes(batch) if forward.is_complete else math.inf
         if self.stats.forwards > 1:
             self.warm_up()
         return forward
 
-    def _note(self, forward: Forward) -> Forward:
+    def _note(self, forward: Forward, *, compiled: bool = False) -> Forward:
         self.stats.forwards += 1
         self._layers = {layer.path: layer for layer in forward.layers}
-        self._watch.adopt(self.model)  # the first call may have built the model
+        if not compiled:
+            self._watch.adopt(self.model)  # the first call may have built the model
         return forward
 
     def _freshen(self) -> None:
@@ -251,6 +256,7 @@ def _compile_for(
         log.info("%s stays eager, since its forward pass cannot be compiled: %s", am.model.name, error)
         raise
     am.stats.traces += 1
+    am._watch.compile()  # noqa: SLF001
     return compiled
 
 

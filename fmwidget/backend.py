@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 Tensor = Any
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def require_tensorflow() -> None:
@@ -86,8 +87,10 @@ def nbytes(tensor: Tensor) -> int:
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """A copy of a tensor's values."""
-    return np.asarray(tensor.numpy())
+    """A tensor's values, read-only: its own memory where numpy can read that, else a copy."""
+    array = np.asarray(memoryview(tensor) if tensor.dtype in _BUFFER_DTYPES else tensor.numpy())
+    array.flags.writeable = False
+    return array
 
 
 class Change(enum.Enum):
@@ -108,23 +111,39 @@ class WeightWatch:
 
     def __init__(self) -> None:
         self._variables: list[tf.Variable] = []
-        self._values: list[Tensor] = []
+        self._read: Callable[[], list[Tensor]] = list
+        self._values: list[Bytes] = []
+        self._places: list[int] = []
 
     def change(self, model: keras.Model) -> Change:
         """How the weights differ from the last call."""
-        before = self._values
+        before, places = self._values, self._places
         if self.adopt(model):
             return Change.VARIABLES
-        self._values = _read(self._variables)
-        return Change.NONE if all(map(_same_value, self._values, before)) else Change.VALUES
+        self._take()
+        moved = [at for at, place in enumerate(places) if place != self._places[at]]
+        same = all(np.array_equal(self._values[at], before[at]) for at in moved)
+        return Change.NONE if same else Change.VALUES
 
     def adopt(self, model: keras.Model) -> bool:
         """Takes in weights the model has gained, such as by being built in its first call, if it has."""
         variables = _variables(model)
-        if [id(each) for each in variables] == [id(each) for each in self._variables]:
+        if list(map(id, variables)) == list(map(id, self._variables)):
             return False
-        self._variables, self._values = variables, _read(variables)
+        self._variables, self._read = variables, lambda: _read(variables)
+        self._take()
         return True
+
+    def compile(self) -> None:
+        """Makes ready a way to read all variables at once, which takes a fifth of the time."""
+        variables = self._variables
+        read = compile_function(lambda _: _read(variables), (), ()) if variables else list
+        if variables is self._variables:
+            self._read = lambda: read(())
+
+    def _take(self) -> None:
+        self._values = list(map(_bytes, self._read()))
+        self._places = [value.__array_interface__["data"][0] for value in self._values]
 
 
 def _variables(model: keras.Model) -> list[tf.Variable]:
@@ -140,12 +159,7 @@ def _read(variables: list[tf.Variable]) -> list[Tensor]:
     return [tf.raw_ops.ReadVariableOp(resource=each.handle, dtype=each.dtype) for each in variables]
 
 
-def _same_value(new: Tensor, old: Tensor) -> bool:
-    a, b = _bytes(new), _bytes(old)
-    return a.ctypes.data == b.ctypes.data or np.array_equal(a, b)
-
-
-def _bytes(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _bytes(tensor: Tensor) -> Bytes:
     """The tensor's own memory, without a copy."""
     if tensor.dtype not in _BUFFER_DTYPES:
         tensor = tf.bitcast(tensor, tf.uint8 if tensor.dtype.size == 1 else tf.uint16)

@@ -57,6 +57,12 @@ class ChannelStatistics:
         """Standard deviation of the finite values; NaN for a channel without one."""
         return self._moments[1]
 
+    @property
+    def wide(self) -> Array:
+        """Channels that are not awkward in 64 bits: single-precision ones whose values are all finite."""
+        finite = self.nan + self.posinf + self.neginf == 0
+        return finite & (self.maps.dtype == np.float32)
+
     @cached_property
     def zeros(self) -> Array:
         """Share of values that are zero, 0 to 1."""
@@ -68,9 +74,9 @@ class ChannelStatistics:
     @cached_property
     def _moments(self) -> tuple[Array, Array]:
         means, stds = np.full((2, len(self.awkward)), np.nan)
-        plain = np.flatnonzero(~self.awkward)
-        means[plain], stds[plain] = moments(pick(self.maps, plain), np.dtype(np.float64))
-        for channel in np.flatnonzero(self.awkward):
+        plain = ~self.awkward | self.wide
+        means[plain], stds[plain] = moments(pick(self.maps, np.flatnonzero(plain)), np.dtype(np.float64))
+        for channel in np.flatnonzero(~plain):
             values, finite, exponent = scaled(self.maps[:, :, channel])
             if finite.any():
                 with np.errstate(under="ignore"):

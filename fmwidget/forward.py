@@ -133,12 +133,18 @@ def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -
         return list(unique.values()), outputs
 
     compiled = backend.compile_function(traced, batch, shapes)
+    nbytes = 0  # asked of each tensor in turn, this takes a millisecond: once will do where sizes are fixed
+    fixed = not any(None in layer.shape for layer in layers)
 
     def forward(batch: Batch) -> Forward:
+        nonlocal nbytes
         tensors, outputs = compiled(batch)
         maps = {path: tensors[position] for path, position in places.items()}
+        if fixed and nbytes:
+            return Forward(layers, maps, outputs, nbytes)
         seen = tuple(layer.with_shape_of(maps[layer.after or layer.path]) for layer in layers)
-        return Forward(seen, maps, outputs, sum(map(backend.nbytes, tensors)))
+        nbytes = sum(map(backend.nbytes, tensors))
+        return Forward(seen, maps, outputs, nbytes)
 
     return forward
 

@@ -108,8 +108,10 @@ class Looker:
         self._scaling = Latest(lambda preprocess: resolve_scaling(model, preprocess))
         self._batch = Latest(lambda pixels, how, fit: model_batch(model, pixels, how, fit, inputs))
         self._seen = Latest(lambda batch: seen_picture(model, batch))
-        self._maps = Latest(lambda batch, layer, _weights: activations.activations(batch, layer))
-        self._outputs = Latest(lambda batch, _weights: activations.predictions(batch))
+        self._maps = Latest(
+            lambda batch, layer, weights: activations.activations(batch, layer, version=weights)
+        )
+        self._outputs = Latest(lambda batch, weights: activations.predictions(batch, version=weights))
         self._layers = Latest(lambda _batch, _weights: activations.layers)
         self._statistics = Latest(channel_statistics)
         self._order = Latest(channel_order)

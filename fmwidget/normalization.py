@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -132,7 +132,9 @@ def to_levels(
         height, width = (-(-side // shrink) for side in maps.shape[:2])
         levels, marks = np.zeros((2, len(channels), height, width), np.uint8)
         levels[~awkward] = _plain_levels(maps, norm, channels[~awkward], statistics, shrink)
-        for place in np.flatnonzero(awkward):
+        wide = awkward & statistics.wide[channels]
+        levels[wide] = _plain_levels(maps, norm, channels[wide], statistics, shrink, least=np.float64)
+        for place in np.flatnonzero(awkward & ~wide):
             channel_map = as_floats(maps[:, :, channels[place]])
             levels[place], marks[place] = _awkward_levels(channel_map, norm, limits, shrink)
     return levels, marks if marks.any() else None
@@ -145,12 +147,19 @@ def require_norm(norm: str) -> None:
 
 
 def _plain_levels(
-    maps: Array, norm: str, channels: Array, statistics: ChannelStatistics, shrink: int
+    maps: Array,
+    norm: str,
+    channels: Array,
+    statistics: ChannelStatistics,
+    shrink: int,
+    *,
+    least: type[np.floating[Any]] = np.float32,
 ) -> Array:
-    """Levels of finite maps of moderate size, all at once."""
+    """Levels of finite maps, of moderate size for a type of number no smaller than `least`; all at once."""
     places = np.argsort(channels)  # neighbours in the layer side by side: they can be read without a copy
     channels = channels[places]
     page = as_floats(pick(maps, channels))
+    page = page.astype(np.promote_types(page.dtype, least), copy=False)
     drawn = page if shrink == 1 else _block_sums(page, shrink) / _block_counts(page, shrink)
     height, width, count = drawn.shape
     values = np.ascontiguousarray(drawn.reshape(height * width, count).T)

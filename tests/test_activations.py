@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmwidget import ActivationModel
+from fmwidget import ActivationModel, backend
 from fmwidget.forward import ForwardError
 from tests import zoo
 
@@ -180,6 +180,7 @@ def test_after_any_change_of_weights_the_maps_are_fresh(change: Callable[[keras.
     am.activations(batch, "norm")
     if compiled:
         settle(am)
+        am.version()  # the weights held from now on are read another way
     before = am.stats.forwards
     change(model)
     maps = am.activations(batch, "norm")
@@ -190,6 +191,37 @@ def test_after_any_change_of_weights_the_maps_are_fresh(change: Callable[[keras.
     assert close(maps, x[0])
     am.activations(batch, "conv")
     assert am.stats.forwards == before + 1
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
+def test_a_weight_of_any_type_is_watched_in_either_way_of_reading(dtype):
+    model = keras.Sequential([keras.Input(zoo.SIZE), keras.layers.Conv2D(2, 3, dtype=dtype)])
+    watch = backend.WeightWatch()
+    assert watch.change(model) is backend.Change.VARIABLES
+    for _ in range(2):
+        assert watch.change(model) is backend.Change.NONE
+        model.weights[1].value[1].assign(1)
+        assert watch.change(model) is backend.Change.VALUES
+        model.weights[1].value[1].assign(2)
+        assert watch.change(model) is backend.Change.VALUES
+        watch.compile()
+
+
+def test_a_look_that_knows_the_weights_version_does_not_check_them_again(monkeypatch):
+    am = ActivationModel(zoo.sequential())
+    checks, change = [], am._watch.change
+
+    def checked(model: keras.Model) -> backend.Change:
+        checks.append(model)
+        return change(model)
+
+    monkeypatch.setattr(am._watch, "change", checked)
+    version = am.version()
+    am.activations(sample(), "conv", version=version)
+    am.predictions(sample(), version=version)
+    assert len(checks) == 1
+    am.activations(sample(), "conv", version=version - 1)
+    assert len(checks) == 2
 
 
 def test_a_raw_tensorflow_variable_counts_as_a_weight():
