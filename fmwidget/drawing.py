@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .grid import DIGIT, HEADER, MARGIN, Box, GridLayout, Sampling, fit_map, refine
+from .grid import DIGIT, HEADER, MARGIN, Box, GridLayout, Sampling, refine, single_tile
 from .normalization import SHARED_NORMS, channel_limits, shared_limits, to_levels
 from .page import FAINT, SOFT, STRONG, Page, colour_bar, grey, number, shape_text
 from .png import INACTIVE, INDEX_OF_LEVEL, INDEX_OF_MARK, NAN, NEGINF, POSINF
@@ -181,11 +181,8 @@ def draw_channel(
         ratio: Device pixels to a CSS pixel.
     """
     height, width, _ = maps.shape
-    plain = fit_map(height, width, box, box, largest=box)
+    plain, tile = single_tile((height, width), box)
     sampling = refine(plain, height, width, ratio)
-    tile = Box(
-        MARGIN, HEADER, -(-width // plain.shrink) * plain.columns, -(-height // plain.shrink) * plain.rows
-    )
     bar = Box(tile.x + tile.width + 12, tile.y, BAR_THICKNESS, max(tile.height, SHORTEST_BAR))
     if tight:
         drawing = Page(max(SHORTEST_TITLE, bar.x + BAR_SPACE), tile.y + bar.height + MARGIN, ratio)

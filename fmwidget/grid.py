@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,8 @@ SHORTEST_TILE = 8
 SHORTEST_SIDE = 4  # a map of one row or column is drawn wider than true, or it could not be seen
 FILL = 0.9  # a finer drawing may leave a tenth of its tile empty, not more
 
+Area = tuple[float, float, float, float]  # x, y, width and height of a box with parts of pixels
+
 
 class Box(NamedTuple):
     """A rectangle in a picture, in CSS pixels from its top left corner."""
@@ -33,6 +36,21 @@ class Box(NamedTuple):
     y: int
     width: int
     height: int
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A unit of a layer: one value of one of its maps.
+
+    Attributes:
+        channel: Index of the map.
+        row: Row in the map, counted from 0 at the top; never a pixel.
+        column: Column in the map, counted from 0 at the left.
+    """
+
+    channel: int
+    row: int
+    column: int
 
 
 class Sampling(NamedTuple):
@@ -66,6 +84,53 @@ def refine(sampling: Sampling, height: int, width: int, ratio: int) -> Sampling:
             if scale * drawn_height >= FILL * room_height and scale * drawn_width >= FILL * room_width:
                 return Sampling(finer, scale, scale)
     return Sampling(shrink, rows * ratio, columns * ratio)
+
+
+def single_tile(map_shape: tuple[int, int], side: int) -> tuple[Sampling, Box]:
+    """How one map is drawn in a square of `side` CSS pixels below a title, and where on its page."""
+    height, width = map_shape
+    sampling = fit_map(height, width, side, side, largest=side)
+    drawn = [
+        -(-values // sampling.shrink) * pixels
+        for values, pixels in ((width, sampling.columns), (height, sampling.rows))
+    ]
+    return sampling, Box(MARGIN, HEADER, *drawn)
+
+
+def unit_at(sampling: Sampling, map_shape: tuple[int, int], x: float, y: float) -> tuple[int, int] | None:
+    """The row and column of the value that is drawn at a place; `None` beside the drawing.
+
+    Where a pixel is the mean of several values, its upper left part is the first of them, and so on.
+
+    Args:
+        sampling: How the map is drawn.
+        map_shape: `(H, W)` of the map.
+        x: Pixels of the drawing from its left edge.
+        y: Pixels from its top edge.
+    """
+    unit = []
+    for place, pixels, side in ((y, sampling.rows, map_shape[0]), (x, sampling.columns, map_shape[1])):
+        block = math.floor(place / pixels)
+        first = block * sampling.shrink
+        values = min(sampling.shrink, side - first)  # the last block may hold fewer
+        if place < 0 or values < 1:
+            return None
+        unit.append(first + min(int((place / pixels - block) * values), values - 1))
+    return unit[0], unit[1]
+
+
+def unit_box(sampling: Sampling, map_shape: tuple[int, int], row: int, column: int) -> Area:
+    """Where the value of a row and column is drawn, in pixels of the drawing: the inverse of `unit_at`."""
+    edges = []
+    for index, pixels, side in (
+        (column, sampling.columns, map_shape[1]),
+        (row, sampling.rows, map_shape[0]),
+    ):
+        block, within = divmod(index, sampling.shrink)
+        values = min(sampling.shrink, side - block * sampling.shrink)
+        edges.append(((block + within / values) * pixels, pixels / values))
+    (x, width), (y, height) = edges
+    return x, y, width, height
 
 
 @dataclass(frozen=True)
@@ -154,6 +219,28 @@ class GridLayout:
             return None
         place, channels = int(row * self.columns + column), self.channels(page)
         return channels[place] if place < len(channels) else None
+
+    def spot_at(self, x: float, y: float, page: int = 0, ratio: int = 1) -> Spot | None:
+        """The unit that is drawn at a point of a page, or `None` beside the maps.
+
+        Args:
+            x: In CSS pixels from the left of the page.
+            y: In CSS pixels from its top.
+            page: Which page.
+            ratio: Device pixels to a CSS pixel that the page is drawn with.
+        """
+        channel = self.channel_at(x, y, page)
+        if channel is None:
+            return None
+        box, sampling = self.tile_box(channel), refine(self.sampling, *self.map_shape, ratio)
+        unit = unit_at(sampling, self.map_shape, (x - box.x) * ratio, (y - box.y) * ratio)
+        return None if unit is None else Spot(channel, *unit)
+
+    def spot_box(self, spot: Spot, ratio: int = 1) -> Area:
+        """Where a unit is drawn on the page of its channel, in CSS pixels: the inverse of `spot_at`."""
+        box, sampling = self.tile_box(spot.channel), refine(self.sampling, *self.map_shape, ratio)
+        x, y, width, height = unit_box(sampling, self.map_shape, spot.row, spot.column)
+        return box.x + x / ratio, box.y + y / ratio, width / ratio, height / ratio
 
     def _place(self, channel: int) -> int:
         try:

@@ -16,8 +16,8 @@ from .grid import GridLayout, grid_layout
 from .images import Picture
 from .layers import FeatureLayer
 from .memo import Latest
+from .messages import Surroundings
 from .preprocessing import Scaling
-from .view import Surroundings
 
 Array = np.ndarray[Any, Any]
 

@@ -21,9 +21,11 @@ from .figure import (
     feature_figure,
     palette,
 )
+from .grid import Area, Sampling, Spot, refine, single_tile, unit_at, unit_box
 from .layers import FeatureLayer
 from .looking import Look
 from .memo import Latest
+from .readout import spot_text
 from .view import PictureView
 
 Array = np.ndarray[Any, Any]
@@ -62,6 +64,17 @@ class GridPanel:
         self.box.show(
             png, layout.width, layout.height, alt=_grid_in_words(look), mark=_chosen_tile(look) or ()
         )
+
+    def spot_at(self, look: Look, x: float, y: float) -> Spot | None:
+        """The unit that is drawn at a point of the page, in CSS px."""
+        return look.layout.spot_at(x, y, look.page, look.ratio)
+
+    def point(self, look: Look, spot: Spot | None) -> None:
+        """Outlines a unit, and says what its value is."""
+        on_page = spot is not None and look.layout.page_of(spot.channel) == look.page
+        with self.box.hold_sync():
+            self.box.region = list(look.layout.spot_box(spot, look.ratio)) if spot and on_page else []
+            self.box.readout = spot_text(look.maps, spot)
 
     def figure(self, look: Look) -> FeatureFigure:
         """The same page as a figure."""
@@ -121,6 +134,33 @@ class ChannelPanel:
         low, high = look.statistics.min[look.channel], look.statistics.max[look.channel]
         alt = f"Channel {look.channel} of layer {look.layer.path}, with values from {low:.4g} to {high:.4g}."
         self.box.show(self._drawing.png(look, page), page.width, page.height, alt=alt)
+
+    def spot_at(self, look: Look, x: float, y: float) -> Spot | None:
+        """The unit that is drawn at a point of the picture, in CSS px."""
+        map_shape, sampling, tile = _single_tile(look)
+        unit = unit_at(sampling, map_shape, (x - tile.x) * look.ratio, (y - tile.y) * look.ratio)
+        return None if unit is None else Spot(look.channel, *unit)
+
+    def point(self, look: Look, spot: Spot | None) -> None:
+        """Outlines the place of a unit of any channel, and says the chosen channel's value there."""
+        region: Area | tuple[()] = ()
+        if spot is not None:
+            spot = Spot(look.channel, spot.row, spot.column)
+            map_shape, sampling, tile = _single_tile(look)
+            x, y, width, height = (
+                edge / look.ratio for edge in unit_box(sampling, map_shape, spot.row, spot.column)
+            )
+            region = (tile.x + x, tile.y + y, width, height)
+        with self.box.hold_sync():
+            self.box.region = list(region)
+            self.box.readout = spot_text(look.maps, spot)
+
+
+def _single_tile(look: Look) -> tuple[tuple[int, int], Sampling, Box]:
+    """The maps' height and width, how the chosen one is drawn in device pixels, and where in CSS px."""
+    height, width, _ = look.maps.shape
+    sampling, tile = single_tile((height, width), DETAIL_BOX)
+    return (height, width), refine(sampling, height, width, look.ratio), tile
 
 
 def _draw_channel(maps: Array, statistics: ChannelStatistics, channel: int, norm: str, ratio: int) -> Page:

@@ -1,82 +1,27 @@
 """The front-end pieces: a picture that can be pointed at, and a row of thumbnails to choose from.
 
 Python draws, the browser shows. What comes back from the browser is never trusted: a message becomes one of
-the small records below or is dropped, and the only trait the browser may set is the choice of a thumbnail.
+the small records of `messages.py` or is dropped, and the only trait the browser may set is the choice of a
+thumbnail.
 """
 
 from __future__ import annotations
 
 import logging
 import pathlib
-import reprlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
+
+from .frontend import joined
+from .messages import MAX_PX, Hover, Key, Point, Surroundings, asked_by, brief, is_number, parse_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _HERE = pathlib.Path(__file__).parent
 _log = logging.getLogger(__name__)
-
-MAX_PX = 100_000  # no screen is wider, and no float drawn from it loses a pixel
-MAX_RATIO = 16.0  # a high-density screen (4) with the page zoomed in (4)
-KEYS = (
-    "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Point:
-    """A place in a picture that was clicked or tapped, in CSS px from its top left corner."""
-
-    x: float
-    y: float
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key of `KEYS`, pressed while a picture had the focus."""
-
-    key: str
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """Where a picture is shown.
-
-    Args:
-        ratio: Device pixels in a CSS px.
-        dark: Whether the background is dark.
-        width: CSS px that a picture may be wide there.
-    """
-
-    ratio: float
-    dark: bool
-    width: int
-
-
-def parse_message(content: object) -> Point | Key | Surroundings | None:
-    """Reads a message of the front end.
-
-    Args:
-        content: What the browser sent: anything at all.
-
-    Returns:
-        The record it stands for, or `None` for a message that is unknown, malformed or out of range.
-    """
-    match content:
-        case {"type": "point", "x": x, "y": y} if _is_number(x, 0, MAX_PX) and _is_number(y, 0, MAX_PX):
-            return Point(float(x), float(y))
-        case {"type": "key", "key": str(key)} if key in KEYS:
-            return Key(key)
-        case {"type": "surroundings", "ratio": ratio, "dark": bool(dark), "width": width} if _is_number(
-            ratio, 1 / MAX_RATIO, MAX_RATIO
-        ) and _is_number(width, 1, MAX_PX):
-            return Surroundings(float(ratio), dark, int(width))
-    return None
 
 
 class PictureView(anywidget.AnyWidget):
@@ -91,10 +36,13 @@ class PictureView(anywidget.AnyWidget):
         height: Height in CSS px.
         alt: What the picture shows, in words.
         mark: `[x, y, width, height]` of an outline over the picture, in CSS px, or `[]`.
+        region: The same of a second, dashed outline, which may reach beyond the picture and is cut off there.
+        readout: A line of text below the picture. While somebody listens to `on_hover` there is room for it
+            whatever it says, so that nothing moves.
         label: Name of the picture for assistive technology.
     """
 
-    _esm = _HERE / "view.js"
+    _esm = joined("view.js")
     _css = _HERE / "view.css"
 
     png = traitlets.Bytes().tag(sync=True)
@@ -102,6 +50,8 @@ class PictureView(anywidget.AnyWidget):
     height = traitlets.Float(0.0, min=0.0, max=MAX_PX).tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
     mark = traitlets.List(traitlets.Float()).tag(sync=True)
+    region = traitlets.List(traitlets.Float()).tag(sync=True)
+    readout = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode("Picture").tag(sync=True)
     # Kinds of message that somebody waits for. The browser sends no others, and only a picture that answers
     # to clicks or keys is a stop for the Tab key.
@@ -109,7 +59,9 @@ class PictureView(anywidget.AnyWidget):
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
-        self._callbacks: dict[type, list[Callable[[Any], None]]] = {Point: [], Key: [], Surroundings: []}
+        self._callbacks: dict[type, list[Callable[[Any], None]]] = {
+            kind: [] for kind in (Point, Hover, Key, Surroundings)
+        }
         self.on_msg(self._receive)
 
     def show(
@@ -136,6 +88,17 @@ class PictureView(anywidget.AnyWidget):
         """
         self._listen(Point, "point", lambda point: callback(point.x, point.y))
 
+    def on_hover(self, callback: Callable[[Point | None], None]) -> None:
+        """Calls `callback(point)` while the picture is pointed at, and `callback(None)` when it no longer is.
+
+        A finger points after a long press. The browser waits for each call to return before it asks for the
+        next, and leaves out the points it passed meanwhile: a slow callback is late, never flooded.
+
+        Args:
+            callback: Takes a `Point`, or `None`.
+        """
+        self._listen(Hover, "hover", lambda hover: callback(hover.point))
+
     def on_key(self, callback: Callable[[str], None]) -> None:
         """Calls `callback(key)` when a key is pressed while the picture has the focus.
 
@@ -156,16 +119,19 @@ class PictureView(anywidget.AnyWidget):
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Refuses every trait the front end may try to set: a picture is Python's to draw."""
-        _log.warning("Ignored traits set by the front end on a picture: %s", _brief(sync_data))
+        _log.warning("Ignored traits set by the front end on a picture: %s", brief(sync_data))
 
-    @traitlets.validate("mark")
-    def _validate_mark(self, proposal: traitlets.Bunch) -> list[float]:
-        mark: list[float] = proposal["value"]
-        if mark and not (len(mark) == 4 and all(_is_number(edge, 0, MAX_PX) for edge in mark)):
+    @traitlets.validate("mark", "region")
+    def _validate_box(self, proposal: traitlets.Bunch) -> list[float]:
+        name, box = proposal["trait"].name, proposal["value"]
+        low = 0 if name == "mark" else -MAX_PX
+        if box and not (
+            len(box) == 4 and all(is_number(edge, low, MAX_PX) for edge in box) and min(box[2:]) >= 0
+        ):
             raise traitlets.TraitError(
-                f"Received `mark={_brief(mark)}`, expected `[x, y, width, height]` in CSS px, or `[]`."
+                f"Received `{name}={brief(box)}`, expected `[x, y, width, height]` in CSS px, or `[]`."
             )
-        return mark
+        return list(box)
 
     def _listen(self, record: type, kind: str, callback: Callable[[Any], None]) -> None:
         self._callbacks[record].append(callback)
@@ -175,10 +141,13 @@ class PictureView(anywidget.AnyWidget):
     def _receive(self, _view: PictureView, content: object, _buffers: object) -> None:
         message = parse_message(content)
         if message is None:
-            _log.warning("Ignored a message of the front end that means nothing: %s", _brief(content))
-            return
-        for callback in self._callbacks[type(message)]:
-            callback(message)
+            _log.warning("Ignored a message of the front end that means nothing: %s", brief(content))
+        try:
+            for callback in self._callbacks.get(type(message), ()):
+                callback(message)
+        finally:  # the browser sends no other of this kind before it has an answer
+            if id_ := asked_by(content):
+                self.send({"type": "answered", "id": id_})
 
 
 class ThumbnailPicker(anywidget.AnyWidget):
@@ -219,7 +188,7 @@ class ThumbnailPicker(anywidget.AnyWidget):
         if sync_data.keys() == {"value"} and _is_choice(sync_data["value"], len(self.names)):
             super().set_state(sync_data)
             return
-        _log.warning("Ignored traits set by the front end on a picker: %s", _brief(sync_data))
+        _log.warning("Ignored traits set by the front end on a picker: %s", brief(sync_data))
         self.send_state("value")  # so that the browser shows again what is chosen
 
     @traitlets.validate("value")
@@ -240,19 +209,6 @@ def _is_choice(value: object, count: int) -> bool:
 def _check_choice(value: object, count: int) -> None:
     if not _is_choice(value, count):
         raise traitlets.TraitError(
-            f"Received `value={_brief(value)}`, expected the index of one of the {count} pictures offered, "
+            f"Received `value={brief(value)}`, expected the index of one of the {count} pictures offered, "
             "counted from 0, or -1 for none."
         )
-
-
-def _is_number(value: object, low: float, high: float) -> bool:
-    """Whether it is a finite number in a range; compared, not converted, so a huge integer does no harm."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def _brief(value: object) -> str:
-    """What a log line or a message may quote: short, on one line, whatever was sent."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # an integer of more digits than Python is willing to write
-        return f"a {type(value).__name__}"

@@ -21,15 +21,17 @@ from .choices import index_in, one_of, percentage
 from .controls import Controls
 from .figure import FeatureFigure, require_cmap
 from .forward import ForwardError
-from .grid import COLUMNS, PAGE_WIDTH
+from .grid import COLUMNS, PAGE_WIDTH, Spot
 from .images import Picture, free_name, load_pictures
 from .live import answer_at_once, parts
 from .looking import WIDEST, Array, Looker, State
 from .memo import Latest
+from .messages import Surroundings
 from .normalization import NORMS
 from .numbers import NumbersPanel
 from .overlay import InputPanel
 from .panels import ChannelPanel, GridPanel, status_html
+from .pointing import Pointing
 from .preprocessing import FITS
 from .samples import sample_images
 from .saved import (
@@ -42,7 +44,6 @@ from .saved import (
     show_with_picture,
     widget_bundle,
 )
-from .view import Surroundings
 
 if TYPE_CHECKING:
     import keras
@@ -131,14 +132,16 @@ class FeatureMapWidget(ipywidgets.VBox):
 
         self._controls = Controls(self._choose, self._add_picture)
         self._offer_layers = Latest(self._controls.offer_layers)
-        self._grid = GridPanel()
+        self._grid, self._detail = GridPanel(), ChannelPanel()
         self._panels = (
             self._grid,
-            ChannelPanel(),
+            self._detail,
             InputPanel(self._controls.input),
             NumbersPanel(),
             AnswerPanel(class_names),
         )
+        self._pointing = Pointing(self._point, self._grid, self._detail)
+        self._spot: Spot | None = None  # the unit that is pointed at
         self._status = ipywidgets.HTML()
         below = ipywidgets.HBox([panel.box for panel in self._panels[1:]], layout={"flex_flow": "row wrap"})
         super().__init__([self._controls.main, self._status, self._grid.box, below])
@@ -155,6 +158,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._refresh(follow=True)
         self._say(" ".join(problems))
         self._grid.box.on_point(self._choose_tile)
+        self._detail.box.on_point(lambda x, y: self._pin(self._detail.spot_at(self._look, x, y)))
         self._grid.box.on_key(self._step)
         self._grid.box.on_surroundings(self._move_in)
         for part in parts(self):
@@ -348,6 +352,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._look = self._looker.look(self._state(), self._surroundings)
             for panel in self._panels:
                 panel.show(self._look)
+            self._point()
             self._show_controls()
         except Exception as error:
             self._report(error)
@@ -398,9 +403,26 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._choose("image", picture.name)
 
     def _choose_tile(self, x: float, y: float) -> None:
-        channel = self._look.layout.channel_at(x, y, self._look.page)
-        if channel is not None:
-            self._choose("channel", channel)
+        with self._lock:
+            spot = self._grid.spot_at(self._look, x, y)
+            channel = self._look.layout.channel_at(x, y, self._look.page)
+            if channel is not None:
+                self._choose("channel", channel)
+            self._pin(spot)
+
+    def _pin(self, spot: Spot | None) -> None:
+        with self._lock:
+            self._pointing.pin(self._look, spot)
+
+    def _point(self) -> None:
+        """Shows all panels that follow the pointer which unit it is at; no picture is drawn for it."""
+        with self._lock:
+            if self._look is None:
+                return  # not yet on screen
+            self._spot = self._pointing.spot(self._look)
+            for panel in self._panels:
+                if hasattr(panel, "point"):
+                    panel.point(self._look, self._spot)
 
     def _step(self, key: str) -> None:
         """Moves the choice through the grid by a key of `view.KEYS`."""

@@ -49,12 +49,14 @@ INSIDE: dict[str, set[str]] = {
     "figure": {"channels", "drawing", "grid", "normalization", "page", "png", "text"},
     # the two ways to look: from a script, and from a notebook
     "plots": {"activations", "batch", "channels", "figure", "grid", "images", "layers", "normalization"},
-    "view": set(),
+    "frontend": set(),
+    "messages": set(),
+    "view": {"frontend", "messages"},
     "live": set(),
     "memo": set(),
     "looking": {
-        *("activations", "batch", "channels", "forward", "grid", "images", "layers", "memo", "preprocessing"),
-        *("view",),
+        *("activations", "batch", "channels", "forward", "grid", "images", "layers", "memo", "messages"),
+        *("preprocessing",),
     },
     "choices": {"hints"},
     "upload": {"images"},
@@ -64,7 +66,9 @@ INSIDE: dict[str, set[str]] = {
         *("channels", "depth", "fields", "images", "layers", "looking", "normalization", "preprocessing"),
         *("upload", "view"),
     },
-    "panels": {"channels", "figure", "layers", "looking", "memo", "view"},
+    "readout": {"grid"},
+    "panels": {"channels", "figure", "grid", "layers", "looking", "memo", "readout", "view"},
+    "pointing": {"grid", "looking", "messages", "view"},
     "saved": {"page"},
     "overlay": {
         *("channels", "drawing", "figure", "grid", "looking", "memo", "page", "panels", "png"),

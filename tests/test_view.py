@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import math
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fmwidget.view
-from fmwidget.view import KEYS, MAX_PX, Key, PictureView, Point, Surroundings, ThumbnailPicker, parse_message
+from fmwidget.frontend import EXPORT, FOLDER, IMPORT, joined
+from fmwidget.messages import KEYS, MAX_ID, MAX_PX, Hover, Key, Point, Surroundings, asked_by, parse_message
+from fmwidget.view import PictureView, ThumbnailPicker
 
 HUGE = 10**5000  # more digits than Python writes out
 
@@ -24,8 +28,8 @@ junk = st.recursive(
     max_leaves=8,
 )
 almost = st.fixed_dictionaries(
-    {"type": st.sampled_from(["point", "key", "surroundings"]) | junk},
-    optional=dict.fromkeys(("x", "y", "key", "ratio", "dark", "width"), junk),
+    {"type": st.sampled_from(["point", "hover", "key", "surroundings"]) | junk},
+    optional=dict.fromkeys(("x", "y", "key", "ratio", "dark", "width", "id"), junk),
 )
 
 
@@ -50,6 +54,8 @@ def from_browser(widget, **state):
 @given(x=pixels, y=pixels, key=st.sampled_from(KEYS), ratio=st.floats(0.0625, 16), dark=st.booleans())
 def test_what_the_view_means_to_say_is_understood(x, y, key, ratio, dark):
     assert parse_message({"type": "point", "x": x, "y": y}) == Point(x, y)
+    assert parse_message({"type": "hover", "x": x, "y": y, "id": "a-1"}) == Hover(Point(x, y))
+    assert parse_message({"type": "hover", "id": "a-1"}) == Hover(None)
     assert parse_message({"type": "key", "key": key}) == Key(key)
     surroundings = {"type": "surroundings", "ratio": ratio, "dark": dark, "width": 848}
     assert parse_message(surroundings) == Surroundings(ratio, dark, 848)
@@ -57,10 +63,11 @@ def test_what_the_view_means_to_say_is_understood(x, y, key, ratio, dark):
 
 @given(junk | almost)
 def test_whatever_else_comes_is_nothing_or_within_bounds(content):
+    assert 0 < len(asked_by(content) or "none") <= MAX_ID
     match parse_message(content):
-        case None:
+        case None | Hover(None):
             pass
-        case Point(x, y):
+        case Point(x, y) | Hover(Point(x, y)):
             assert 0 <= x <= MAX_PX
             assert 0 <= y <= MAX_PX
         case Key(key):
@@ -82,6 +89,9 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
         {"type": "point", "x": "1", "y": 1},
         {"type": "point", "x": 1},
         {"type": ["point"], "x": 1, "y": 1},
+        {"type": "hover", "x": 1},
+        {"type": "hover", "x": None, "y": None},
+        {"type": "hover", "x": math.nan, "y": 1},
         {"type": "key", "key": "Delete"},
         {"type": "key", "key": ["Home"]},
         {"type": "surroundings", "ratio": 0, "dark": True, "width": 848},
@@ -97,7 +107,7 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
 def test_a_message_that_means_nothing_is_ignored_and_logged_once(content, caplog):
     view = PictureView()
     calls: list[Any] = []
-    for listen in (view.on_point, view.on_key, view.on_surroundings):
+    for listen in (view.on_point, view.on_hover, view.on_key, view.on_surroundings):
         listen(lambda *arguments: calls.append(arguments))
     with caplog.at_level(logging.DEBUG, "fmwidget"):
         view._handle_custom_msg(content, [])
@@ -124,6 +134,36 @@ def test_each_callback_hears_of_its_own_kind_only():
     assert surroundings == [Surroundings(2.0, dark=True, width=600)]
 
 
+def test_what_is_asked_is_answered_once_all_has_been_done_whatever_happens(sent):
+    view = PictureView()
+    order: list[Any] = []
+
+    def show(point: Point | None) -> None:
+        order.append(point)
+        view.readout = f"at {point}"
+        if point is None:
+            raise ZeroDivisionError
+
+    view.on_hover(show)
+    sent.clear()
+    view._handle_custom_msg({"type": "hover", "x": 3, "y": 4, "id": "v-1"}, [])
+    with pytest.raises(ZeroDivisionError):
+        view._receive(view, {"type": "hover", "id": "v-2"}, [])
+    view._handle_custom_msg({"type": "hover", "x": -3, "y": 4, "id": "v-3"}, [])
+    assert order == [Point(3.0, 4.0), None]
+    assert [message.get("state", message.get("content")) for message in sent] == [
+        {"readout": "at Point(x=3.0, y=4.0)"},
+        {"type": "answered", "id": "v-1"},
+        {"readout": "at None"},
+        {"type": "answered", "id": "v-2"},
+        {"type": "answered", "id": "v-3"},
+    ]
+    for nothing in ("", "x" * (MAX_ID + 1), 7, None, ["a"]):
+        view._handle_custom_msg({"type": "hover", "x": 3, "y": 4, "id": nothing}, [])
+    assert len(order) == 7
+    assert sum(message["method"] == "custom" for message in sent) == 3
+
+
 def test_the_browser_is_told_what_is_listened_to(sent):
     view = PictureView()
     view.on_key(lambda _key: None)
@@ -148,14 +188,24 @@ def test_a_picture_and_what_belongs_to_it_travel_in_one_message(sent):
     }
 
 
+@pytest.mark.parametrize("trait", ["mark", "region"])
 @pytest.mark.parametrize(
-    "mark", [[1, 2, 3], [1, 2, 3, 4, 5], [-1, 0, 1, 1], [math.nan, 0, 1, 1], ["1", 0, 1, 1]]
+    "value",
+    [[1, 2, 3], [1, 2, 3, 4, 5], [0, 0, -1, 1], [math.nan, 0, 1, 1], ["1", 0, 1, 1], [0, 2 * MAX_PX, 1, 1]],
 )
-def test_a_mark_that_is_no_box_raises_and_changes_nothing(mark):
-    view = PictureView(mark=[1, 2, 3, 4])
+def test_an_outline_that_is_no_box_raises_and_changes_nothing(trait, value):
+    view = PictureView(**{trait: [1, 2, 3, 4]})
+    with pytest.raises(traitlets.TraitError, match=trait):
+        setattr(view, trait, value)
+    assert getattr(view, trait) == [1, 2, 3, 4]
+
+
+def test_a_region_may_reach_beyond_the_picture_and_a_mark_may_not():
+    view = PictureView()
+    view.region = [-20, -5.5, 1000, 30]
+    assert view.region == [-20, -5.5, 1000, 30]
     with pytest.raises(traitlets.TraitError, match="mark"):
-        view.mark = mark
-    assert view.mark == [1, 2, 3, 4]
+        view.mark = [-1, 0, 1, 1]
 
 
 def test_the_browser_cannot_set_a_picture(caplog):
@@ -209,8 +259,45 @@ def test_fewer_names_drop_a_choice_that_is_gone():
     assert picker.value == -1
 
 
-@pytest.mark.parametrize(("widget", "script"), [(PictureView, "view.js"), (ThumbnailPicker, "thumbnails.js")])
-def test_the_front_end_comes_from_the_package(widget, script):
+@pytest.mark.parametrize("widget", [PictureView, ThumbnailPicker])
+def test_the_front_end_comes_from_the_package(widget):
     package = pathlib.Path(fmwidget.view.__file__).parent
-    assert widget()._esm == (package / script).read_text(encoding="utf-8")
+    thumbnails = (package / "thumbnails.js").read_text(encoding="utf-8")
+    assert widget()._esm == (joined("view.js") if widget is PictureView else thumbnails)
     assert widget()._css == (package / "view.css").read_text(encoding="utf-8")
+
+
+MODULES = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.js")}
+
+
+def test_joined_modules_hold_each_module_once_and_no_import():
+    whole = joined("view.js")
+    assert "import " not in whole
+    assert re.findall(r"^export.*", whole, re.MULTILINE) == ["export default { render };"]
+    for name, text in MODULES.items():
+        first = text.splitlines()[0]
+        assert whole.count(first) <= 1, name
+    # What a module uses at once, not only in functions that are called later, is there before it.
+    assert (
+        whole.index("function element(") < whole.index("function outlines(") < whole.index("function render(")
+    )
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_keep_to_what_can_be_joined(name):
+    text = MODULES[name]
+    assert len(text.splitlines()) < 200
+    imports = IMPORT.findall(text)
+    assert len(imports) == len(re.findall(r"\bimport\b", text))
+    exports = EXPORT.findall(text)
+    assert len(exports) == len(re.findall(r"^export (?!default)", text, re.MULTILINE))
+    for names, other in imports:
+        wanted = {one.strip() for one in names.split(",") if one.strip()}
+        assert wanted <= set(EXPORT.findall(MODULES[other])), f"{name} imports what {other} does not export"
+
+
+def test_no_two_modules_give_one_name_to_different_things():
+    top = re.compile(r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", re.MULTILINE)
+    names = collections.Counter(name for text in MODULES.values() for name in top.findall(text))
+    entries = sum("export default" in text for text in MODULES.values())
+    assert {name for name, count in names.items() if count > 1} <= ({"render"} if entries > 1 else set())

@@ -19,11 +19,24 @@ ADDRESS = "http://view.test/"  # answered by the test itself
 SCRIPT = """
 // What anywidget hands to `render`: a Backbone model with its kernel's end cut off.
 class Model {
-  constructor(state) { Object.assign(this, { state, listeners: [], sent: [], saved: [], unsaved: {} }); }
+  constructor(state) {
+    const nothing = { listeners: [], sent: [], asked: [], saved: [], unsaved: {} };
+    Object.assign(this, { state, answers: true, ...nothing });
+  }
   get(name) { return this.state[name]; }
   set(name, value) { this.unsaved[name] = value; this.update({ [name]: value }); }
   save_changes() { this.saved.push(this.unsaved); this.unsaved = {}; }
-  send(content) { this.sent.push(structuredClone(content)); }
+  // A kernel that answers at once, or when the test calls `answer`.
+  send(content) {
+    this.sent.push(structuredClone(content));
+    if (content.id === undefined) return;
+    this.asked.push(content.id);
+    if (this.answers) queueMicrotask(() => this.answer());
+  }
+  answer() { this.receive({ type: "answered", id: this.asked.shift() }); }
+  receive(content) {
+    for (const { event, listener } of [...this.listeners]) if (event === "msg:custom") listener(content, []);
+  }
   on(event, listener) { this.listeners.push({ event, listener }); }
   off(event, listener) {
     this.listeners = this.listeners.filter((one) => one.event !== event || one.listener !== listener);

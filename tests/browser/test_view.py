@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmwidget.view import KEYS, PictureView, ThumbnailPicker, parse_message
+from fmwidget.messages import KEYS, parse_message
+from fmwidget.view import PictureView, ThumbnailPicker
 from tests.browser.page import show
 
 if TYPE_CHECKING:
@@ -257,6 +258,153 @@ def test_keys_are_reported_and_kept_from_the_page(page):
     assert not any(prevented for _, prevented in heard)
     # The notebook's own shortcuts live on the document: they may hear modified keys, not the plain ones.
     assert [key for key, _ in heard if key in KEYS] == ["ArrowLeft", "Home", "ArrowDown"]
+
+
+# Pointing at it
+
+
+def test_one_question_is_on_its_way_at_a_time_and_the_latest_wins(page):
+    view = view_of()
+    view.on_hover(lambda _point: None)
+    shown = show(page, view)
+    wait_for_picture(shown, 400)
+    shown.evaluate("void (model.answers = false)")
+    left, top, *_ = box(shown.figure)
+    for x in range(10, 200, 10):
+        page.mouse.move(left + x, top + 50)
+    assert hovers(shown) == [(10, 50)]
+    shown.evaluate("model.receive({type: 'answered', id: 'of another view'}), model.receive(null)")
+    assert len(hovers(shown)) == 1
+    shown.evaluate("model.answer()")
+    assert hovers(shown) == [(10, 50), (190, 50)]
+    page.mouse.move(left + 20, top + 60)
+    page.mouse.move(left + 20, top + 1000)  # away
+    shown.evaluate("model.answer()")
+    assert hovers(shown) == [(10, 50), (190, 50), None]
+    shown.evaluate("model.answer()")
+    assert len(hovers(shown)) == 3
+
+
+def test_a_lost_answer_does_not_silence_the_pointer(page):
+    view = view_of()
+    view.on_hover(lambda _point: None)
+    shown = show(page, view)
+    wait_for_picture(shown, 400)
+    shown.evaluate("void (model.answers = false)")
+    left, top, *_ = box(shown.figure)
+    page.mouse.move(left + 10, top + 10)
+    page.evaluate("const { now } = performance; performance.now = () => now.call(performance) + 20000")
+    page.mouse.move(left + 30, top + 10)
+    assert hovers(shown) == [(10, 10), (30, 10)]
+
+
+def test_the_readout_has_its_place_whatever_it_says(page):
+    view = view_of()
+    view.on_hover(lambda _point: None)
+    shown = show(page, view, style="width: 300px")
+    wait_for_picture(shown, 400)
+    below = page.locator("#output").evaluate_handle(
+        "(output) => output.appendChild(document.createElement('p'))"
+    )
+    before, size = below.bounding_box(), box(page.locator(".fmw-readout"))
+    for text in ("channel  7  row   3  value 0.1", "wide " * 100, HOSTILE, "two\nlines", ""):
+        shown.update(readout=text)
+        page.wait_for_timeout(20)
+        assert page.locator(".fmw-readout").text_content() == text
+        assert below.bounding_box() == before
+        assert box(page.locator(".fmw-readout")) == size
+    assert page.evaluate("window.hacked") is None
+
+
+def test_what_says_nothing_and_is_not_pointed_at_has_no_readout(page):
+    shown = show(page, view_of())
+    wait_for_picture(shown, 400)
+    assert not page.locator(".fmw-readout").is_visible()
+    shown.update(readout="something")
+    page.locator(".fmw-readout").wait_for()
+
+
+@pytest.mark.parametrize("room", [500, 200])
+@pytest.mark.parametrize(
+    ("region", "seen"),
+    [
+        ([100, 60, 40, 20], (98, 58, 142, 82)),
+        ([-50, -70, 100, 100], (0, 0, 52, 32)),
+        ([390, 290, 100, 100], (388, 288, 400, 300)),
+        ([-10, -10, 900, 900], (0, 0, 400, 300)),
+        ([100.25, 60.5, 0.5, 0.5], (98.25, 58.5, 102.75, 63)),
+        ([400, 0, 10, 10], None),
+        ([-10, 0, 10, 10], None),
+        ([], None),
+    ],
+)
+def test_a_region_is_outlined_as_far_as_the_picture_goes(page, room, region, seen):
+    shown = show(page, view_of(mark=[5, 5, 10, 10]), style=f"width: {room}px")
+    wait_for_picture(shown, 400)
+    shown.update(region=region)
+    outline = page.locator(".fmw-region")
+    if seen is None:
+        outline.wait_for(state="hidden")
+        return
+    outline.wait_for()
+    left, top, width, _ = box(shown.figure)
+    x, y, wide, high = box(outline)
+    factor = width / 400
+    inner = [edge * factor for edge in region]
+    expected = (
+        max(0, inner[0] - 2),
+        max(0, inner[1] - 2),
+        min(width, inner[0] + inner[2] + 2),
+        min(width * 3 / 4, inner[1] + inner[3] + 2),
+    )
+    assert (x - left, y - top, x - left + wide, y - top + high) == pytest.approx(expected, abs=0.1)
+    if factor == 1:
+        assert expected == pytest.approx(seen)
+
+
+@pytest.mark.parametrize("background", ["ffffff", "000000", "808080", "fde725", "440154"])
+def test_the_region_stands_out_and_is_not_taken_for_the_mark(page, background):
+    plain = png(400, 300, tuple(bytes.fromhex(background)))
+    shown = show(page, view_of(plain, region=[100, 100, 100, 100]))
+    wait_for_picture(shown, 400)
+    edge = pixels_of(shown.figure.screenshot())[100:200, 98]
+    assert contrast(edge.max(axis=0), edge.min(axis=0)) > 15  # dashes, where the mark has one colour
+    assert (np.diff(edge[:, 0].astype(int) > 128) != 0).sum() > 8
+
+
+def test_a_long_press_points_and_moving_before_scrolls(browser):
+    context = browser.new_context(has_touch=True, viewport={"width": 600, "height": 500})
+    page = context.new_page()
+    view = view_of()
+    view.on_hover(lambda _point: None)
+    shown = show(page, view, style="height: 3000px")
+    wait_for_picture(shown, 400)
+    left, top, *_ = box(shown.figure)
+    finger = Finger(page)
+
+    finger.down(left + 100, top + 200)
+    finger.move(left + 100, top + 150)
+    finger.move(left + 100, top + 60)
+    finger.up()
+    page.wait_for_function("scrollY > 50")
+    assert hovers(shown) == []
+
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function("scrollY === 0")
+    finger.down(left + 100, top + 200)
+    page.wait_for_function("models[0].sent.some(({ type }) => type === 'hover')")
+    for y in (190, 150, 100):
+        finger.move(left + 50, top + y)
+    finger.up()
+    page.wait_for_timeout(100)
+    assert [hovers(shown)[0], hovers(shown)[-1]] == [(100, 200), (50, 100)]
+    assert page.evaluate("scrollY") == 0
+    assert messages(shown, "point") == []
+
+    page.touchscreen.tap(left + 10, top + 20)
+    assert len(messages(shown, "point")) == 1
+    assert hovers(shown)[-1] == (50, 100)
+    context.close()
 
 
 def test_the_picture_has_a_name_a_description_and_a_visible_focus(page):
@@ -526,6 +674,36 @@ def test_a_picker_that_is_removed_gives_everything_back(page):
 
 
 # Measures
+
+
+class Finger:
+    """A finger on the screen, as Chromium's own emulation has it."""
+
+    def __init__(self, page) -> None:
+        self.session = page.context.new_cdp_session(page)
+
+    def down(self, *points):
+        self._send("touchStart", *_pairs(points))
+
+    def move(self, *points):
+        self._send("touchMove", *_pairs(points))
+
+    def up(self):
+        self._send("touchEnd")
+
+    def _send(self, kind, *points):
+        touches = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+
+def _pairs(numbers):
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def hovers(shown: Shown) -> list[tuple[float, float] | None]:
+    """The places that were pointed at, `None` where the pointer left, to half a pixel."""
+    points = [hover.point for hover in messages(shown, "hover")]
+    return [point and (round(point.x), round(point.y)) for point in points]
 
 
 def hold_decoding(page):

@@ -1,0 +1,37 @@
+"""Puts the ES modules of a front-end piece together: anywidget takes one, and users have no bundler."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "frontend"
+
+# All that the modules use of the import and export syntax; a test holds them to it.
+IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:async function|function|const|class) (\w+))", re.MULTILINE)
+
+
+def joined(entry: str) -> str:
+    """The source of a module with all that it imports, as one module.
+
+    Each module follows those it imports, without its `import` and `export` words: so no two of them may give
+    a name of their own to different things.
+
+    Args:
+        entry: File name of a module in `frontend/`.
+    """
+    sources: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        if name in sources:
+            return
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        sources[name] = ""  # holds its place against modules that import each other
+        for _names, other in IMPORT.findall(text):
+            add(other)
+        del sources[name]
+        sources[name] = EXPORT.sub("", IMPORT.sub("", text))
+
+    add(entry)
+    return "\n".join(sources.values())

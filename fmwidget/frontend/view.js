@@ -1,0 +1,151 @@
+// A picture that can be pointed at. Python draws it; this shows it without a blank frame, marks places in it,
+// and reports where it is shown and what the reader does to it.
+
+import { asking } from "./asking.js";
+import { outlines } from "./boxes.js";
+import { decode, release } from "./image.js";
+import { watchPointer } from "./pointer.js";
+import { clamp, element, once } from "./small.js";
+import { watchSurroundings } from "./surroundings.js";
+
+const KEYS = new Set([
+  "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown",
+]);
+const TRAITS = ["png", "width", "height", "alt", "mark", "region", "readout", "label", "_listening"];
+
+function render({ model, el }) {
+  const gone = new AbortController();
+  const { signal } = gone;
+
+  const figure = element("div", "fmw-figure");
+  const boxes = outlines();
+  figure.append(...boxes.parts);
+  const readout = element("div", "fmw-readout");
+  for (const part of [figure, readout]) part.hidden = true;
+  el.classList.add("fmw-view");
+  el.append(figure, readout);
+  const imageId = `fmw-${Math.random().toString(36).slice(2)}`; // unique among all views of all models
+
+  let image = null; // the picture on screen
+  let shown = {}; // the traits it is shown with
+  let wanted = {}; // the traits as Python last set them
+  let tried; // the bytes that were decoded last, successfully or not
+  let decoding = false;
+
+  const listensTo = (kind) => (wanted._listening ?? []).includes(kind);
+  const send = (message) => {
+    if (listensTo(message.type)) model.send(message);
+  };
+  const surroundings = watchSurroundings(el, (report) => send({ type: "surroundings", ...report }), signal);
+
+  async function refresh() {
+    const listened = listensTo("surroundings");
+    wanted = Object.fromEntries(TRAITS.map((name) => [name, model.get(name)]));
+    describe();
+    if (listensTo("surroundings") && !listened) surroundings.repeat();
+    if (decoding) return; // the loop that is running sees what is wanted now
+    decoding = true;
+    while (wanted.png !== tried && !signal.aborted) {
+      const next = wanted;
+      tried = next.png;
+      try {
+        swap(await decode(next.png), next);
+      } catch (error) {
+        console.error("fmwidget: the browser could not decode a picture; the last one stays.", error);
+      }
+    }
+    decoding = false;
+    // The mark may have moved meanwhile. What belongs to a picture that is not on screen is not shown either.
+    if (image && shown.png === wanted.png) lay(wanted);
+  }
+
+  function describe() {
+    const interactive = listensTo("point") || listensTo("key");
+    // "application": a screen reader passes the arrow keys on instead of reading the page with them.
+    figure.setAttribute("role", interactive ? "application" : "figure");
+    figure.setAttribute("aria-label", wanted.label);
+    figure.setAttribute("aria-describedby", imageId);
+    figure.classList.toggle("fmw-pointable", listensTo("point"));
+    if (interactive) figure.tabIndex = 0;
+    else figure.removeAttribute("tabindex");
+  }
+
+  function swap(decoded, state) {
+    if (signal.aborted) {
+      release(decoded);
+      return;
+    }
+    release(image);
+    image?.remove();
+    image = decoded;
+    shown = state;
+    figure.hidden = readout.hidden = image === null;
+    if (image === null) return;
+    image.id = imageId;
+    image.draggable = false; // a click with an unsteady hand stays a click
+    figure.prepend(image);
+    lay(state);
+  }
+
+  function lay(state) {
+    shown = { ...state, width: state.width || image.naturalWidth, height: state.height || image.naturalHeight };
+    image.alt = shown.alt;
+    figure.style.width = `${shown.width}px`;
+    figure.style.aspectRatio = `${shown.width} / ${shown.height}`;
+    boxes.lay(shown, shown.width, shown.height);
+    readout.hidden = !(shown.readout || listensTo("hover"));
+    readout.textContent = shown.readout;
+    sharpen();
+  }
+
+  // Enlarged pixels stay square; a picture that is shrunk is averaged, for dropping pixels would lie.
+  function sharpen() {
+    if (!image) return;
+    const pixels = figure.getBoundingClientRect().width * window.devicePixelRatio;
+    image.style.imageRendering = pixels < image.naturalWidth - 0.5 ? "auto" : "pixelated";
+  }
+
+  // A place in the window, in the picture's own pixels.
+  function at(clientX, clientY) {
+    const box = figure.getBoundingClientRect();
+    return {
+      x: clamp(((clientX - box.left) * shown.width) / box.width, 0, shown.width),
+      y: clamp(((clientY - box.top) * shown.height) / box.height, 0, shown.height),
+    };
+  }
+
+  const hovering = asking(model, signal);
+  const pointer = {
+    at,
+    click: (place) => send({ type: "point", ...place }),
+    hover: (place) => {
+      if (listensTo("hover")) hovering.ask({ type: "hover", ...place });
+    },
+  };
+  watchPointer(figure, pointer, signal);
+
+  figure.addEventListener("keydown", (event) => {
+    if (!KEYS.has(event.key) || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+    if (!listensTo("key")) return;
+    event.preventDefault();
+    event.stopPropagation(); // or the notebook moves to another cell
+    send({ type: "key", key: event.key });
+  });
+  const resized = new ResizeObserver(sharpen);
+  resized.observe(figure);
+
+  const refreshSoon = once(refresh); // one message may change several traits
+  for (const name of TRAITS) model.on(`change:${name}`, refreshSoon);
+  refresh();
+
+  return () => {
+    gone.abort();
+    resized.disconnect();
+    for (const name of TRAITS) model.off(`change:${name}`, refreshSoon);
+    release(image);
+    figure.remove();
+    readout.remove();
+  };
+}
+
+export default { render };

@@ -1,0 +1,96 @@
+"""What the front end of a picture may say: small records, made of messages that are never trusted."""
+
+from __future__ import annotations
+
+import reprlib
+from dataclasses import dataclass
+
+MAX_PX = 100_000  # no screen is wider, and no float drawn from it loses a pixel
+MAX_RATIO = 16.0  # a high-density screen (4) with the page zoomed in (4)
+MAX_ID = 64
+KEYS = (
+    "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place in a picture that was clicked, tapped or pointed at, in CSS px from its top left corner."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Hover:
+    """The place in a picture that is pointed at, or `None` where the pointer has left it."""
+
+    point: Point | None
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of `KEYS`, pressed while a picture had the focus."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a picture is shown.
+
+    Args:
+        ratio: Device pixels in a CSS px.
+        dark: Whether the background is dark.
+        width: CSS px that a picture may be wide there.
+    """
+
+    ratio: float
+    dark: bool
+    width: int
+
+
+def parse_message(content: object) -> Point | Hover | Key | Surroundings | None:
+    """Reads a message of the front end.
+
+    Args:
+        content: What the browser sent: anything at all.
+
+    Returns:
+        The record it stands for, or `None` for a message that is unknown, malformed or out of range.
+    """
+    match content:
+        case {"type": "point" | "hover" as kind, "x": x, "y": y}:
+            if is_number(x, 0, MAX_PX) and is_number(y, 0, MAX_PX):
+                point = Point(float(x), float(y))
+                return point if kind == "point" else Hover(point)
+        case {"type": "hover", **rest} if rest.keys() <= {"id"}:
+            return Hover(None)
+        case {"type": "key", "key": str(key)} if key in KEYS:
+            return Key(key)
+        case {"type": "surroundings", "ratio": ratio, "dark": bool(dark), "width": width} if is_number(
+            ratio, 1 / MAX_RATIO, MAX_RATIO
+        ) and is_number(width, 1, MAX_PX):
+            return Surroundings(float(ratio), dark, int(width))
+    return None
+
+
+def asked_by(content: object) -> str | None:
+    """The name of a message that the front end awaits an answer to, whatever else is in it; else `None`."""
+    match content:
+        case {"id": str(id_)} if 0 < len(id_) <= MAX_ID:
+            return id_
+    return None
+
+
+def is_number(value: object, low: float, high: float) -> bool:
+    """Whether it is a finite number in a range; compared, not converted, so a huge integer does no harm."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def brief(value: object) -> str:
+    """What a log line or a message may quote: short, on one line, whatever was sent."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # an integer of more digits than Python is willing to write
+        return f"a {type(value).__name__}"

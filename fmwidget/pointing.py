@@ -1,0 +1,68 @@
+"""Which unit of the maps the reader points at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from .grid import Spot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .looking import Look
+    from .messages import Point
+    from .view import PictureView
+
+
+class Pointable(Protocol):
+    """A panel whose picture shows units of the maps."""
+
+    box: PictureView
+
+    def spot_at(self, look: Look, x: float, y: float) -> Spot | None:
+        """The unit that is drawn at a point of the picture, in CSS px."""
+
+
+class Pointing:
+    """The unit that is pointed at: the one under the pointer, else the one that was pinned.
+
+    A click or tap pins a unit: it stays when the pointer leaves, and it follows the chosen channel, so that
+    one position is compared across channels, pictures and settings. Other maps of the same height and width
+    keep it; where they differ, the same row and column would be another place, and it is dropped.
+
+    Args:
+        changed: Called when another unit is pointed at.
+        panels: Where the reader may point.
+    """
+
+    def __init__(self, changed: Callable[[], None], *panels: Pointable) -> None:
+        self._changed = changed
+        self._hovered: tuple[Pointable, Point] | None = None
+        self._pinned: Spot | None = None
+        self._map_shape: tuple[int, ...] = ()  # of the maps that the pinned unit is in
+        for panel in panels:
+            self._watch(panel)
+
+    def spot(self, look: Look) -> Spot | None:
+        """The unit that is pointed at in what is looked at, if any."""
+        if self._hovered is not None:
+            panel, point = self._hovered
+            spot = panel.spot_at(look, point.x, point.y)
+            if spot is not None:
+                return spot
+        if self._pinned is not None and look.maps.shape[:2] != self._map_shape:
+            self._pinned = None
+        return self._pinned and Spot(look.channel, self._pinned.row, self._pinned.column)
+
+    def pin(self, look: Look, spot: Spot | None) -> None:
+        """Keeps pointing at a unit when the pointer leaves; `None` lets go."""
+        self._hovered = None  # a finger does not leave, it is lifted
+        self._pinned, self._map_shape = spot, look.maps.shape[:2]
+        self._changed()
+
+    def _watch(self, panel: Pointable) -> None:
+        def hover(point: Point | None) -> None:
+            self._hovered = None if point is None else (panel, point)
+            self._changed()
+
+        panel.box.on_hover(hover)
