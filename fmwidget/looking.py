@@ -141,11 +141,14 @@ class Looker:
         """The layers that have maps, which may depend on the picture."""
         return self._layers(self.batch(state), self._weights)
 
+    def order(self, state: State) -> tuple[int, ...]:
+        """The layer's channels in the order they are shown."""
+        return self._order(self._statistics(self.maps(state)), state.order)
+
     def layout(self, state: State, surroundings: Surroundings) -> GridLayout:
         """Where the tiles of the layer's channels lie."""
-        maps = self.maps(state)
         width = max(NARROWEST, min(surroundings.width, WIDEST))
-        return self._layout(maps.shape, self._order(self._statistics(maps), state.order), width)
+        return self._layout(self.maps(state).shape, self.order(state), width)
 
     def look(self, state: State, surroundings: Surroundings) -> Look:
         """All that the panels are given."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from .batch import Others, Preprocess
 from .channels import ORDERS
 from .choices import index_in, one_of, percentage
 from .controls import Controls
-from .figure import FeatureFigure, require_cmap
+from .figure import FeatureFigure, cmap_for, palette, require_cmap
+from .film import check_file, film_pages, film_stops, frame_rate, save_film
 from .forward import ForwardError
 from .grid import COLUMNS, PAGE_WIDTH, Spot
 from .images import Picture, free_name, load_pictures
@@ -126,7 +127,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._looker = Looker(self._am, pictures, inputs, ncols)
         self._look: Any = None  # a `Look`, from the first refresh on
         self._surroundings = Surroundings(ratio=1.0, dark=False, width=PAGE_WIDTH)
-        self._ncols, self._own_images = ncols, images is not None
+        self._ncols, self._inputs, self._own_images = ncols, inputs, images is not None
         given = {"class_names": class_names, "inputs": inputs}
         self._by_name = [f"{name}={name}" for name, value in given.items() if value is not None]
 
@@ -209,6 +210,41 @@ class FeatureMapWidget(ipywidgets.VBox):
             options: Passed on to `matplotlib.figure.Figure.savefig`, such as `dpi`.
         """
         self.figure().savefig(file, **options)
+
+    def animate(
+        self,
+        file: str | PathLike[str],
+        by: str = "layers",
+        *,
+        only: Iterable[str | int] | None = None,
+        fps: float | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Saves a film of the view on screen, as an animated picture that runs again and again.
+
+        Args:
+            file: Where to; the suffix says how: `.gif`, `.png` (APNG) or `.webp`.
+            by: `"layers"` shows the grid of one layer after another, those before an activation left out;
+                `"channels"` the maps of this layer, one after another, in the order they have in the grid.
+            only: Paths of the layers, or numbers of the channels, to go through instead.
+            fps: Frames a second, 2 if `None`.
+            seconds: How long the whole film is, instead of `fps`.
+
+        Raises:
+            TypeError: If `file` is not a path.
+            ValueError: If another argument is out of range, or the frames would take too much memory.
+
+        Example:
+            w.animate("depth.gif")
+        """
+        check_file(file)
+        with self._lock:
+            state, surroundings = self._state(), self._surroundings
+            looker = Looker(self._am, self._looker.pictures, self._inputs, self._ncols)
+        stops = film_stops(looker, state, by, only)
+        colours = palette(cmap_for(state.norm, state.cmap), dark=surroundings.dark)
+        pages = film_pages(looker, state, surroundings, by, stops)
+        save_film(file, pages, len(stops), colours, frame_rate(len(stops), fps, seconds))
 
     def snapshot(self) -> None:
         """Puts a plain picture of the grid on screen into the output, which stays when the kernel is gone."""

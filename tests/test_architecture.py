@@ -66,6 +66,7 @@ INSIDE: dict[str, set[str]] = {
         *("channels", "depth", "fields", "images", "layers", "looking", "normalization", "preprocessing"),
         *("upload", "view"),
     },
+    "film": {"figure", "hints", "looking", "messages", "png"},
     "readout": {"grid"},
     "panels": {"channels", "figure", "grid", "layers", "looking", "memo", "readout", "view"},
     "pointing": {"grid", "looking", "messages", "view"},

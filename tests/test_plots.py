@@ -53,9 +53,16 @@ def runs(mask):
 
 def drawn_maps(figure, shape, header):
     """Levels of each tile of a figure, one for each value, in reading order; found by colour alone."""
-    pixels = np.array(Image.open(io.BytesIO(figure._repr_png_())).convert("RGB")).astype(int)[header:]
-    index = {tuple(colour): place for place, colour in enumerate(palette()[:220].tolist())}
-    indices = np.array([[index.get(tuple(colour), -1) for colour in row] for row in pixels.tolist()])
+    return maps_in(Image.open(io.BytesIO(figure._repr_png_())), shape, header)
+
+
+def maps_in(picture, shape, header):
+    """Levels of each tile of a picture, likewise."""
+    code = np.array([65536, 256, 1])
+    pixels = np.array(picture.convert("RGB")).astype(int)[header:] @ code
+    indices = np.full(pixels.shape, -1)
+    for place, colour in enumerate(palette()[:220] @ code):
+        indices[pixels == colour] = place
     tiles = []
     for top, bottom in runs((indices >= 0).sum(axis=1) > 10):
         for left, right in runs((indices[top:bottom] >= 0).all(axis=0)):
