@@ -14,8 +14,8 @@ from PIL import Image, features
 from .figure import Page, draw_channel, draw_grid
 from .hints import did_you_mean
 from .looking import Array, Looker, State
-from .png import PAPER
 from .messages import Surroundings
+from .png import PAPER
 
 WRITERS: dict[str, dict[str, Any]] = {
     ".gif": {"format": "GIF", "optimize": False},  # or frames get palettes of their own
