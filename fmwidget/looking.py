@@ -60,6 +60,7 @@ class Look:
         fit: How it was brought to the model's size.
         opacity: How much of the chosen channel is seen over the picture, 0 to 100.
         outputs: What the model returned for the picture, without the batch axis.
+        batch: The model's input.
         surroundings: Where it is all shown.
     """
 
@@ -78,6 +79,7 @@ class Look:
     fit: str
     opacity: int
     outputs: Any
+    batch: Batch
     surroundings: Surroundings
 
     @property
@@ -152,8 +154,8 @@ class Looker:
 
     def look(self, state: State, surroundings: Surroundings) -> Look:
         """All that the panels are given."""
-        maps = self.maps(state)
-        seen, data_format = self._seen(self.batch(state))
+        maps, batch = self.maps(state), self.batch(state)
+        seen, data_format = self._seen(batch)
         return Look(
             layer=self._activations.layer(state.layer),
             maps=maps,
@@ -170,5 +172,6 @@ class Looker:
             fit=state.fit,
             opacity=state.opacity,
             outputs=self.outputs(state),
+            batch=batch,
             surroundings=surroundings,
         )

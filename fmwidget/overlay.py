@@ -12,29 +12,41 @@ from PIL import Image
 
 from .drawing import tiles
 from .figure import cmap_for, palette
-from .grid import Sampling
+from .grid import Sampling, Spot
 from .looking import Look
 from .memo import Latest
 from .page import number, shape_text
 from .panels import DETAIL_BOX
 from .png import INACTIVE
 from .preprocessing import SCALINGS, restore
+from .relations import Lies
 from .view import PictureView
 
 if TYPE_CHECKING:
     from .channels import ChannelStatistics
+    from .lookout import Lookout
+    from .receptive_fields import Field
 
 Array = np.ndarray[Any, Any]
 
 
 class InputPanel:
-    """The picture as the model sees it, how it came to be so, and the chosen channel over it."""
+    """The picture as the model sees it, how it came to be so, and the chosen channel over it.
 
-    def __init__(self, *controls: ipywidgets.Widget) -> None:
-        self._title, self._scaling = ipywidgets.HTML(), ipywidgets.HTML()
+    What a unit sees of it is outlined.
+
+    Args:
+        lookout: Knows what units see.
+        controls: What belongs to the picture.
+    """
+
+    def __init__(self, lookout: Lookout, *controls: ipywidgets.Widget) -> None:
+        self._title, self._scaling, self._sees = (ipywidgets.HTML() for _ in range(3))
         self._view = PictureView(label="Picture as the model sees it")
+        self._lookout = lookout
         self.box = ipywidgets.VBox(
-            [self._title, self._view, self._scaling, *controls], layout={"flex": f"1 1 {DETAIL_BOX + 16}px"}
+            [self._title, self._view, self._sees, self._scaling, *controls],
+            layout={"flex": f"1 1 {DETAIL_BOX + 16}px"},
         )
         self.box.add_class("fmw-input")
         self._picture = Latest(seen_pixels)
@@ -57,6 +69,42 @@ class InputPanel:
             words += f" Channel {look.channel} lies over it, at {look.opacity} %."
         height, width = (side // look.ratio for side in picture.shape[:2])
         self._view.show(self._png(picture, over, look.opacity), width, height, alt=words)
+
+    def point(self, look: Look, spot: Spot | None) -> None:
+        """Outlines what a unit sees of the picture, and says how much that is."""
+        region: tuple[float, ...] = ()
+        words = ""
+        if spot is not None and look.seen is not None:
+            field = self._lookout.field(look, spot.row, spot.column)
+            sizes = Lies(look.seen.shape, look.data_format).positions
+            words = field_in_words(field, sizes)
+            if field is not None and field.box is not None:
+                region = self._on_screen(field.box, sizes)
+        self._view.region = list(region)
+        self._sees.value = _caption(html.escape(words))
+
+    def _on_screen(self, box: tuple[int, int, int, int], sizes: tuple[int, ...]) -> tuple[float, ...]:
+        """A box of the model's input as `x, y, width, height` in CSS px of the picture."""
+        top, left, bottom, right = box
+        down, across = self._view.height / sizes[0], self._view.width / sizes[1]
+        return left * across, top * down, (right - left) * across, (bottom - top) * down
+
+
+def field_in_words(field: Field | None, sizes: tuple[int, ...]) -> str:
+    """What one unit sees of an input of these sizes, in words."""
+    whole = shape_text(sizes)
+    if field is None:
+        return "finding out what it sees …"
+    if field.unknown:
+        return field.unknown
+    if field.box is None:
+        return "sees nothing of the picture"
+    top, left, bottom, right = field.box
+    size = shape_text((bottom - top, right - left))
+    if field.is_global:
+        part = "the whole picture" if size == whole else f"the same {size} of {whole} px from everywhere"
+        return f"sees {part}: a global path leads through {field.through!r}"
+    return f"sees {size} of {whole} px"
 
 
 def seen_pixels(seen: Array, scaling: str, data_format: str, ratio: int) -> Array:

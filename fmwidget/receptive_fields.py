@@ -50,11 +50,13 @@ class Field:
             nothing of the picture, or nobody knows.
         is_global: Whether a path from the unit leads through global pooling, attention or a dense layer.
         unknown: A sentence that names the layer whose reach is not known; else empty.
+        through: The name of the last layer on such a path that makes it global; else empty.
     """
 
     box: tuple[int, int, int, int] | None
     is_global: bool = False
     unknown: str = ""
+    through: str = ""
 
 
 def receptive_field(model: Any, path: str, *, batch: Batch = None) -> ReceptiveField:
@@ -115,14 +117,15 @@ def field_of(model: Any, path: str, row: int, column: int, *, batch: Batch = Non
         return Field(None, unknown=upstream.unknown)
     start = np.zeros((height, width), bool)
     start[row, column] = True
-    seen, is_global = {target: start}, False
+    seen, through = {target: start}, ""
     for number, source, how in upstream.steps:
         if number not in seen or isinstance(how, Unknown):
             continue
         part = how.back(seen[number], graph.lies[source].positions)
-        is_global |= sees_all(how, graph.lies[source]) and bool(part.any())
+        if sees_all(how, graph.lies[source]) and part.any():
+            through = through or getattr(how, "through", "")
         seen[source] = seen[source] | part if source in seen else part
-    return Field(_box(seen.get(graph.picture)), is_global)
+    return Field(_box(seen.get(graph.picture)), is_global=bool(through), through=through)
 
 
 def _box(mask: Mask | None) -> tuple[int, int, int, int] | None:

@@ -54,7 +54,9 @@ class Same:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """Each unit sees all positions."""
+    """Each unit sees all positions; `through` is the name of the layer whose doing it is."""
+
+    through: str = ""
 
     def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
         """The positions of the input that the marked units see."""

@@ -26,6 +26,7 @@ from .grid import COLUMNS, PAGE_WIDTH, Spot
 from .images import Picture, free_name, load_pictures
 from .live import answer_at_once, parts
 from .looking import WIDEST, Array, Looker, State
+from .lookout import Lookout
 from .memo import Latest
 from .messages import Surroundings
 from .normalization import NORMS
@@ -133,11 +134,12 @@ class FeatureMapWidget(ipywidgets.VBox):
 
         self._controls = Controls(self._choose, self._add_picture)
         self._offer_layers = Latest(self._controls.offer_layers)
+        self._lookout = Lookout(self._am.model, self._point)
         self._grid, self._detail = GridPanel(), ChannelPanel()
         self._panels = (
             self._grid,
             self._detail,
-            InputPanel(self._controls.input),
+            InputPanel(self._lookout, self._controls.input),
             NumbersPanel(),
             AnswerPanel(class_names),
         )
@@ -293,6 +295,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     def close(self) -> None:
         """Takes the widget off every page it is on, and lets go of its model and pictures."""
+        self._lookout.close()
         for part in parts(self):
             if part is not self:
                 part.close()

@@ -218,4 +218,5 @@ def _sources(number: int, made: _Made, lies: dict[int, Lies], picture: int) -> I
         kind = type(made.operation).__name__
         yield picture, Unknown(f"It is not known what {made.name!r} ({kind}) computes between its layers.")
     for source in made.inputs if made.operation else ():
-        yield source, relation(made.operation, made.name, lies[source], lies[number])
+        how = relation(made.operation, made.name, lies[source], lies[number])
+        yield source, Everything(made.name) if isinstance(how, Everything) else how

@@ -207,10 +207,11 @@ def test_mixed_precision_casts_between_models():
 def test_global_paths_say_so():
     start = keras.Input((12, 10, 3))
     x = before = layers.Conv2D(4, 3, name="before")(start)
-    squeezed = layers.Reshape((1, 1, 4))(layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
+    squeezed = layers.Dense(4)(layers.GlobalAveragePooling2D(name="squeezed")(x))
+    squeezed = layers.Reshape((1, 1, 4))(squeezed)
     x = layers.Multiply(name="excited")([x, squeezed])
     tokens = layers.Reshape((-1, 4))(before)
-    tokens = layers.MultiHeadAttention(2, 2)(tokens, tokens)
+    tokens = layers.MultiHeadAttention(2, 2, name="attention")(tokens, tokens)
     y = layers.Reshape((10, 8, 4), name="attended")(tokens)
     model = keras.Model(start, [x, y])
     assert not receptive_field(model, "before").is_global
@@ -218,6 +219,9 @@ def test_global_paths_say_so():
         assert receptive_field(model, path) == ReceptiveField((12, 10), is_global=True)
         field = field_of(model, path, 0, 0)
         assert (field.box, field.is_global) == ((0, 0, 12, 10), True)
+    assert field_of(model, "excited", 0, 0).through == "squeezed"
+    assert field_of(model, "attended", 0, 0).through == "attention"
+    assert field_of(model, "before", 0, 0).through == ""
 
 
 def test_unknown_layers_are_named_not_guessed():
