@@ -14,7 +14,8 @@ from ._quiet import quiet_imports
 
 if TYPE_CHECKING:
     from .activations import ActivationModel
-    from .plots import plot_channel, plot_feature_maps
+    from .plots import plot_channel, plot_depth_profile, plot_feature_maps
+    from .profile import DepthProfile, depth_profile
     from .receptive_fields import Field, ReceptiveField, field_of, receptive_field
     from .samples import sample_class_names, sample_images, sample_model
     from .widget import FeatureMapWidget
@@ -23,11 +24,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActivationModel",
+    "DepthProfile",
     "FeatureMapWidget",
     "Field",
     "ReceptiveField",
+    "depth_profile",
     "field_of",
     "plot_channel",
+    "plot_depth_profile",
     "plot_feature_maps",
     "receptive_field",
     "sample_class_names",
@@ -37,11 +41,14 @@ __all__ = [
 
 _HOME = {
     "ActivationModel": "activations",
+    "DepthProfile": "profile",
     "FeatureMapWidget": "widget",
     "Field": "receptive_fields",
     "ReceptiveField": "receptive_fields",
+    "depth_profile": "profile",
     "field_of": "receptive_fields",
     "plot_channel": "plots",
+    "plot_depth_profile": "plots",
     "plot_feature_maps": "plots",
     "receptive_field": "receptive_fields",
     "sample_class_names": "samples",

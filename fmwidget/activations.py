@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from . import backend
-from .forward import Batch, Forward, compile_forward, input_shapes, run_eagerly
+from .forward import Batch, Forward, compile_forward, input_shapes, measure_eagerly, run_eagerly
 from .hints import did_you_mean
 from .layers import FeatureLayer, ModelInput, empty_batch, model_inputs, require_model
 from .layout import to_maps
@@ -151,6 +151,35 @@ class ActivationModel:
         with self._lock:
             outputs = self._look(batch, None, version).outputs
         return keras.tree.map_structure(lambda tensor: backend.to_numpy(tensor)[0], outputs)
+
+    def measure(self, batch: Batch, function: Callable[[np.ndarray[Any, Any]], Any]) -> dict[str, Any]:
+        """What a function makes of every layer's maps for one picture, those before activations aside.
+
+        Maps that are not all in the cache, since they are more than it may hold, are measured one after
+        another in one more pass that keeps none of them.
+
+        Args:
+            batch: A ready input of the model, as for `activations`.
+            function: Takes maps `(H, W, C)`, channels last.
+
+        Returns:
+            What the function returned, by path, in the order data flows.
+
+        Raises:
+            ForwardError: If the model fails on this input.
+        """
+
+        def measured(path: str, tensor: Any) -> Any:
+            return function(to_maps(backend.to_numpy(tensor), layers[path].data_format))
+
+        with self._lock:
+            forward = self._look(batch, None, None)
+            layers = {layer.path: layer for layer in forward.layers if layer.after is None}
+            if not forward.is_complete:
+                self.stats.forwards += 1
+                found = measure_eagerly(self.model, batch, measured)
+                return {path: found[path] for path in layers}
+        return {path: measured(path, forward.maps[path]) for path in layers}
 
     def version(self) -> int:
         """A number that changes whenever the weights have: maps seen under another number are out of date."""

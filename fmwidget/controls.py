@@ -61,6 +61,11 @@ class Controls:
         self.preprocess = dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "200px")
         self.fit = dropdown("Fit", [(name, name) for name in FITS], "100px")
         self.opacity = slider("Overlay %", "100%", max=100)
+        self.profile = ipywidgets.ToggleButton(
+            description="Depth profile",
+            tooltip="What becomes of the picture from layer to layer, and where channels fall silent",
+            layout={"width": "auto"},
+        )
         self.page = Pager()
         self.image = ThumbnailPicker(label="Picture")
         self.upload = Uploader(add)
@@ -69,7 +74,7 @@ class Controls:
         layer = self.layer
         self.main = ipywidgets.VBox(
             [
-                _row(layer.list, layer.back, layer.on, layer.filter),
+                _row(layer.list, layer.back, layer.on, layer.filter, self.profile),
                 _row(layer.slider, self.channel),
                 _row(self.norm, self.order, self.cmap, self.page.box),
                 pictures,
@@ -80,7 +85,7 @@ class Controls:
         self._choose = choose
         self._shown_by: int | None = None
         self._names: tuple[str, ...] = ()
-        for name in ("channel", "norm", "cmap", "order", "preprocess", "fit", "opacity"):
+        for name in ("channel", "norm", "cmap", "order", "preprocess", "fit", "opacity", "profile"):
             getattr(self, name).observe(self._reporter(name), names="value")
         self.image.observe(self._report_picture, names="value")
         self.page.on_turn(lambda page: self._report("page", page))
@@ -106,7 +111,7 @@ class Controls:
             pages: How many pages they fill.
         """
         with self._silently():
-            for name in ("norm", "order", "fit", "opacity"):
+            for name in ("norm", "order", "fit", "opacity", "profile"):
                 getattr(self, name).value = getattr(state, name)
             self.layer.show(state.layer)
             _show_option(self.cmap, state.cmap, state.cmap)

@@ -105,6 +105,32 @@ def record_call(model: keras.Model, batch: Batch, path: str) -> Call:
     return calls[0]
 
 
+def measure_eagerly(
+    model: keras.Model, batch: Batch, measure: Callable[[str, Tensor], Any]
+) -> dict[str, Any]:
+    """Runs the model in inference mode, and keeps of each map only what `measure` makes of it.
+
+    Args:
+        model: The model; nothing about it is changed.
+        batch: Its input, holding one picture.
+        measure: Called with the path and the tensor of each output that can be shown, as it is made.
+
+    Returns:
+        What `measure` returned, by path.
+
+    Raises:
+        ForwardError: If the model fails on this input.
+    """
+    walk = Walk()
+    found: dict[str, Any] = {}
+
+    def visit(call: Call) -> None:
+        found.update((path, measure(path, tensor)) for path, tensor in walk.follow(call))
+
+    _recorded(model, batch, visit)
+    return found
+
+
 def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -> Callable[[Batch], Forward]:
     """Compiles the forward pass with all maps captured, for batches like `batch`.
 

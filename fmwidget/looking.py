@@ -18,6 +18,7 @@ from .layers import FeatureLayer
 from .memo import Latest
 from .messages import Surroundings
 from .preprocessing import Scaling
+from .profile import DepthProfile, depth_profile
 
 Array = np.ndarray[Any, Any]
 
@@ -38,6 +39,7 @@ class State:
     order: str
     opacity: int
     page: int
+    profile: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,7 @@ class Look:
         opacity: How much of the chosen channel is seen over the picture, 0 to 100.
         outputs: What the model returned for the picture, without the batch axis.
         batch: The model's input.
+        profile: The depth profile of the picture, if it is asked for.
         surroundings: Where it is all shown.
     """
 
@@ -80,6 +83,7 @@ class Look:
     opacity: int
     outputs: Any
     batch: Batch
+    profile: DepthProfile | None
     surroundings: Surroundings
 
     @property
@@ -114,6 +118,7 @@ class Looker:
             lambda batch, layer, weights: activations.activations(batch, layer, version=weights)
         )
         self._outputs = Latest(lambda batch, weights: activations.predictions(batch, version=weights))
+        self._profile = Latest(lambda batch, _weights: depth_profile(activations, [batch]))
         self._layers = Latest(lambda _batch, _weights: activations.layers)
         self._statistics = Latest(channel_statistics)
         self._order = Latest(channel_order)
@@ -173,5 +178,6 @@ class Looker:
             opacity=state.opacity,
             outputs=self.outputs(state),
             batch=batch,
+            profile=self._profile(batch, self._weights) if state.profile else None,
             surroundings=surroundings,
         )

@@ -18,9 +18,12 @@ from .figure import (
     require_cmap,
     stack,
 )
-from .images import to_pixels
+from .grid import PAGE_WIDTH
+from .images import PictureError, load_pictures, to_pixels
 from .layers import FeatureLayer
 from .normalization import require_norm
+from .profile import depth_profile
+from .profile_drawing import draw_profile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,6 +167,49 @@ def plot_channel(
         ratio=ratio,
     )
     return feature_figure(drawing, cmap=cmap_for(norm, cmap), dark=dark)
+
+
+def plot_depth_profile(
+    model: keras.Model | ActivationModel,
+    images: Any,
+    *,
+    preprocess: Preprocess = "auto",
+    fit: str = "stretch",
+    inputs: Others | None = None,
+    dark: bool = False,
+    width: int = PAGE_WIDTH,
+    ratio: int = 2,
+) -> FeatureFigure:
+    """Draws what becomes of pictures from layer to layer: inactive channels, zeros, mean, resolution.
+
+    Args:
+        model: A Keras model, or an `ActivationModel`, which keeps what it has computed.
+        images: The pictures, as for `FeatureMapWidget`: a path, a folder, an array, a dict, a list of these.
+            Shares and means are means over them.
+        preprocess: How the pictures are scaled, as for `plot_feature_maps`.
+        fit: How they fill an input of other proportions.
+        inputs: What the model takes beside the picture, by the inputs' names.
+        dark: Whether the page is dark.
+        width: Width of the page in CSS pixels, at least 200.
+        ratio: Pixels to a CSS pixel.
+
+    Returns:
+        A matplotlib figure that shows itself in a notebook, and saves to PNG, SVG and PDF. The numbers behind
+        it are those of `depth_profile`.
+
+    Raises:
+        ValueError: If a picture cannot be used, a name is unknown, or the model has no feature maps.
+    """
+    am = model if isinstance(model, ActivationModel) else ActivationModel(model)
+    pictures, problems = load_pictures(images)
+    if problems or not pictures:
+        raise PictureError(" ".join(problems or ["There is no picture to look at."]))
+    batches = (
+        model_batch(am.model, picture.pixels(), preprocess, fit, inputs) for picture in pictures.values()
+    )
+    profile = depth_profile(am, batches)
+    title = f"{am.model.name} · depth profile"
+    return feature_figure(draw_profile(profile, width, ratio, title=title), dark=dark)
 
 
 def _choose(am: ActivationModel, layers: Layers | Sequence[Layers] | None) -> list[FeatureLayer]:

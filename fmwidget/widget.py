@@ -35,6 +35,7 @@ from .overlay import InputPanel
 from .panels import ChannelPanel, GridPanel, status_html
 from .pointing import Pointing
 from .preprocessing import FITS
+from .profile_panel import ProfilePanel
 from .samples import sample_images
 from .saved import (
     BESIDE_PICTURE,
@@ -74,6 +75,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         cmap: Name of a matplotlib colormap.
         order: How channels are ordered: `"index"`, `"mean"`, `"max"` or `"variance"`.
         opacity: How much of the chosen channel is seen over the picture, 0 to 100 percent.
+        profile: Whether the depth profile is shown.
         ncols: Tiles in a row of the grid.
         class_names: A name for each score that the model returns; ImageNet's if `None`, a thousand scores and
             Keras has stored them.
@@ -99,6 +101,7 @@ class FeatureMapWidget(ipywidgets.VBox):
     cmap = traitlets.Unicode("viridis", help="Name of a matplotlib colormap.")
     order = traitlets.Unicode("index", help="How the channels are ordered.")
     opacity = traitlets.Int(0, help="How much of the channel is seen over the picture, in percent.")
+    profile = traitlets.Bool(False, help="Whether the depth profile is shown.")  # noqa: FBT003 - its default
     page = traitlets.Int(help="Page of the grid, counted from 0; it follows the channel.")
 
     def __init__(
@@ -115,6 +118,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         cmap: str = "viridis",
         order: str = "index",
         opacity: int = 0,
+        profile: bool = False,
         ncols: int = COLUMNS,
         class_names: Sequence[str] | None = None,
         inputs: Others | None = None,
@@ -136,8 +140,10 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._offer_layers = Latest(self._controls.offer_layers)
         self._lookout = Lookout(self._am.model, self._point)
         self._grid, self._detail = GridPanel(), ChannelPanel()
+        self._profile = ProfilePanel(lambda path: self._choose("layer", path))
         self._panels = (
             self._grid,
+            self._profile,
             self._detail,
             InputPanel(self._lookout, self._controls.input),
             NumbersPanel(),
@@ -146,14 +152,14 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._pointing = Pointing(self._point, self._grid, self._detail)
         self._spot: Spot | None = None  # the unit that is pointed at
         self._status = ipywidgets.HTML()
-        below = ipywidgets.HBox([panel.box for panel in self._panels[1:]], layout={"flex_flow": "row wrap"})
-        super().__init__([self._controls.main, self._status, self._grid.box, below])
+        below = ipywidgets.HBox([panel.box for panel in self._panels[2:]], layout={"flex_flow": "row wrap"})
+        super().__init__([self._controls.main, self._profile.box, self._status, self._grid.box, below])
         self.add_class("fmwidget")
         self.layout.max_width = f"{WIDEST}px"
 
         self.image = next(iter(pictures)) if image is None else image
         self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
-        self.opacity = opacity
+        self.opacity, self.profile = opacity, profile
         self.layer = self._first_layer() if layer is None else layer
         self.channel = channel
         check_class_names(class_names, self._looker.outputs(self._state()))
@@ -264,7 +270,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             given for `class_names` and `inputs` from variables of these names.
         """
         with self._lock:
-            names = ("layer", "channel", "image", "preprocess", "fit", "norm", "cmap", "order", "opacity")
+            names = [name for name in STATE if name != "page"]
             values = {**{name: getattr(self, name) for name in names}, "ncols": self._ncols}
             defaults = {name: self.traits()[name].default() for name in names}
             defaults |= {"layer": self._first_layer(), "image": self.images[0], "ncols": COLUMNS}

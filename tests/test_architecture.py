@@ -47,8 +47,13 @@ INSIDE: dict[str, set[str]] = {
     "page": {"channels", "grid", "png", "text"},
     "drawing": {"channels", "grid", "normalization", "page", "png", "text"},
     "figure": {"channels", "drawing", "grid", "normalization", "page", "png", "text"},
+    "profile": {"activations", "channels", "forward"},
+    "profile_drawing": {"channels", "grid", "page", "png", "profile", "text"},
     # the two ways to look: from a script, and from a notebook
-    "plots": {"activations", "batch", "channels", "figure", "grid", "images", "layers", "normalization"},
+    "plots": {
+        *("activations", "batch", "channels", "figure", "grid", "images", "layers", "normalization"),
+        *("profile", "profile_drawing"),
+    },
     "frontend": set(),
     "messages": set(),
     "view": {"frontend", "messages"},
@@ -56,7 +61,7 @@ INSIDE: dict[str, set[str]] = {
     "memo": set(),
     "looking": {
         *("activations", "batch", "channels", "forward", "grid", "images", "layers", "memo", "messages"),
-        *("preprocessing",),
+        *("preprocessing", "profile"),
     },
     "choices": {"hints"},
     "upload": {"images"},
@@ -79,10 +84,11 @@ INSIDE: dict[str, set[str]] = {
     },
     "numbers": {"channels", "figure", "looking", "memo", "normalization", "page", "panels", "png", "view"},
     "answer": {"looking", "memo", "numbers", "page"},
+    "profile_panel": {"figure", "looking", "memo", "panels", "profile", "profile_drawing", "view"},
     "__main__": set(),
 }
 INSIDE["widget"] = set(INSIDE) - {"__main__"}
-INSIDE["__init__"] = {"_quiet", "activations", "plots", "receptive_fields", "samples", "widget"}
+INSIDE["__init__"] = {"_quiet", "activations", "plots", "profile", "receptive_fields", "samples", "widget"}
 
 # Packages that only some modules may import.
 MODEL_SIDE = {
@@ -111,6 +117,7 @@ OUTSIDE = {
         "numbers",
         "overlay",
         "panels",
+        "profile_panel",
         "view",
         "widget",
     },

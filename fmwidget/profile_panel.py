@@ -1,0 +1,79 @@
+"""The depth profile of the picture on screen; a click on a layer goes there."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+import ipywidgets
+
+from .figure import Page
+from .looking import Look
+from .memo import Latest
+from .panels import Drawing
+from .profile import DepthProfile
+from .profile_drawing import ProfileLayout, draw_profile, layer_in_words, profile_in_words, profile_layout
+from .view import PictureView
+
+
+class ProfilePanel:
+    """What becomes of the picture from layer to layer; empty while nobody asks for it.
+
+    Args:
+        choose: Called with the path of the layer that the person points at, or steps to by a key.
+    """
+
+    def __init__(self, choose: Callable[[str], None]) -> None:
+        self._choose = choose
+        self._caption = ipywidgets.HTML()
+        self._view = PictureView(label="Depth profile")
+        self.box = ipywidgets.VBox([self._caption, self._view], layout={"display": "none"})
+        self.box.add_class("fmw-profile")
+        self._layout = Latest(profile_layout)
+        self._drawing = Drawing(draw_profile)
+        self._shown: tuple[DepthProfile, ProfileLayout, int] | None = None
+        self._view.on_point(self._point)
+        self._view.on_key(self._step)
+
+    def show(self, look: Look) -> None:
+        """Draws the profile, and marks the layer that is looked at."""
+        self._shown = None
+        self.box.layout.display = "none" if look.profile is None else "flex"
+        if look.profile is None:
+            return
+        profile, width = look.profile, look.layout.width
+        layout = self._layout(profile, width)
+        page: Page = self._drawing.page(profile, width, look.ratio)
+        layer = profile.paths.index(look.layer.after or look.layer.path)
+        self._shown = profile, layout, layer
+        of_all, of_one = profile_in_words(profile), layer_in_words(profile, layer)
+        self._caption.value = (
+            f'<div class="fmw-caption"><b>Depth profile</b> of <b>{html.escape(look.picture)}</b>, '
+            f"{html.escape(of_all)}<br>{html.escape(of_one)}</div>"
+        )
+        alt = f"Depth profile of {look.picture}: {of_all}. {of_one}."
+        png = self._drawing.png(look, page)
+        self._view.show(png, page.width, page.height, alt=alt, mark=layout.column(layer))
+
+    def _point(self, x: float, y: float) -> None:
+        if self._shown is not None:
+            profile, layout, _ = self._shown
+            layer = layout.layer_at(x, y)
+            if layer is not None:
+                self._choose(profile.paths[layer])
+
+    def _step(self, key: str) -> None:
+        if self._shown is not None:
+            profile, _, layer = self._shown
+            last = len(profile.paths) - 1
+            page = max(1, last // 10)
+            by = {
+                "ArrowLeft": -1,
+                "ArrowRight": 1,
+                "PageUp": -page,
+                "PageDown": page,
+                "Home": -last,
+                "End": last,
+            }
+            if key in by:
+                self._choose(profile.paths[max(0, min(layer + by[key], last))])
