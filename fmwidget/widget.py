@@ -301,6 +301,8 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     def close(self) -> None:
         """Takes the widget off every page it is on, and lets go of its model and pictures."""
+        if self.comm is None:
+            return  # closed already, or its construction failed
         self._lookout.close()
         for part in parts(self):
             if part is not self:
