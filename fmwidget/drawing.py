@@ -192,7 +192,7 @@ def draw_channel(
     room = drawing.width - 2 * MARGIN
     drawing.write(MARGIN, TITLE_LINE, title, TITLE_SIZE, ink=STRONG, bold=True, room=room)
     low, high = (float(limit[channel]) for limit in channel_limits(statistics, norm))
-    facts = [_range_fact(statistics, channel), sampling_fact(plain, sampling)]
+    facts = [range_fact(statistics, channel), sampling_fact(plain, sampling)]
     _write_facts(drawing, facts, [counts[channel] for counts in _not_finite(statistics)])
     _paste(drawing, tile, tiles(maps, norm, [channel], statistics, sampling)[0])
     if statistics.inactive[channel]:
@@ -202,7 +202,8 @@ def draw_channel(
     return drawing
 
 
-def _range_fact(statistics: ChannelStatistics, channel: int) -> str:
+def range_fact(statistics: ChannelStatistics, channel: int) -> str:
+    """What values a channel has, in words."""
     low, high = statistics.min[channel], statistics.max[channel]
     if statistics.inactive[channel]:
         return "inactive: zero everywhere"

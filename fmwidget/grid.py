@@ -182,11 +182,11 @@ class GridLayout:
 
     def page_of(self, channel: int) -> int:
         """The page a channel is on."""
-        return self._place(channel) // self.page_size
+        return self.place_of(channel) // self.page_size
 
     def tile_box(self, channel: int) -> Box:
         """Where a channel's tile lies on its page."""
-        row, column = divmod(self._place(channel) % self.page_size, self.columns)
+        row, column = divmod(self.place_of(channel) % self.page_size, self.columns)
         return self.place_box(row, column)
 
     def place_box(self, row: int, column: int) -> Box:
@@ -194,20 +194,19 @@ class GridLayout:
         pitch_x, pitch_y = self.pitch
         return Box(MARGIN + column * pitch_x, HEADER + LABEL_STRIP + row * pitch_y, *self.tile)
 
-    def step(self, channel: int, key: str) -> int:
-        """The channel that a key leads to from another: an arrow, `Home`, `End`, `PageUp` or `PageDown`."""
-        last = len(self.order) - 1
-        by = {
-            "ArrowLeft": -1,
-            "ArrowRight": 1,
-            "ArrowUp": -self.columns,
-            "ArrowDown": self.columns,
-            "PageUp": -self.page_size,
-            "PageDown": self.page_size,
-            "Home": -last,
-            "End": last,
-        }[key]
-        return self.order[max(0, min(self._place(channel) + by, last))]
+    def tiles(self, page: int = 0) -> dict[str, int]:
+        """Where the tiles of a page lie, in the few numbers that the browser needs to find them again."""
+        tile, (right, down) = self.place_box(0, 0), self.pitch
+        places = {"first": page * self.page_size, "count": len(self.channels(page)), "all": len(self.order)}
+        return {
+            **tile._asdict(),
+            **places,
+            "label": LABEL_STRIP,
+            "right": right,
+            "down": down,
+            "columns": self.columns,
+            "page": self.page_size,
+        }
 
     def channel_at(self, x: float, y: float, page: int = 0) -> int | None:
         """The channel whose tile or label is at a point of a page, or `None`."""
@@ -242,7 +241,8 @@ class GridLayout:
         x, y, width, height = unit_box(sampling, self.map_shape, spot.row, spot.column)
         return box.x + x / ratio, box.y + y / ratio, width / ratio, height / ratio
 
-    def _place(self, channel: int) -> int:
+    def place_of(self, channel: int) -> int:
+        """Where a channel stands in the order shown, counted from 0 on the first page."""
         try:
             return self._places[channel]
         except KeyError:

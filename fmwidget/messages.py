@@ -8,9 +8,7 @@ from dataclasses import dataclass
 MAX_PX = 100_000  # no screen is wider, and no float drawn from it loses a pixel
 MAX_RATIO = 16.0  # a high-density screen (4) with the page zoomed in (4)
 MAX_ID = 64
-KEYS = (
-    "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown",
-)  # fmt: skip
+MAX_PLACES = 1_000_000  # tiles: no layer has more channels
 
 
 @dataclass(frozen=True)
@@ -29,10 +27,18 @@ class Hover:
 
 
 @dataclass(frozen=True)
-class Key:
-    """A key of `KEYS`, pressed while a picture had the focus."""
+class Place:
+    """A tile that was chosen with the keyboard, counted from 0 in the order shown on all pages."""
 
-    key: str
+    place: int
+
+
+@dataclass(frozen=True)
+class Nudge:
+    """By how many rows and columns of a map its unit that is pointed at was moved with the keyboard."""
+
+    rows: int
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,10 @@ class Surroundings:
     width: int
 
 
-def parse_message(content: object) -> Point | Hover | Key | Surroundings | None:
+Message = Point | Hover | Place | Nudge | Surroundings
+
+
+def parse_message(content: object) -> Message | None:
     """Reads a message of the front end.
 
     Args:
@@ -66,8 +75,11 @@ def parse_message(content: object) -> Point | Hover | Key | Surroundings | None:
                 return point if kind == "point" else Hover(point)
         case {"type": "hover", **rest} if rest.keys() <= {"id"}:
             return Hover(None)
-        case {"type": "key", "key": str(key)} if key in KEYS:
-            return Key(key)
+        case {"type": "place", "place": place} if is_index(place, 0, MAX_PLACES):
+            return Place(place)
+        case {"type": "nudge", "rows": rows, "columns": columns}:
+            if is_index(rows, -MAX_PX, MAX_PX) and is_index(columns, -MAX_PX, MAX_PX):
+                return Nudge(rows, columns)
         case {"type": "surroundings", "ratio": ratio, "dark": bool(dark), "width": width} if is_number(
             ratio, 1 / MAX_RATIO, MAX_RATIO
         ) and is_number(width, 1, MAX_PX):
@@ -86,6 +98,11 @@ def asked_by(content: object) -> str | None:
 def is_number(value: object, low: float, high: float) -> bool:
     """Whether it is a finite number in a range; compared, not converted, so a huge integer does no harm."""
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def is_index(value: object, low: int, high: int) -> bool:
+    """Whether it is a whole number in a range."""
+    return isinstance(value, int) and is_number(value, low, high)
 
 
 def brief(value: object) -> str:

@@ -25,7 +25,7 @@ from .grid import Area, Sampling, Spot, refine, single_tile, unit_at, unit_box
 from .layers import FeatureLayer
 from .looking import Look
 from .memo import Latest
-from .readout import spot_text
+from .readout import channel_text, spot_text
 from .view import PictureView
 
 Array = np.ndarray[Any, Any]
@@ -62,7 +62,13 @@ class GridPanel:
         png = self._drawing.png(look, self._page(look))
         layout = look.layout
         self.box.show(
-            png, layout.width, layout.height, alt=_grid_in_words(look), mark=_chosen_tile(look) or ()
+            png,
+            layout.width,
+            layout.height,
+            alt=_grid_in_words(look),
+            mark=_chosen_tile(look) or (),
+            tiles=layout.tiles(look.page),
+            place=layout.place_of(look.channel),
         )
 
     def spot_at(self, look: Look, x: float, y: float) -> Spot | None:
@@ -70,11 +76,11 @@ class GridPanel:
         return look.layout.spot_at(x, y, look.page, look.ratio)
 
     def point(self, look: Look, spot: Spot | None) -> None:
-        """Outlines a unit, and says what its value is."""
+        """Outlines a unit and says what its value is; where there is none, what the chosen channel's are."""
         on_page = spot is not None and look.layout.page_of(spot.channel) == look.page
         with self.box.hold_sync():
             self.box.region = list(look.layout.spot_box(spot, look.ratio)) if spot and on_page else []
-            self.box.readout = spot_text(look.maps, spot)
+            self.box.readout = spot_text(look.maps, spot) or channel_text(look.statistics, look.channel)
 
     def figure(self, look: Look) -> FeatureFigure:
         """The same page as a figure."""

@@ -60,6 +60,17 @@ class Pointing:
         self._pinned, self._map_shape = spot, look.maps.shape[:2]
         self._changed()
 
+    def nudge(self, look: Look, rows: int, columns: int) -> None:
+        """Moves the pinned unit within the chosen channel; begins in the middle of the map."""
+        height, width, _ = look.maps.shape
+        self._hovered = None
+        spot = self.spot(look) or Spot(look.channel, (height - 1) // 2, (width - 1) // 2)
+        row, column = (
+            max(0, min(index + by, side - 1))
+            for index, by, side in ((spot.row, rows, height), (spot.column, columns, width))
+        )
+        self.pin(look, Spot(look.channel, row, column))
+
     def _watch(self, panel: Pointable) -> None:
         def hover(point: Point | None) -> None:
             self._hovered = None if point is None else (panel, point)

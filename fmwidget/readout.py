@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .drawing import range_fact
+
 if TYPE_CHECKING:
+    from .channels import ChannelStatistics
     from .grid import Spot
 
 
@@ -40,3 +43,9 @@ def spot_text(maps: np.ndarray[Any, Any], spot: Spot | None) -> str:
         str(index).rjust(len(str(side - 1))) for index, side in zip(indices, maps.shape, strict=True)
     )
     return f"channel {channel}  row {row}  column {column}  value {value_text(maps[indices])}"
+
+
+def channel_text(statistics: ChannelStatistics, channel: int) -> str:
+    """A line about a channel as a whole, where no unit is pointed at."""
+    width = len(str(len(statistics.min) - 1))
+    return f"channel {channel:{width}}  {range_fact(statistics, channel)}"

@@ -15,7 +15,18 @@ import anywidget
 import traitlets
 
 from .frontend import joined
-from .messages import MAX_PX, Hover, Key, Point, Surroundings, asked_by, brief, is_number, parse_message
+from .messages import (
+    MAX_PX,
+    Hover,
+    Nudge,
+    Place,
+    Point,
+    Surroundings,
+    asked_by,
+    brief,
+    is_number,
+    parse_message,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class PictureView(anywidget.AnyWidget):
-    """A picture with a name and an alt text that can be clicked, and walked through with the arrow keys.
+    """A picture with a name and an alt text that can be clicked, pointed at and walked through with the keys.
 
     A new picture replaces the old one once the browser has decoded it: no frame is blank, and size, alt text
     and mark change with it. Whatever box it is in does not enlarge it, but shrinks it where it does not fit.
@@ -38,7 +49,10 @@ class PictureView(anywidget.AnyWidget):
         mark: `[x, y, width, height]` of an outline over the picture, in CSS px, or `[]`.
         region: The same of a second, dashed outline, which may reach beyond the picture and is cut off there.
         readout: A line of text below the picture. While somebody listens to `on_hover` there is room for it
-            whatever it says, so that nothing moves.
+            whatever it says, so that nothing moves. A screen reader says it when a key has changed it.
+        tiles: What `GridLayout.tiles` says of the tiles in the picture, or `{}`. With it the mark moves at
+            once to the tile that is chosen, before Python has answered.
+        place: The chosen tile, counted as in `messages.Place`, or -1.
         label: Name of the picture for assistive technology.
     """
 
@@ -52,6 +66,8 @@ class PictureView(anywidget.AnyWidget):
     mark = traitlets.List(traitlets.Float()).tag(sync=True)
     region = traitlets.List(traitlets.Float()).tag(sync=True)
     readout = traitlets.Unicode().tag(sync=True)
+    tiles = traitlets.Dict().tag(sync=True)
+    place = traitlets.Int(-1).tag(sync=True)
     label = traitlets.Unicode("Picture").tag(sync=True)
     # Kinds of message that somebody waits for. The browser sends no others, and only a picture that answers
     # to clicks or keys is a stop for the Tab key.
@@ -60,12 +76,20 @@ class PictureView(anywidget.AnyWidget):
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         self._callbacks: dict[type, list[Callable[[Any], None]]] = {
-            kind: [] for kind in (Point, Hover, Key, Surroundings)
+            kind: [] for kind in (Point, Hover, Place, Nudge, Surroundings)
         }
         self.on_msg(self._receive)
 
     def show(
-        self, png: bytes, width: float, height: float, *, alt: str = "", mark: Sequence[float] = ()
+        self,
+        png: bytes,
+        width: float,
+        height: float,
+        *,
+        alt: str = "",
+        mark: Sequence[float] = (),
+        tiles: dict[str, int] | None = None,
+        place: int = -1,
     ) -> None:
         """Shows another picture, with all that belongs to it in one message.
 
@@ -75,10 +99,13 @@ class PictureView(anywidget.AnyWidget):
             height: In CSS px.
             alt: What the picture shows, in words.
             mark: `[x, y, width, height]` of the outline, or empty for none.
+            tiles: Of the tiles in the picture, if there are any.
+            place: Of the chosen tile.
         """
         with self.hold_sync():
             self.png, self.width, self.height, self.alt = png, float(width), float(height), alt
             self.mark = [float(edge) for edge in mark]
+            self.tiles, self.place = tiles or {}, place
 
     def on_point(self, callback: Callable[[float, float], None]) -> None:
         """Calls `callback(x, y)` when the picture is clicked or tapped.
@@ -99,13 +126,26 @@ class PictureView(anywidget.AnyWidget):
         """
         self._listen(Hover, "hover", lambda hover: callback(hover.point))
 
-    def on_key(self, callback: Callable[[str], None]) -> None:
-        """Calls `callback(key)` when a key is pressed while the picture has the focus.
+    def on_place(self, callback: Callable[[int], None]) -> None:
+        """Calls `callback(place)` when a tile is chosen with the arrow keys, Home, End, Page Up or Page Down.
+
+        The browser asks again only when a call has returned, and then for the latest choice.
 
         Args:
-            callback: Takes the key's name, one of `KEYS`.
+            callback: Takes the tile, counted from 0 in the order shown on all pages. There may be no such
+                tile any more.
         """
-        self._listen(Key, "key", lambda pressed: callback(pressed.key))
+        self._listen(Place, "place", lambda place: callback(place.place))
+
+    def on_nudge(self, callback: Callable[[int, int], None]) -> None:
+        """Calls `callback(rows, columns)` when the unit pointed at is moved with Shift and the arrow keys.
+
+        In a picture without tiles the arrow keys alone do it.
+
+        Args:
+            callback: Takes how far it is moved, down and to the right.
+        """
+        self._listen(Nudge, "nudge", lambda nudge: callback(nudge.rows, nudge.columns))
 
     def on_surroundings(self, callback: Callable[[Surroundings], None]) -> None:
         """Calls `callback(surroundings)` when the picture is first shown, and when its surroundings change.

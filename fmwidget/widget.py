@@ -168,7 +168,9 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._say(" ".join(problems))
         self._grid.box.on_point(self._choose_tile)
         self._detail.box.on_point(lambda x, y: self._pin(self._detail.spot_at(self._look, x, y)))
-        self._grid.box.on_key(self._step)
+        self._grid.box.on_place(self._choose_place)
+        for panel in (self._grid, self._detail):
+            panel.box.on_nudge(self._nudge)
         self._grid.box.on_surroundings(self._move_in)
         for part in parts(self):
             answer_at_once(part)
@@ -471,9 +473,14 @@ class FeatureMapWidget(ipywidgets.VBox):
                 if hasattr(panel, "point"):
                     panel.point(self._look, self._spot)
 
-    def _step(self, key: str) -> None:
-        """Moves the choice through the grid by a key of `view.KEYS`."""
-        self._choose("channel", self._look.layout.step(self.channel, key))
+    def _choose_place(self, place: int) -> None:
+        with self._lock:
+            if place < len(self._look.layout.order):  # else it was a tile of a layer that is gone
+                self._choose("channel", self._look.layout.order[place])
+
+    def _nudge(self, rows: int, columns: int) -> None:
+        with self._lock:
+            self._pointing.nudge(self._look, rows, columns)
 
     def _move_in(self, surroundings: Surroundings) -> None:
         """Fits the drawing to where it is shown."""

@@ -72,7 +72,7 @@ INSIDE: dict[str, set[str]] = {
         *("upload", "view"),
     },
     "film": {"figure", "hints", "looking", "messages", "png"},
-    "readout": {"grid"},
+    "readout": {"channels", "drawing", "grid"},
     "lookout": {"forward", "looking", "receptive_fields", "seeing", "wiring"},
     "panels": {"channels", "figure", "grid", "layers", "looking", "memo", "readout", "view"},
     "pointing": {"grid", "looking", "messages", "view"},

@@ -19,7 +19,7 @@ from fmwidget.grid import Spot, grid_layout
 from fmwidget.live import parts
 from fmwidget.panels import ChannelPanel
 from fmwidget.png import STEPS
-from fmwidget.readout import spot_text, value_text
+from fmwidget.readout import channel_text, spot_text, value_text
 from tests import zoo
 
 sides = st.integers(1, 12) | st.integers(1, 400)
@@ -235,7 +235,8 @@ def test_the_readout_is_the_value_that_the_model_computed(widget, follower):
         assert np.float32(words[-1]) == value
         assert widget._detail.box.readout.split()[1] == str(widget.channel)
     say(widget._grid, "hover")
-    assert widget._grid.box.readout == widget._detail.box.readout == ""
+    assert widget._grid.box.readout.startswith("channel 0  min ")
+    assert widget._detail.box.readout == ""
     assert widget._grid.box.region == widget._detail.box.region == []
 
 
@@ -258,7 +259,7 @@ def test_a_pinned_unit_is_dropped_where_maps_have_another_size(widget, follower)
     say(widget._grid, "point", *centre(widget, Spot(2, 0, 0)))
     widget.layer = "pool"
     assert widget._spot is None
-    assert widget._grid.box.readout == ""
+    assert widget._grid.box.region == []
     widget.layer = "conv"
     assert widget._spot is None
 
@@ -277,3 +278,30 @@ def test_a_click_on_the_large_picture_pins_and_a_click_beside_it_lets_go(widget,
     assert widget._spot == Spot(4, 0, 0)
     say(widget._detail, "point", 1, 1)
     assert widget._spot is None
+
+
+def test_keys_move_the_unit_within_the_chosen_map_and_stop_at_its_edges(widget, follower):
+    widget.channel = 3
+    height, width, _ = widget.feature_maps.shape
+    nudges = [(0, 1), (1, 0), (-100, 0), (0, 100), (100, -1)]
+    for rows, columns in nudges:
+        content = {"type": "nudge", "rows": rows, "columns": columns, "id": "x"}
+        widget._grid.box._handle_custom_msg(content, [])
+    middle = ((height - 1) // 2, (width - 1) // 2)
+    expected = [
+        (middle[0], middle[1] + 1),
+        (middle[0] + 1, middle[1] + 1),
+        (0, middle[1] + 1),
+        (0, width - 1),
+        (height - 1, width - 2),
+    ]
+    assert follower.told[2:] == [Spot(3, *unit) for unit in expected]
+    assert widget._grid.box.readout.endswith(value_text(widget.feature_maps[height - 1, width - 2, 3]))
+
+
+def test_the_line_speaks_of_the_chosen_channel_where_no_unit_is_pointed_at():
+    maps = np.zeros((2, 2, 12), np.float32)
+    maps[..., 1] = np.array([[0.5, 2], [-3, 0]])
+    statistics = channel_statistics(maps)
+    assert channel_text(statistics, 1) == "channel  1  min −3 · max 2"
+    assert channel_text(statistics, 11) == "channel 11  inactive: zero everywhere"

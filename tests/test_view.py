@@ -16,7 +16,19 @@ from hypothesis import strategies as st
 
 import fmwidget.view
 from fmwidget.frontend import EXPORT, FOLDER, IMPORT, joined
-from fmwidget.messages import KEYS, MAX_ID, MAX_PX, Hover, Key, Point, Surroundings, asked_by, parse_message
+from fmwidget.grid import grid_layout
+from fmwidget.messages import (
+    MAX_ID,
+    MAX_PLACES,
+    MAX_PX,
+    Hover,
+    Nudge,
+    Place,
+    Point,
+    Surroundings,
+    asked_by,
+    parse_message,
+)
 from fmwidget.view import PictureView, ThumbnailPicker
 
 HUGE = 10**5000  # more digits than Python writes out
@@ -28,8 +40,8 @@ junk = st.recursive(
     max_leaves=8,
 )
 almost = st.fixed_dictionaries(
-    {"type": st.sampled_from(["point", "hover", "key", "surroundings"]) | junk},
-    optional=dict.fromkeys(("x", "y", "key", "ratio", "dark", "width", "id"), junk),
+    {"type": st.sampled_from(["point", "hover", "place", "nudge", "surroundings"]) | junk},
+    optional=dict.fromkeys(("x", "y", "place", "rows", "columns", "ratio", "dark", "width", "id"), junk),
 )
 
 
@@ -51,12 +63,13 @@ def from_browser(widget, **state):
     widget._handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
 
 
-@given(x=pixels, y=pixels, key=st.sampled_from(KEYS), ratio=st.floats(0.0625, 16), dark=st.booleans())
-def test_what_the_view_means_to_say_is_understood(x, y, key, ratio, dark):
+@given(x=pixels, y=pixels, place=st.integers(0, MAX_PLACES), ratio=st.floats(0.0625, 16), dark=st.booleans())
+def test_what_the_view_means_to_say_is_understood(x, y, place, ratio, dark):
     assert parse_message({"type": "point", "x": x, "y": y}) == Point(x, y)
     assert parse_message({"type": "hover", "x": x, "y": y, "id": "a-1"}) == Hover(Point(x, y))
     assert parse_message({"type": "hover", "id": "a-1"}) == Hover(None)
-    assert parse_message({"type": "key", "key": key}) == Key(key)
+    assert parse_message({"type": "place", "place": place}) == Place(place)
+    assert parse_message({"type": "nudge", "rows": -3, "columns": place % 9}) == Nudge(-3, place % 9)
     surroundings = {"type": "surroundings", "ratio": ratio, "dark": dark, "width": 848}
     assert parse_message(surroundings) == Surroundings(ratio, dark, 848)
 
@@ -70,8 +83,10 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
         case Point(x, y) | Hover(Point(x, y)):
             assert 0 <= x <= MAX_PX
             assert 0 <= y <= MAX_PX
-        case Key(key):
-            assert key in KEYS
+        case Place(place):
+            assert 0 <= place <= MAX_PLACES
+        case Nudge(rows, columns):
+            assert max(abs(rows), abs(columns)) <= MAX_PX
         case Surroundings(ratio, dark, width):
             assert 0 < ratio <= 16
             assert dark in (True, False)
@@ -92,8 +107,13 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
         {"type": "hover", "x": 1},
         {"type": "hover", "x": None, "y": None},
         {"type": "hover", "x": math.nan, "y": 1},
-        {"type": "key", "key": "Delete"},
-        {"type": "key", "key": ["Home"]},
+        {"type": "place", "place": -1},
+        {"type": "place", "place": 1.5},
+        {"type": "place", "place": True},
+        pytest.param({"type": "place", "place": HUGE}, id="no such place"),
+        {"type": "nudge", "rows": 1},
+        {"type": "nudge", "rows": 1, "columns": math.inf},
+        {"type": "nudge", "rows": MAX_PX + 1, "columns": 0},
         {"type": "surroundings", "ratio": 0, "dark": True, "width": 848},
         {"type": "surroundings", "ratio": 1, "dark": 1, "width": 848},
         {"type": "surroundings", "ratio": 1, "dark": True, "width": 0},
@@ -107,7 +127,7 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
 def test_a_message_that_means_nothing_is_ignored_and_logged_once(content, caplog):
     view = PictureView()
     calls: list[Any] = []
-    for listen in (view.on_point, view.on_hover, view.on_key, view.on_surroundings):
+    for listen in (view.on_point, view.on_hover, view.on_place, view.on_nudge, view.on_surroundings):
         listen(lambda *arguments: calls.append(arguments))
     with caplog.at_level(logging.DEBUG, "fmwidget"):
         view._handle_custom_msg(content, [])
@@ -120,17 +140,21 @@ def test_a_message_that_means_nothing_is_ignored_and_logged_once(content, caplog
 def test_each_callback_hears_of_its_own_kind_only():
     view = PictureView()
     points: list[Any] = []
-    keys: list[str] = []
+    places: list[int] = []
+    nudges: list[Any] = []
     surroundings: list[Surroundings] = []
     view.on_point(lambda x, y: points.append((x, y)))
     view.on_point(lambda x, y: points.append((y, x)))
-    view.on_key(keys.append)
+    view.on_place(places.append)
+    view.on_nudge(lambda rows, columns: nudges.append((rows, columns)))
     view.on_surroundings(surroundings.append)
     view._handle_custom_msg({"type": "point", "x": 3.5, "y": 4}, [])
-    view._handle_custom_msg({"type": "key", "key": "PageDown"}, [])
+    view._handle_custom_msg({"type": "place", "place": 130}, [])
+    view._handle_custom_msg({"type": "nudge", "rows": 0, "columns": -2}, [])
     view._handle_custom_msg({"type": "surroundings", "ratio": 2, "dark": True, "width": 600.7}, [])
     assert points == [(3.5, 4.0), (4.0, 3.5)]
-    assert keys == ["PageDown"]
+    assert places == [130]
+    assert nudges == [(0, -2)]
     assert surroundings == [Surroundings(2.0, dark=True, width=600)]
 
 
@@ -166,18 +190,19 @@ def test_what_is_asked_is_answered_once_all_has_been_done_whatever_happens(sent)
 
 def test_the_browser_is_told_what_is_listened_to(sent):
     view = PictureView()
-    view.on_key(lambda _key: None)
-    view.on_key(lambda _key: None)
+    view.on_place(lambda _place: None)
+    view.on_place(lambda _place: None)
     view.on_surroundings(lambda _surroundings: None)
     assert [message["state"] for message in sent] == [
-        {"_listening": ["key"]},
-        {"_listening": ["key", "surroundings"]},
+        {"_listening": ["place"]},
+        {"_listening": ["place", "surroundings"]},
     ]
 
 
 def test_a_picture_and_what_belongs_to_it_travel_in_one_message(sent):
     view = PictureView(label="Feature maps")
-    view.show(b"png", 848, 600.5, alt="32 maps", mark=(1, 2, 3, 4))
+    tiles = grid_layout((5, 5, 32)).tiles()
+    view.show(b"png", 848, 600.5, alt="32 maps", mark=(1, 2, 3, 4), tiles=tiles, place=7)
     assert [message["method"] for message in sent] == ["update"]
     assert sent[0]["buffer_paths"] == [["png"]]
     assert sent[0]["state"] == {
@@ -185,6 +210,8 @@ def test_a_picture_and_what_belongs_to_it_travel_in_one_message(sent):
         "height": 600.5,
         "alt": "32 maps",
         "mark": [1.0, 2.0, 3.0, 4.0],
+        "tiles": tiles,
+        "place": 7,
     }
 
 

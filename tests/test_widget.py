@@ -278,25 +278,17 @@ def test_a_click_on_a_tile_chooses_it_and_beside_it_nothing(widget):
     assert widget.channel == 13
 
 
-def test_keys_move_through_the_grid_in_its_order(widget):
+def test_a_place_is_the_channel_that_stands_there_in_the_order_shown(widget):
     widget.layer = "conv_1"
     widget.order = "max"
-    order = widget._look.layout.order
-    columns = widget._look.layout.columns
-    widget.channel = order[0]
-    steps = {
-        "ArrowRight": 1,
-        "ArrowDown": 16,
-        "ArrowUp": 0,
-        "End": 16,
-        "ArrowLeft": 15,
-        "Home": 0,
-        "PageUp": 0,
-    }
-    assert columns == 16
-    for key, place in steps.items():
-        widget._grid.box._handle_custom_msg({"type": "key", "key": key}, [])
-        assert widget.channel == order[place], key
+    grid = widget._grid.box
+    strongest = np.argsort(-widget.feature_maps.max(axis=(0, 1)), kind="stable").tolist()
+    for place in (16, 3, 0, 3):
+        grid._handle_custom_msg({"type": "place", "place": place, "id": "x"}, [])
+        assert widget.channel == strongest[place]
+        assert grid.place == place
+    grid._handle_custom_msg({"type": "place", "place": 17, "id": "x"}, [])  # of a layer that had more
+    assert widget.channel == strongest[3]
 
 
 def test_strongest_first_and_inactive_last(widget, model):

@@ -13,9 +13,10 @@ export function asking(model, signal, settled = () => {}) {
 
   const busy = () => awaited !== "" && performance.now() - since < PATIENCE_MS;
 
-  function ask(message) {
+  // `merged(waiting, message)` says what is left to send of two messages; the latter, by default.
+  function ask(message, merged = (_waiting, latest) => latest) {
     if (busy()) {
-      next = message;
+      next = next ? merged(next, message) : message;
       return;
     }
     count += 1;

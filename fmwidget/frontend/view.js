@@ -3,15 +3,16 @@
 
 import { asking } from "./asking.js";
 import { outlines } from "./boxes.js";
+import { choosing } from "./choice.js";
 import { decode, release } from "./image.js";
 import { watchPointer } from "./pointer.js";
 import { clamp, element, once } from "./small.js";
 import { watchSurroundings } from "./surroundings.js";
 
-const KEYS = new Set([
-  "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown",
-]);
-const TRAITS = ["png", "width", "height", "alt", "mark", "region", "readout", "label", "_listening"];
+const TRAITS = [
+  "png", "width", "height", "alt", "mark", "region", "readout", "tiles", "place", "label", "_listening",
+];
+const NUDGES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 function render({ model, el }) {
   const gone = new AbortController();
@@ -21,9 +22,11 @@ function render({ model, el }) {
   const boxes = outlines();
   figure.append(...boxes.parts);
   const readout = element("div", "fmw-readout");
+  const spoken = element("div", "fmw-spoken"); // what screen readers say: not all that a mouse passes over
+  spoken.setAttribute("role", "status");
   for (const part of [figure, readout]) part.hidden = true;
   el.classList.add("fmw-view");
-  el.append(figure, readout);
+  el.append(figure, readout, spoken);
   const imageId = `fmw-${Math.random().toString(36).slice(2)}`; // unique among all views of all models
 
   let image = null; // the picture on screen
@@ -31,6 +34,8 @@ function render({ model, el }) {
   let wanted = {}; // the traits as Python last set them
   let tried; // the bytes that were decoded last, successfully or not
   let decoding = false;
+  let mark = []; // the box that is outlined
+  let speaks = false; // whether a key was the last thing that was used
 
   const listensTo = (kind) => (wanted._listening ?? []).includes(kind);
   const send = (message) => {
@@ -60,7 +65,7 @@ function render({ model, el }) {
   }
 
   function describe() {
-    const interactive = listensTo("point") || listensTo("key");
+    const interactive = ["point", "place", "nudge"].some(listensTo);
     // "application": a screen reader passes the arrow keys on instead of reading the page with them.
     figure.setAttribute("role", interactive ? "application" : "figure");
     figure.setAttribute("aria-label", wanted.label);
@@ -92,10 +97,18 @@ function render({ model, el }) {
     image.alt = shown.alt;
     figure.style.width = `${shown.width}px`;
     figure.style.aspectRatio = `${shown.width} / ${shown.height}`;
-    boxes.lay(shown, shown.width, shown.height);
+    layMark();
     readout.hidden = !(shown.readout || listensTo("hover"));
-    readout.textContent = shown.readout;
+    if (readout.textContent !== shown.readout) {
+      readout.textContent = shown.readout;
+      if (speaks) spoken.textContent = shown.readout;
+    }
     sharpen();
+  }
+
+  function layMark() {
+    mark = choice.mark(shown, mark);
+    boxes.lay({ mark, region: shown.region }, shown.width, shown.height);
   }
 
   // Enlarged pixels stay square; a picture that is shrunk is averaged, for dropping pixels would lie.
@@ -114,23 +127,41 @@ function render({ model, el }) {
     };
   }
 
+  const choice = choosing(model, signal, layMark, () => refresh());
   const hovering = asking(model, signal);
+  const nudging = asking(model, signal);
   const pointer = {
     at,
-    click: (place) => send({ type: "point", ...place }),
-    hover: (place) => {
+    click(place) {
+      speaks = false;
+      if (listensTo("point")) choice.click(shown, place);
+    },
+    hover(place) {
+      speaks = false;
       if (listensTo("hover")) hovering.ask({ type: "hover", ...place });
     },
   };
   watchPointer(figure, pointer, signal);
 
   figure.addEventListener("keydown", (event) => {
-    if (!KEYS.has(event.key) || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
-    if (!listensTo("key")) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || !press(event.key, event.shiftKey)) return;
+    speaks = true;
     event.preventDefault();
     event.stopPropagation(); // or the notebook moves to another cell
-    send({ type: "key", key: event.key });
   });
+
+  // Whether the key was one for the picture.
+  function press(key, shift) {
+    if (listensTo("place") && !shift) return choice.press(wanted, key);
+    if (!listensTo("nudge") || shift !== listensTo("place") || !(key in NUDGES)) return false;
+    const [rows, columns] = NUDGES[key];
+    nudging.ask({ type: "nudge", rows, columns }, (waiting, latest) => ({
+      ...latest,
+      rows: waiting.rows + latest.rows,
+      columns: waiting.columns + latest.columns,
+    }));
+    return true;
+  }
   const resized = new ResizeObserver(sharpen);
   resized.observe(figure);
 
@@ -145,6 +176,7 @@ function render({ model, el }) {
     release(image);
     figure.remove();
     readout.remove();
+    spoken.remove();
   };
 }
 

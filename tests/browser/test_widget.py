@@ -46,6 +46,10 @@ class Lab:
     def grid(self) -> Locator:
         return self.root.get_by_label("Feature maps of the layer")
 
+    def readout(self) -> Locator:
+        """The line below the grid."""
+        return self.grid.locator("xpath=..").locator(".fmw-readout")
+
     def indices(self) -> np.ndarray[Any, Any]:
         """The palette indices of the picture that the browser shows."""
         data = self.grid.locator("img").evaluate(
@@ -179,6 +183,33 @@ def test_a_channel_is_chosen_by_slider_number_tile_and_key(lab, page):
     number.fill("4000")
     page.keyboard.press("Enter")
     expect(number).to_have_text(re.compile("^(37|63)$"))
+
+
+def test_a_value_is_read_under_the_pointer_and_with_the_keys(lab, page):
+    lab.choose_layer("conv2d_1")
+    lab.wait_for("layer conv2d_1 ")
+    maps, layout = lab.maps("conv2d_1", "cat"), grid_layout((72, 72, 64))
+    readout = lab.readout()
+    box = layout.tile_box(21)
+    for row, column in ((0, 0), (30, 65), (71, 2)):
+        side = layout.sampling.shrink
+        lab.grid.hover(position={"x": box.x + (column + 0.5) / side, "y": box.y + (row + 0.5) / side})
+        expect(readout).to_contain_text(re.compile(rf"channel 21  row  ?{row}  column  ?{column}  value "))
+        # As the package's own forward is compiled, it may round differently from this one.
+        value = float(readout.inner_text().split()[-1])
+        assert value == pytest.approx(maps[row, column, 21], rel=1e-3, abs=1e-4)
+    height = lab.root.bounding_box()["height"]
+    page.mouse.move(1, 1)
+    expect(readout).to_contain_text("min")
+    assert lab.root.bounding_box()["height"] == height, "nothing moves"
+
+    lab.grid.focus()
+    page.keyboard.press("Shift+ArrowRight")
+    expect(readout).to_contain_text(re.compile(r"row 35  column 36  value "))
+    channel = int(readout.inner_text().split()[1])
+    page.keyboard.press("ArrowRight")
+    expect(readout).to_contain_text(f"channel {channel + 1:2}  row 35  column 36  value ")
+    assert f"channel {channel + 1:2}" in lab.grid.locator("xpath=..").get_by_role("status").inner_text()
 
 
 def test_no_blank_frame_while_a_slider_is_dragged_through_the_layers(lab, page):
