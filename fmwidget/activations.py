@@ -146,11 +146,12 @@ class ActivationModel:
             version: What `version` has just returned.
 
         Returns:
-            Arrays in the structure of the model's output, without the batch axis.
+            Arrays in the structure of the model's output, without the batch axis; what has none, or is no
+            tensor, as it is.
         """
         with self._lock:
             outputs = self._look(batch, None, version).outputs
-        return keras.tree.map_structure(lambda tensor: backend.to_numpy(tensor)[0], outputs)
+        return keras.tree.map_structure(_first, outputs)
 
     def measure(self, batch: Batch, function: Callable[[np.ndarray[Any, Any]], Any]) -> dict[str, Any]:
         """What a function makes of every layer's maps for one picture, those before activations aside.
@@ -302,6 +303,14 @@ def _content(batch: Batch) -> bytes:
         digest.update(repr((path, array.shape, array.dtype.str)).encode())
         digest.update(array.view(np.uint8).data)
     return digest.digest()
+
+
+def _first(output: Any) -> Any:
+    """What a model returned for the first of a batch."""
+    if not hasattr(output, "shape"):
+        return output
+    array = backend.to_numpy(output)
+    return array[0] if array.ndim else array
 
 
 def _nbytes(batch: Batch) -> int:

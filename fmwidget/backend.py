@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -28,11 +28,6 @@ def require_tensorflow() -> None:
 def graph_scope() -> object:
     """The graph that the current thread builds, or `None` while it runs eagerly."""
     return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
-
-
-def python_call(operation: keras.Operation) -> Callable[..., Any] | None:
-    """The Python function behind an operation's `call` where `@tf.function` compiles it, else `None`."""
-    return getattr(operation.call, "python_function", None)
 
 
 def compile_function(
@@ -147,12 +142,24 @@ class WeightWatch:
 
 
 def _variables(model: keras.Model) -> list[tf.Variable]:
-    """Every variable a forward pass may read: Keras' own, and raw `tf.Variable`s that layers hold."""
+    """Every variable a forward pass may read: Keras' own, what recurrent layers carry on, and raw ones."""
     found = [variable.value for variable in model.variables]
     for layer in model._flatten_layers():  # noqa: SLF001 - Keras has no public walk
-        if not type(layer).__module__.startswith("keras."):  # Keras' own hold none, and are most of the walk
-            found += [value for value in vars(layer).values() if isinstance(value, tf.Variable)]
+        if not type(layer).__module__.startswith("keras."):  # Keras' own hold no raw ones
+            found += _raw(vars(layer))
+        if getattr(layer, "stateful", False):
+            held = keras.tree.flatten(getattr(layer, "states", None))
+            found += [each.value for each in held if isinstance(each, keras.Variable)]
     return found
+
+
+def _raw(held: Any) -> Iterator[tf.Variable]:
+    """TensorFlow's own variables among attributes, in lists and dicts too."""
+    if isinstance(held, tf.Variable):
+        yield held
+    elif isinstance(held, dict | list | tuple):
+        for each in held.values() if isinstance(held, dict) else held:
+            yield from _raw(each)
 
 
 def _read(variables: list[tf.Variable]) -> list[Tensor]:

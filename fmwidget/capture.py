@@ -8,14 +8,14 @@ on another thread runs as if nothing were there. Neither the model nor its layer
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from .preactivation import has_activation, run_noting
+from .wrapping import Wrappers
 
 Tensor = Any  # a tensor of the backend in use
 
@@ -40,16 +40,14 @@ class Call:
 class _Recording:
     visit: Callable[[Call], None]
     scope: Callable[[], object]
-    python_call: Callable[[keras.Operation], Callable[..., Any] | None]
     before: bool
     home: object
     stack: list[keras.Operation]
     failed: tuple[keras.Operation, ...] = ()
+    getting_ready: int = 0  # layers called whose own code has not begun: they build themselves, if need be
 
 
 _here = threading.local()
-_install_lock = threading.Lock()
-_recordings = 0
 
 
 def record(
@@ -57,7 +55,6 @@ def record(
     visit: Callable[[Call], None],
     *,
     scope: Callable[[], object],
-    python_call: Callable[[keras.Operation], Callable[..., Any] | None],
     before: bool = False,
 ) -> Any:
     """Runs `function` and shows `visit` each layer and operation call it made, innermost first.
@@ -69,8 +66,6 @@ def record(
         function: What to run, usually one forward pass.
         visit: Called with each finished `Call`.
         scope: Identifies the graph that the current thread builds, if any.
-        python_call: The Python function behind an operation's `call` where a compiled one hides it, else
-            `None`.
         before: Whether to note what layers hand to activation functions of their own.
 
     Returns:
@@ -81,8 +76,8 @@ def record(
     """
     if _recording() is not None:
         raise RuntimeError("A recording is already under way on this thread.")
-    recording = _Recording(visit, scope, python_call, before, home=scope(), stack=[])
-    with _installed():
+    recording = _Recording(visit, scope, before, home=scope(), stack=[])
+    with _wrappers.installed():
         _here.recording = recording
         try:
             return function()
@@ -100,26 +95,10 @@ def _recording() -> _Recording | None:
     return getattr(_here, "recording", None)
 
 
-@contextmanager
-def _installed() -> Iterator[None]:
-    """Wraps the Keras methods for as long as any thread records, then puts them back."""
-    global _recordings  # noqa: PLW0603 - counts the threads that need the wrappers
-    with _install_lock:
-        if _recordings == 0:
-            for owner, name, wrap in _WRAPPED:
-                original = getattr(owner, name)
-                wrapper = wrap(original)
-                wrapper.__wrapped__ = original  # type: ignore[attr-defined]
-                setattr(owner, name, wrapper)
-        _recordings += 1
-    try:
-        yield
-    finally:
-        with _install_lock:
-            _recordings -= 1
-            if _recordings == 0:
-                for owner, name, _ in _WRAPPED:
-                    setattr(owner, name, getattr(owner, name).__wrapped__)
+def is_building() -> bool:
+    """Whether a layer is about to run on this thread and still making its weights, as far as is recorded."""
+    recording = _recording()
+    return recording is not None and recording.getting_ready > 0
 
 
 def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,12 +111,10 @@ def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, *args, **kwargs)
         parents = tuple(recording.stack)
         recording.stack.append(self)
+        getting_ready, recording.getting_ready = recording.getting_ready, 0
         before = None
         try:
-            python_call = recording.python_call(self)
-            if python_call:
-                outputs = python_call(*args, **kwargs)
-            elif recording.before and has_activation(self):
+            if recording.before and has_activation(self) and self.built:
                 outputs, before = run_noting(self, lambda layer: original(layer, *args, **kwargs))
             else:
                 outputs = original(self, *args, **kwargs)
@@ -146,8 +123,25 @@ def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             recording.stack.pop()
+            recording.getting_ready = getting_ready
         recording.visit(Call(self, parents, inputs, outputs, before))
         return outputs
+
+    return call
+
+
+def _ready_first(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A layer's whole call, which builds it and casts its inputs before it becomes that of an operation."""
+
+    def call(self: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        recording = _recording()
+        if recording is None:
+            return original(self, *args, **kwargs)
+        recording.getting_ready += 1
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            recording.getting_ready -= 1
 
     return call
 
@@ -163,8 +157,9 @@ def _muted(original: Callable[..., Any]) -> Callable[..., Any]:
 
 # A layer with an activity regularizer writes to its model's list of losses in every call. A training loop
 # on another thread reads that list: left alone, a recording would change the trained weights.
-_WRAPPED = (
+_wrappers = Wrappers(
     (keras.Operation, "__call__", _recorded),
+    (keras.Layer, "__call__", _ready_first),
     (keras.Layer, "add_loss", _muted),
     (keras.Layer, "_clear_losses", _muted),
 )

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 
 from . import backend
-from .capture import Call, Tensor, record
+from .capture import Call, Tensor, is_building, record
 from .layers import FeatureLayer, ModelInput, Walk
+from .state import untouched
 
 Batch = Any  # arrays in the structure of the model's input, each with a batch axis of one
 
@@ -76,7 +77,7 @@ def run_eagerly(
                 if wanted is not None and survivor is not None:
                     keep(wanted, survivor)
 
-    outputs = _recorded(model, batch, visit, before=before)
+    outputs = run_recorded(model, batch, visit, before=before)
     return Forward(walk.layers(), maps, outputs, sum(held.values()))
 
 
@@ -151,7 +152,7 @@ def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -
         nonlocal layers
         walk = Walk()
         maps: dict[str, Tensor] = {}
-        outputs = _recorded(model, inputs, lambda call: maps.update(walk.follow(call)))
+        outputs = run_recorded(model, inputs, lambda call: maps.update(walk.follow(call)))
         layers = walk.layers()
         unique = {id(tensor): tensor for tensor in maps.values()}
         order = {key: position for position, key in enumerate(unique)}
@@ -183,12 +184,24 @@ def input_shapes(batch: Batch, inputs: tuple[ModelInput, ...]) -> tuple[Any, ...
     return tuple(array.shape for array in arrays)
 
 
-def _recorded(model: keras.Model, inputs: Any, visit: Callable[[Call], None], *, before: bool = False) -> Any:
+def run_recorded(
+    model: keras.Model, inputs: Any, visit: Callable[[Call], None], *, before: bool = False
+) -> Any:
+    """Runs the model in inference mode, shows `visit` each call it makes, and leaves it as it was.
+
+    Returns:
+        What the model returns.
+
+    Raises:
+        ForwardError: If the model fails on this input.
+    """
+
     def call() -> Any:
         return model(inputs, training=False)
 
     try:
-        return record(call, visit, scope=backend.graph_scope, python_call=backend.python_call, before=before)
+        with untouched(is_building):
+            return record(call, visit, scope=backend.graph_scope, before=before)
     except Exception as error:
         place = " ".join(getattr(error, "__notes__", []))
         cause = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)  # Keras sets it in bold

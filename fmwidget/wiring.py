@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 from . import backend
-from .capture import Call, Tensor, record
-from .forward import Batch
+from .capture import Call, Tensor
+from .forward import Batch, run_recorded
 from .layers import TensorNumbers, Walk, empty_batch, model_inputs, require_model
 from .reach import is_known, relation
 from .relations import Everything, Lies, Relation, Same, Unknown
@@ -187,12 +187,7 @@ def _noise(batch: Batch) -> Batch:
 
 def _record_graph(model: keras.Model, batch: Batch) -> Graph:
     recorder = _Recorder()
-    record(
-        lambda: model(batch, training=False),
-        recorder.visit,
-        scope=backend.graph_scope,
-        python_call=backend.python_call,
-    )
+    run_recorded(model, batch, recorder.visit)
     stated = model_inputs(model)
     taken = dict(zip(recorder.inputs, stated, strict=False))
     picture = next((n for n, each in taken.items() if each.is_picture), recorder.inputs[0])

@@ -18,12 +18,12 @@ import numpy as np
 
 from fmwidget import ActivationModel
 from fmwidget.layers import FeatureLayer
-from tests import combinations, zoo
+from tests import combinations, oracle, strangers, zoo
 
 TOLERANCE = 1e-4  # of the largest magnitude of a layer's output
 
 Maker = Callable[[], keras.Model]
-SMALL: dict[str, Maker] = zoo.MODELS | combinations.MODELS
+SMALL: dict[str, Maker] = zoo.MODELS | combinations.MODELS | strangers.MODELS
 
 
 def _application(name: str) -> Maker:
@@ -75,7 +75,7 @@ class Comparison:
     worst: str = ""
     is_compiled: bool = False
 
-    def add(self, layer: FeatureLayer, maps: np.ndarray[Any, Any], output: zoo.Output) -> None:
+    def add(self, layer: FeatureLayer, maps: np.ndarray[Any, Any], output: oracle.Output) -> None:
         expected = output.value[0]
         if layer.data_format == "channels_first":
             expected = np.moveaxis(expected, 0, -1)
@@ -115,13 +115,14 @@ def compare(make: Maker, *, batches: int = 3) -> Comparison:
     keras.utils.set_random_seed(1)
     model, twin = make(), make()
     pictures = [zoo.batch_for(model, seed) for seed in range(batches)]
-    oracle = zoo.instrumented(twin, pictures[0])
+    plain = oracle.instrumented(twin, pictures[0])
     am = ActivationModel(model, cache_bytes=2**31)
     am.predictions(pictures[0])
-    twin.set_weights(model.get_weights())
+    before = [np.asarray(each).tobytes() for each in oracle.state(model)]
     result = Comparison()
     for batch in pictures:
-        expected = oracle(batch)
+        oracle.copy_state(model, twin)
+        expected = plain(batch)
         # Made on the fly, by ZeroPadding2D for example: on our list, out of the oracle's reach.
         lasting = [layer for layer in am.layers if layer.type_name != "Pad"]
         assert [
@@ -131,10 +132,12 @@ def compare(make: Maker, *, batches: int = 3) -> Comparison:
         pairs = sorted(zip(lasting, expected, strict=True), key=lambda pair: pair[0].after is not None)
         for layer, output in pairs:
             result.add(layer, am.activations(batch, layer.path), output)
+        oracle.copy_state(model, twin)
         outputs = keras.tree.flatten(twin(batch, training=False))
         for ours, theirs in zip(keras.tree.flatten(am.predictions(batch)), outputs, strict=True):
-            assert relative_difference(ours, np.asarray(theirs)[0]) <= TOLERANCE
+            assert relative_difference(np.ravel(ours), np.ravel(theirs)) <= TOLERANCE
         settle(am)
+    assert [np.asarray(each).tobytes() for each in oracle.state(model)] == before
     passes = 2 if any(layer.after for layer in am.layers) else 1
     assert am.stats.forwards == passes * batches
     result.is_compiled = am.stats.traces == 1

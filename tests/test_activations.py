@@ -10,12 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmwidget import ActivationModel, backend
 from fmwidget.forward import ForwardError
-from tests import zoo
+from tests import oracle, strangers, zoo
 
 
 def settle(am: ActivationModel) -> None:
@@ -233,6 +234,32 @@ def test_a_raw_tensorflow_variable_counts_as_a_weight():
     assert close(am.activations(batch, "block"), old * 2)
 
 
+def test_variables_in_lists_and_what_recurrent_layers_carry_on_count_as_weights():
+    class Held(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.held = {"scales": [tf.Variable(1.0), tf.Variable(2.0)]}
+
+        def call(self, x: Any) -> Any:
+            return x * self.held["scales"][1]
+
+    held = Held()
+    model = keras.Sequential([keras.Input(zoo.SIZE), held])
+    am = ActivationModel(model)
+    old = am.activations(sample(), am.layers[0].path)
+    held.held["scales"][1].assign(6.0)
+    assert close(am.activations(sample(), am.layers[0].path), old * 3)
+
+    model = strangers.remembering()
+    am = ActivationModel(model)
+    batch = zoo.batch_for(model)
+    before = am.version()
+    am.predictions(batch)
+    assert am.version() == before
+    model(batch)
+    assert am.version() > before
+
+
 def test_a_layer_added_to_the_model_is_listed():
     model = keras.Sequential([keras.Input(zoo.SIZE), keras.layers.Conv2D(4, 3, name="conv")])
     am = ActivationModel(model)
@@ -314,6 +341,82 @@ def test_nothing_about_the_model_changes():
     assert model.optimizer is optimizer
     assert keras.Operation.__call__.__qualname__.startswith("Operation")
     assert keras.Layer.add_loss.__qualname__.startswith("Layer")
+
+
+@pytest.mark.parametrize("name", ["counting", "remembering", "unbuilt_counting"])
+def test_looks_do_not_advance_what_a_model_keeps_in_mind(name):
+    """By hand: a plain model that is never looked at goes through the same pictures."""
+    keras.utils.set_random_seed(4)
+    model = strangers.MODELS[name]()
+    keras.utils.set_random_seed(4)
+    untouched = strangers.MODELS[name]()
+    am = ActivationModel(model)
+    pictures = [sample(seed) for seed in range(3)]
+    for batch in pictures:
+        am.predictions(batch)
+        am.predictions(batch)
+        forwards = am.stats.forwards
+        am.activations(batch, am.layers[-1].path)
+        assert am.stats.forwards <= forwards + 1  # those before an activation take a pass of their own
+        settle(am)
+        for each in pictures[:2]:
+            assert np.array_equal(model(each, training=False), untouched(each, training=False))
+    for ours, theirs in zip(oracle.state(model), oracle.state(untouched), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_state_is_left_alone_while_another_thread_advances_it():
+    """Each training step counts once; not one is lost to a look, and none is added."""
+    model = strangers.counting()
+    am = ActivationModel(model)
+    am.predictions(sample())
+    counting = model.layers[0]
+    before = float(counting.calls)
+    stop = threading.Event()
+    forwards = am.stats.forwards
+
+    def look() -> None:
+        seed = 0
+        while not stop.is_set():
+            am.predictions(sample(seed % 7))
+            seed += 1
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(40):
+            model(sample(9), training=True)
+    finally:
+        stop.set()
+        watcher.join()
+    assert float(counting.calls) == before + 40
+    assert am.stats.forwards > forwards + 3
+
+
+def test_functions_that_people_compiled_are_followed_and_left_as_they_were():
+    class Counter(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__(name="counter")
+            self.conv = keras.layers.Conv2D(2, 1, name="conv")
+            self.calls = tf.Variable(0.0)
+
+        @tf.function
+        def features(self, x: Any) -> Any:
+            self.calls.assign_add(1.0)
+            return self.conv(x) if tf.reduce_mean(x) > 0 else tf.zeros_like(x)[..., :2]
+
+        def call(self, x: Any) -> Any:
+            return self.features(x)
+
+    model = keras.Sequential([keras.Input(zoo.SIZE), Counter()])
+    am = ActivationModel(model)
+    assert [layer.path for layer in am.layers] == ["counter"]  # an empty picture takes the other way
+    am.predictions(sample())
+    assert [layer.path for layer in am.layers] == ["counter/conv", "counter"]
+    am.predictions(sample(1))
+    for _ in range(3):
+        model(sample())
+    assert float(model.layers[0].calls) == 3
 
 
 # ------------------------------------------------------------------ memory

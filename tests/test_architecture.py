@@ -23,11 +23,13 @@ INSIDE: dict[str, set[str]] = {
     "preprocessing": {"images", "scaling"},
     # from there to feature maps
     "preactivation": set(),
-    "capture": {"preactivation"},
+    "wrapping": set(),
+    "capture": {"preactivation", "wrapping"},
+    "state": {"wrapping"},
     "backend": set(),
     "layout": set(),
     "layers": {"capture", "layout", "preactivation"},
-    "forward": {"backend", "capture", "layers"},
+    "forward": {"backend", "capture", "layers", "state"},
     "activations": {"backend", "forward", "layers", "layout", "hints"},
     "windows": set(),
     "relations": {"layout", "windows"},
@@ -125,7 +127,7 @@ OUTSIDE = {
     "jupyterlab": {"__main__"},
     "keras": MODEL_SIDE | {"lookout", "plots", "samples", "widget"},
     "matplotlib": {"figure", "plots", "png", "text"},
-    "tensorflow": {"backend"},
+    "tensorflow": {"backend", "state"},
     "torch": {"backend"},
 }
 

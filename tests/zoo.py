@@ -1,10 +1,7 @@
-"""Small models, one for each way a Keras model can be put together, and an oracle that runs them by hand."""
+"""Small models, one for each way a Keras model can be put together."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -278,75 +275,3 @@ def batch_for(model: keras.Model, seed: int = 0) -> Any:
         return random.uniform(0, 255, (1, *shape)).astype(each.dtype)
 
     return keras.tree.map_structure(array, structure)
-
-
-@dataclass
-class Output:
-    """One tensor that a layer call returned in a plain forward pass."""
-
-    operation: keras.Operation
-    call_index: int
-    value: np.ndarray[Any, Any]
-    before_activation: bool = False
-
-
-ENDING_IN_ACTIVATION = {"Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"}
-
-
-def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]]:
-    """A plain forward pass that returns every 4-D output of every call; no part of the package is in it.
-
-    Each operation object gets a `call` of its own that notes what it returns, and an activation that notes
-    what it is given. The model is spoiled by it: give it one that nothing else uses.
-    """
-    model(batch, training=False)  # build what is not built
-    seen: list[Output] = []
-    counts: Counter[int] = Counter()
-
-    def instrument(operation: keras.Operation) -> None:
-        inner = getattr(operation.call, "python_function", operation.call)
-        noted: list[Any] = []
-        if (
-            type(operation).__name__ in ENDING_IN_ACTIVATION
-            and operation.activation is not keras.activations.linear
-        ):
-            activation = operation.activation
-
-            def note(x: Any) -> Any:
-                noted.append(x)
-                return activation(x)
-
-            operation.__dict__["activation"] = note
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            result = inner(*args, **kwargs)
-            counts[id(operation)] += 1
-            leaves = [leaf for leaf in keras.tree.flatten(result) if len(leaf.shape) == 4]
-            seen.extend(Output(operation, counts[id(operation)], leaf.numpy()) for leaf in leaves)
-            if noted and leaves:
-                seen.append(
-                    Output(operation, counts[id(operation)], noted.pop().numpy(), before_activation=True)
-                )
-            return result
-
-        operation.__dict__["call"] = call
-
-    for operation in {id(each): each for each in _operations(model) if each is not model}.values():
-        instrument(operation)
-
-    def forward(batch: Any) -> list[Output]:
-        seen.clear()
-        counts.clear()
-        model(batch, training=False)
-        return list(seen)
-
-    return forward
-
-
-def _operations(root: keras.Operation) -> list[keras.Operation]:
-    found = [root]
-    if isinstance(root, layers.RNN | layers.TimeDistributed):
-        return found  # what they run, they run step by step in a loop
-    for layer in getattr(root, "_layers", []):
-        found += _operations(layer)
-    return found + [each for each in getattr(root, "operations", []) if not isinstance(each, keras.Layer)]

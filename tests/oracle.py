@@ -1,0 +1,106 @@
+"""What a plain forward pass makes, noted by the model itself; no part of the package is in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+
+@dataclass
+class Output:
+    """One tensor that a layer call returned in a plain forward pass."""
+
+    operation: keras.Operation
+    call_index: int
+    value: Any
+    before_activation: bool = False
+
+
+ENDING_IN_ACTIVATION = {"Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"}
+
+
+def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]]:
+    """A plain forward pass that returns every 4-D output of every call, and every frame of a film.
+
+    Each operation object gets a `call` of its own that notes what it returns, and an activation that notes
+    what it is given. The model is spoiled by it: give it one that nothing else uses.
+    """
+    model(batch, training=False)  # build what is not built
+    seen: list[Output] = []
+    counts: Counter[int] = Counter()
+
+    def instrument(operation: keras.Operation) -> None:
+        for name in dir(type(operation)):  # what `@tf.function` compiles would hide the layers it runs
+            if hasattr(getattr(type(operation), name, None), "python_function"):
+                operation.__dict__[name] = getattr(operation, name).python_function
+        if operation is model:
+            return
+        inner = operation.call
+        noted: list[Any] = []
+        if (
+            type(operation).__name__ in ENDING_IN_ACTIVATION
+            and operation.activation is not keras.activations.linear
+        ):
+            activation = operation.activation
+
+            def note(x: Any) -> Any:
+                noted.append(x)
+                return activation(x)
+
+            operation.__dict__["activation"] = note
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = inner(*args, **kwargs)
+            counts[id(operation)] += 1
+            leaves = [leaf for leaf in keras.tree.flatten(result) if len(getattr(leaf, "shape", ())) == 4]
+            seen.extend(Output(operation, counts[id(operation)], leaf.numpy()) for leaf in leaves)
+            if noted and leaves:
+                seen.append(
+                    Output(operation, counts[id(operation)], noted.pop().numpy(), before_activation=True)
+                )
+            return result
+
+        operation.__dict__["call"] = call
+
+    for operation in {id(each): each for each in _operations(model)}.values():
+        instrument(operation)
+
+    def forward(batch: Any) -> list[Output]:
+        seen.clear()
+        counts.clear()
+        model(batch, training=False)
+        return list(seen)
+
+    return forward
+
+
+def _operations(root: keras.Operation) -> list[keras.Operation]:
+    found = [root]
+    if isinstance(root, layers.RNN | layers.TimeDistributed):
+        return found  # what they run, they run step by step in a loop
+    for layer in getattr(root, "_layers", []):
+        found += _operations(layer)
+    return found + [each for each in getattr(root, "operations", []) if not isinstance(each, keras.Layer)]
+
+
+def copy_state(source: keras.Model, target: keras.Model) -> None:
+    """Gives one model all that the other one keeps: weights, states, seeds, and variables of TensorFlow's."""
+    for theirs, ours in zip(state(source), state(target), strict=True):
+        ours.assign(theirs)
+
+
+def state(model: keras.Model) -> list[Any]:
+    """All variables of a model, those included that Keras does not count among them."""
+    held = [value for layer in model._flatten_layers() for value in vars(layer).values()]
+    states = [layer.states for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
+    return [
+        *model.variables,
+        *(value for value in held if isinstance(value, tf.Variable)),
+        *keras.tree.flatten(states),
+    ]
