@@ -100,7 +100,7 @@ def record_call(model: keras.Model, batch: Batch, path: str) -> Call:
         if path in dict(walk.follow(call)):
             calls.append(call)
 
-    _recorded(model, batch, visit, before=True)
+    run_recorded(model, batch, visit, before=True)
     if not calls:
         raise LookupError(f"The model made no call of {path!r} on this input.")
     return calls[0]
