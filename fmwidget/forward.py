@@ -128,7 +128,7 @@ def measure_eagerly(
     def visit(call: Call) -> None:
         found.update((path, measure(path, tensor)) for path, tensor in walk.follow(call))
 
-    _recorded(model, batch, visit)
+    run_recorded(model, batch, visit)
     return found
 
 

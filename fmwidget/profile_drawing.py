@@ -45,6 +45,13 @@ class ProfileLayout:
         inside = 0 <= place < self.count and self.plot.y <= y < self.plot.y + self.plot.height
         return place if inside else None
 
+    def tiles(self) -> dict[str, float]:
+        """The columns as tiles in one row, for a `PictureView`; Page Up and Down go a tenth of the way."""
+        wide = self.plot.width / self.count
+        sizes = {"width": max(3, wide), "right": wide, "down": self.plot.height, "label": 0}
+        counts = {"first": 0, "count": self.count, "all": self.count, "columns": self.count}
+        return {**self.plot._asdict(), **sizes, **counts, "page": max(1, self.count // 10)}
+
     def column(self, layer: int) -> Box:
         """The column of a layer; a few pixels wide even where there are more layers than pixels."""
         left, right = (self.plot.x + self.plot.width * place / self.count for place in (layer, layer + 1))

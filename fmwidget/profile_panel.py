@@ -31,9 +31,9 @@ class ProfilePanel:
         self.box.add_class("fmw-profile")
         self._layout = Latest(profile_layout)
         self._drawing = Drawing(draw_profile)
-        self._shown: tuple[DepthProfile, ProfileLayout, int] | None = None
+        self._shown: tuple[DepthProfile, ProfileLayout] | None = None
         self._view.on_point(self._point)
-        self._view.on_key(self._step)
+        self._view.on_place(self._choose_layer)
 
     def show(self, look: Look) -> None:
         """Draws the profile, and marks the layer that is looked at."""
@@ -45,7 +45,7 @@ class ProfilePanel:
         layout = self._layout(profile, width)
         page: Page = self._drawing.page(profile, width, look.ratio)
         layer = profile.paths.index(look.layer.after or look.layer.path)
-        self._shown = profile, layout, layer
+        self._shown = profile, layout
         of_all, of_one = profile_in_words(profile), layer_in_words(profile, layer)
         self._caption.value = (
             f'<div class="fmw-caption"><b>Depth profile</b> of <b>{html.escape(look.picture)}</b>, '
@@ -53,27 +53,23 @@ class ProfilePanel:
         )
         alt = f"Depth profile of {look.picture}: {of_all}. {of_one}."
         png = self._drawing.png(look, page)
-        self._view.show(png, page.width, page.height, alt=alt, mark=layout.column(layer))
+        self._view.show(
+            png,
+            page.width,
+            page.height,
+            alt=alt,
+            mark=layout.column(layer),
+            tiles=layout.tiles(),
+            place=layer,
+        )
 
     def _point(self, x: float, y: float) -> None:
         if self._shown is not None:
-            profile, layout, _ = self._shown
-            layer = layout.layer_at(x, y)
+            layer = self._shown[1].layer_at(x, y)
             if layer is not None:
-                self._choose(profile.paths[layer])
+                self._choose_layer(layer)
 
-    def _step(self, key: str) -> None:
+    def _choose_layer(self, layer: int) -> None:
         if self._shown is not None:
-            profile, _, layer = self._shown
-            last = len(profile.paths) - 1
-            page = max(1, last // 10)
-            by = {
-                "ArrowLeft": -1,
-                "ArrowRight": 1,
-                "PageUp": -page,
-                "PageDown": page,
-                "Home": -last,
-                "End": last,
-            }
-            if key in by:
-                self._choose(profile.paths[max(0, min(layer + by[key], last))])
+            paths = self._shown[0].paths
+            self._choose(paths[min(layer, len(paths) - 1)])

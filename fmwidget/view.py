@@ -29,7 +29,7 @@ from .messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _HERE = pathlib.Path(__file__).parent
 _log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class PictureView(anywidget.AnyWidget):
         *,
         alt: str = "",
         mark: Sequence[float] = (),
-        tiles: dict[str, int] | None = None,
+        tiles: Mapping[str, float] | None = None,
         place: int = -1,
     ) -> None:
         """Shows another picture, with all that belongs to it in one message.
@@ -105,7 +105,7 @@ class PictureView(anywidget.AnyWidget):
         with self.hold_sync():
             self.png, self.width, self.height, self.alt = png, float(width), float(height), alt
             self.mark = [float(edge) for edge in mark]
-            self.tiles, self.place = tiles or {}, place
+            self.tiles, self.place = dict(tiles or {}), place
 
     def on_point(self, callback: Callable[[float, float], None]) -> None:
         """Calls `callback(x, y)` when the picture is clicked or tapped.

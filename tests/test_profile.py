@@ -310,11 +310,14 @@ def test_a_layer_is_gone_to_by_click_and_key(widget):
         assert widget.layer == layer
     view._receive(view, {"type": "point", "x": 1, "y": 1}, [])
     assert widget.layer == "quiet"
-    for key, layer in {"ArrowRight": "small", "End": "signed", "ArrowLeft": "small", "Home": "quiet"}.items():
-        view._receive(view, {"type": "key", "key": key}, [])
+    for place, layer in enumerate(widget._look.profile.paths):
+        view._receive(view, {"type": "place", "place": place, "id": "a"}, [])
         assert widget.layer == layer
-    view._receive(view, {"type": "key", "key": "ArrowUp"}, [])
-    assert widget.layer == "quiet"
+        x, _, width, _ = view.mark
+        right, left = view.tiles["right"], view.tiles["x"]
+        assert abs(left + (place + 0.5) * right - (x + width / 2)) <= 1, "where the browser put the mark"
+    view._receive(view, {"type": "place", "place": 10_000, "id": "a"}, [])
+    assert widget.layer == widget._look.profile.paths[-1]
     widget.profile = False
-    view._receive(view, {"type": "key", "key": "End"}, [])
-    assert widget.layer == "quiet", "what is not shown is not pointed at"
+    view._receive(view, {"type": "place", "place": 0, "id": "a"}, [])
+    assert widget.layer == layer, "what is not shown is not pointed at"
