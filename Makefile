@@ -26,8 +26,8 @@ check: $(VENV)/.ready-to-test ## ruff and mypy only
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(VENV)/.ready-to-run ## measure every interaction beside the tutorial's loop; ARGS=--quick is a look
-	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m benchmarks.kernel $(ARGS)
+bench: $(VENV)/.ready-to-test ## measure every interaction beside the tutorial's loop; ARGS=--quick is a look
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist screenshots

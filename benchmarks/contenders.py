@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +11,12 @@ import keras
 import matplotlib as mpl
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from fmwidget import sample_model
 
-mpl.use("agg")
+if "ipykernel" not in sys.modules:  # in a notebook it is for the notebook to say
+    mpl.use("agg")
 
 import matplotlib.pyplot as plt
 
@@ -47,6 +50,16 @@ class TutorialLoop:
 
     def grid(self, batch: Array, layer: str) -> bytes:
         """The layer's channels, sixteen in a row, as a PNG."""
+        self.draw(batch, layer)
+        return _saved()
+
+    def channel(self, batch: Array, layer: str, channel: int) -> bytes:
+        """One channel, as a PNG."""
+        self.draw_channel(batch, layer, channel)
+        return _saved()
+
+    def draw(self, batch: Array, layer: str) -> None:
+        """The layer's channels, as pyplot's current figure."""
         maps = self._maps(batch, layer)
         _, height, width, channels = maps.shape
         rows = channels // IMAGES_PER_ROW
@@ -62,12 +75,10 @@ class TutorialLoop:
         plt.title(layer)
         plt.grid(visible=False)
         plt.imshow(canvas, aspect="auto", cmap="viridis")
-        return _saved()
 
-    def channel(self, batch: Array, layer: str, channel: int) -> bytes:
-        """One channel, as a PNG."""
+    def draw_channel(self, batch: Array, layer: str, channel: int) -> None:
+        """One channel, as pyplot's current figure."""
         plt.matshow(self._maps(batch, layer)[0, :, :, channel], cmap="viridis")
-        return _saved()
 
     def _maps(self, batch: Array, layer: str) -> Array:
         outputs = self._model.predict(batch, verbose=0)
@@ -91,6 +102,17 @@ def bare_forward(model: keras.Model) -> Callable[[Array], Array]:
 def eager_forward(model: keras.Model) -> Callable[[Array], Array]:
     """The floor of a first picture: the model called once, its output and nothing else."""
     return lambda batch: np.asarray(model(batch, training=False).numpy())
+
+
+def ready_made() -> tuple[bytes, bytes]:
+    """The floor of a redraw: two pictures of 8 by 8 pixels."""
+
+    def png(grey: int) -> bytes:
+        file = io.BytesIO()
+        Image.new("L", (8, 8), grey).save(file, "PNG")
+        return file.getvalue()
+
+    return png(60), png(200)
 
 
 def pages_of_one_size() -> keras.Model:

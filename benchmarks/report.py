@@ -63,37 +63,79 @@ def write(results: dict[str, Any], lines: Sequence[Line]) -> None:
     readme = HERE / "README.md"
     before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
     _, after = rest.split(END)
-    text = "\n\n".join(
+    readme.write_text(f"{before}{BEGIN}\n\n{tables(results, lines)}\n\n{END}{after}", encoding="utf-8")
+
+
+def tables(results: dict[str, Any], lines: Sequence[Line]) -> str:
+    """What was measured, as markdown."""
+    machine = f"Measured on {results['machine']}, Chromium {results['browser']['chromium']}"
+    load = f"load average {results['load']:.1f} before; {results['seconds']} seconds."
+    return "\n\n".join(
         [
-            f"Measured on {results['machine']}; load average at the end {results['load']:.1f}.",
-            targets_table(lines),
-            *models_tables(results["models"]),
+            f"{machine}; {load}",
+            "## Targets",
+            _table(
+                ("interaction", "target", "measured", ""),
+                ((line.what, line.target, line.measured, line.verdict) for line in lines),
+            ),
+            "## Inside the kernel",
+            "Milliseconds: median / 95th percentile ± distance between the quartiles.",
+            _times(results["models"]),
+            "Messages and kilobytes to the browser:",
+            _traffic(results["models"]),
+            "## In the browser",
+            "Milliseconds from the key press to the painted picture, and what one press costs:",
+            _browser(results["browser"]["contenders"]),
         ]
     )
-    readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
-def targets_table(lines: Iterable[Line]) -> str:
-    """The lines as a markdown table."""
-    return _table(
-        ("interaction", "target", "measured", ""),
-        ((line.what, line.target, line.measured, line.verdict) for line in lines),
-    )
-
-
-def models_tables(models: dict[str, Any]) -> list[str]:
-    """For each model the time of every interaction and floor."""
-    names = list(models)
-    kinds = list(models[names[0]]["times"])
-    rows = []
-    for kind in kinds:
-        cells = [models[name]["times"][kind] for name in names]
+def _times(models: dict[str, Any]) -> str:
+    rows: list[tuple[str, ...]] = []
+    for kind in _kinds(models):
+        cells = _cells(models, kind)
         rows.append((kind, *(f"{c['median']:.1f} / {c['p95']:.1f} ± {c['spread']:.1f}" for c in cells)))
     rows += [
-        (kind, *(str(models[name]["counts"][kind]) for name in names)) for kind in models[names[0]]["counts"]
+        (kind, *(f"{model['counts'][kind]:,}" for model in models.values()))
+        for kind in next(iter(models.values()))["counts"]
     ]
-    title = "Milliseconds: median / 95th percentile ± distance between the quartiles."
-    return [title, _table(("", *names), rows)]
+    for kind in ("peak", "steady"):
+        numbers = (f"{model['memory'][kind] / 1e6:,.0f}" for model in models.values())
+        rows.append((f"{kind} memory of the process so far, MB", *numbers))
+    return _table(("", *models), rows)
+
+
+def _traffic(models: dict[str, Any]) -> str:
+    kinds = [kind for kind in _kinds(models) if any(m["times"][kind]["messages"] for m in models.values())]
+    rows = [
+        (kind, *(f"{c['messages']:.0f}; {c['bytes'] / 1000:.0f} kB" for c in _cells(models, kind)))
+        for kind in kinds
+    ]
+    return _table(("", *models), rows)
+
+
+def _cells(models: dict[str, Any], kind: str) -> list[dict[str, float]]:
+    return [model["times"][kind] for model in models.values()]
+
+
+def _kinds(models: dict[str, Any]) -> list[str]:
+    return list(next(iter(models.values()))["times"])
+
+
+def _browser(contenders: dict[str, dict[str, float]]) -> str:
+    return _table(
+        ("", "median / p95 ± spread", "blank frames", "messages", "kB"),
+        (
+            (
+                name,
+                f"{each['median']:.0f} / {each['p95']:.0f} ± {each['spread']:.0f}",
+                f"{each['blank']:.0f} of {each['frames']:.0f}",
+                f"{each['messages']:.0f}",
+                f"{each['bytes'] / 1000:.0f}",
+            )
+            for name, each in contenders.items()
+        ),
+    )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

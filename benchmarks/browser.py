@@ -1,0 +1,240 @@
+"""From a key press to the painted picture, in JupyterLab in Chromium, beside `interact` and the floor.
+
+All contenders stand in one notebook and take turns, key by key. A key press is a real one; the clock starts
+with its event, and stops once the frame that shows the new picture, decoded, has been painted (a task queued
+in that frame's callback). Every frame is asked whether it shows a picture. See `probe.js`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, WebSocket, sync_playwright
+
+from tests.browser.chromium import find_chromium
+from tests.browser.jupyterlab import running_jupyterlab
+
+from .report import paired, summary
+
+FLOOR = "round trip: a ready-made 8×8 picture"
+LAYER, CHANNEL, PICTURE = "layer change", "channel change", "picture change, seen"
+KEYS, MARK = "arrow key on the grid: the channel large", "arrow key on the grid: its mark"
+LOOP, LOOP_CHANNEL = "interact, tutorial's loop: layer", "interact, tutorial's loop: channel"
+
+MODEL = """
+from fmwidget import ActivationModel, FeatureMapWidget, sample_images, sample_model
+from fmwidget.batch import model_batch
+from benchmarks import contenders
+import ipywidgets, matplotlib.pyplot as plt
+%matplotlib inline
+model = sample_model()
+batch = model_batch(model, sample_images()["cat"])
+loop = contenders.TutorialLoop(model)
+layers = loop.layers
+"""
+CONTENDERS = """
+from fmwidget.view import PictureView
+ready_made = contenders.ready_made()
+floor, dot = ipywidgets.IntSlider(description="Floor", max=1), PictureView()
+floor.observe(lambda change: dot.show(ready_made[change["new"]], 8, 8), names="value")
+dot.show(ready_made[0], 8, 8)
+def show_layer(layer):
+    loop.draw(batch, layers[layer])
+    plt.show()
+def show_channel(channel):
+    loop.draw_channel(batch, layers[3], channel)
+    plt.show()
+by_layer = ipywidgets.interactive(show_layer, layer=ipywidgets.IntSlider(max=len(layers) - 1))
+by_channel = ipywidgets.interactive(show_channel, channel=ipywidgets.IntSlider(max=31))
+widget = FeatureMapWidget(ActivationModel(model))
+page = ipywidgets.VBox([ipywidgets.HBox([floor, dot]), widget, by_layer, by_channel])
+for number, part in enumerate((page.children[0], by_layer, by_channel)):
+    part.add_class(f"bench-{number}")
+page
+"""
+SETTLE = """
+for path in widget.layers * 2:
+    widget.layer = path
+for name in (*widget.images[::-1], *widget.images, widget.images[0]):
+    widget.image = name
+widget.layer = layers[2]
+"""
+
+GRID = '.fmwidget [aria-label="Feature maps of the layer"]'
+LARGE = '.fmwidget [aria-label="Chosen channel"]'
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What is pressed, and what is to change.
+
+    Attributes:
+        focus: Selects what takes the key.
+        box: Selects what holds the picture.
+        moves: Selects what is to move, if it is not the picture that is to change.
+    """
+
+    focus: str
+    box: str
+    moves: str = ""
+
+
+def _slider(name: str) -> str:
+    return f'.fmwidget .widget-slider:has(:text-is("{name}")) [role="slider"]'
+
+
+CONTENDERS_BY_NAME = {
+    FLOOR: Contender('.bench-0 [role="slider"]', ".bench-0"),
+    LAYER: Contender(_slider("Depth"), GRID),
+    CHANNEL: Contender(_slider("Channel"), LARGE),
+    PICTURE: Contender('.fmwidget [role="radio"][aria-checked="true"]', GRID),
+    KEYS: Contender(GRID, LARGE),
+    MARK: Contender(GRID, GRID, ".fmw-mark"),
+    LOOP: Contender('.bench-1 [role="slider"]', ".bench-1 .jp-OutputArea"),
+    LOOP_CHANNEL: Contender('.bench-2 [role="slider"]', ".bench-2 .jp-OutputArea"),
+}
+
+OURS = (LAYER, CHANNEL, PICTURE, KEYS, MARK)
+WITHIN_A_FRAME = (MARK,)
+
+
+@dataclass
+class Traffic:
+    """What the kernel sends to the page."""
+
+    messages: int = 0
+    sent: int = 0
+    kinds: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def listen(self, socket: WebSocket) -> None:
+        """Counts what comes through a web socket."""
+        socket.on("framereceived", self._count)
+
+    def _count(self, payload: str | bytes) -> None:
+        data = payload.encode() if isinstance(payload, str) else payload
+        kind = re.search(rb'"msg_type":\s*"(\w+)"', data)
+        if kind and kind[1] != b"status":
+            self.messages += 1
+            self.sent += len(data)
+            self.kinds[kind[1].decode()] += 1
+
+
+def measure_browser(*, rounds: int, burst: int = 50) -> dict[str, Any]:
+    """Presses keys in turn, `rounds` times each.
+
+    Returns:
+        Times in milliseconds, frames, messages and bytes of each contender, and the ratios between them.
+    """
+    traffic = Traffic()
+    with _open_page(traffic) as page:
+        found = {name: _Found() for name in CONTENDERS_BY_NAME}
+        for turn in range(-2, rounds):  # the first two are practice
+            # There and back, so that no slider reaches its end.
+            key = "ArrowRight" if turn % 2 == 0 else "ArrowLeft"
+            for name, contender in CONTENDERS_BY_NAME.items():
+                messages, received = traffic.messages, traffic.sent
+                seen = _press(page, contender, key)
+                if turn >= 0:
+                    found[name].add(seen, traffic.messages - messages, traffic.sent - received)
+        bursts = {name: _burst(page, CONTENDERS_BY_NAME[name], burst) for name in (FLOOR, CHANNEL)}
+        version = page.context.browser.version if page.context.browser else ""
+    times = {name: each.times for name, each in found.items()}
+    ratios = {name: paired(times[name], times[FLOOR]) for name in OURS}
+    ratios[LOOP] = paired(times[LOOP], times[LAYER])
+    ratios[LOOP_CHANNEL] = paired(times[LOOP_CHANNEL], times[CHANNEL])
+    return {
+        "chromium": version,
+        "contenders": {name: each.summary() for name, each in found.items()},
+        "ratios": {name: round(ratio, 3) for name, ratio in ratios.items()},
+        "bursts": bursts,
+    }
+
+
+class _Found:
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.blank = self.frames = 0
+        self.messages: list[int] = []
+        self.bytes: list[int] = []
+
+    def add(self, seen: dict[str, float], messages: int, received: int) -> None:
+        self.times.append(seen["ms"] / 1000)
+        self.blank += int(seen["blank"])
+        self.frames += int(seen["frames"])
+        self.messages.append(messages)
+        self.bytes.append(received)
+
+    def summary(self) -> dict[str, float]:
+        middle = sorted(self.messages)[len(self.messages) // 2], sorted(self.bytes)[len(self.bytes) // 2]
+        rest = {"blank": self.blank, "frames": self.frames, "messages": middle[0], "bytes": middle[1]}
+        return summary(self.times) | rest
+
+
+def _press(page: Page, contender: Contender, key: str) -> dict[str, float]:
+    page.locator(contender.focus).first.focus()
+    page.wait_for_timeout(60)  # what a person takes at least, and ipywidgets to be told that all is done
+    page.evaluate("([box, moves]) => probe.watch(box, moves)", [contender.box, contender.moves])
+    page.keyboard.press(key)
+    late = "new Promise((_, no) => setTimeout(() => no(new Error('nothing changed')), 20000))"
+    seen: dict[str, float] = page.evaluate(f"Promise.race([probe.done, {late}])")
+    return seen
+
+
+def _burst(page: Page, contender: Contender, count: int) -> dict[str, float]:
+    """As a slider that is dragged: keys as fast as the browser takes them."""
+    page.locator(contender.focus).first.focus()
+    page.evaluate("box => probe.watchBurst(box)", contender.box)
+    for press in range(count):
+        page.keyboard.press("ArrowRight" if press % 2 == 0 or contender.box != ".bench-0" else "ArrowLeft")
+    seen: dict[str, float] = page.evaluate("probe.done")
+    value = page.locator(contender.focus).first.get_attribute("aria-valuenow")
+    alt = page.locator(f"{contender.box} img").get_attribute("alt") or ""
+    return seen | {"values": count, "newest": alt.startswith(f"Channel {value} ")}
+
+
+@contextmanager
+def _open_page(traffic: Traffic) -> Iterator[Page]:
+    """A notebook with all contenders on screen at once."""
+    path = find_chromium()
+    if path is None:
+        sys.exit("No Chromium was found: `python -m tests.browser.chromium` installs one.")
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_jupyterlab(Path(folder)) as lab,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=path, args=["--disable-gpu", *sandbox])
+        page = browser.new_page(viewport={"width": 1280, "height": 3600})
+        page.on("websocket", traffic.listen)
+        notebook = lab.open(page, [MODEL, CONTENDERS, SETTLE])
+        notebook.run_all()
+        page.wait_for_timeout(1000)
+        notebook.check_no_complaints()
+        notebook.screenshot("benchmark")
+        page.evaluate((Path(__file__).parent / "probe.js").read_text(encoding="utf-8"))
+        yield page
+        notebook.shut_down()
+        browser.close()
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Prints a look, without writing anything."""
+    rounds = int(arguments[0]) if arguments else 3
+    found = measure_browser(rounds=rounds)
+    for name, each in found["contenders"].items():
+        print(f"{name:50}", each)
+    print(found["ratios"], found["bursts"], sep="\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,107 @@
+// Runs in the page: how long after a key press a picture is painted, and whether any frame showed none.
+
+window.probe = {
+  // Watches the picture in `box`: what changes of it is its `src`, or with `moves` the style of what `moves`
+  // selects. `done` resolves to milliseconds from the key press until the change is painted, and frames.
+  watch(box, moves) {
+    const place = document.querySelector(box);
+    const seen = { frames: 0, blank: 0 };
+    let running = true;
+    const frame = () => {
+      seen.frames += 1;
+      if (!shows(place)) seen.blank += 1;
+      if (running) requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+    let began = 0;
+    const pressed = (event) => (began = event.timeStamp);
+    window.addEventListener("keydown", pressed, { capture: true, once: true });
+    const before = look(place, moves);
+    this.done = new Promise((resolve) => {
+      const check = async () => {
+        const now = look(place, moves);
+        if (!running || !began || !now || now === before) return;
+        try {
+          if (!moves) await place.querySelector("img").decode();
+        } catch {
+          return; // replaced meanwhile; the next change is looked at
+        }
+        if (!running) return;
+        observer.disconnect();
+        await painted();
+        const ms = performance.now() - began;
+        setTimeout(() => {
+          running = false;
+          resolve({ ms, ...seen });
+        }, 120);
+      };
+      const observer = new MutationObserver(check);
+      const what = { subtree: true, childList: true, attributes: true, attributeFilter: ["src", "style"] };
+      observer.observe(place, what);
+    });
+  },
+
+  // A burst: `done` resolves when the picture has been still for half a second: milliseconds from the last
+  // key press until the last picture was painted, how many pictures there were, and frames.
+  watchBurst(box) {
+    const place = document.querySelector(box);
+    const seen = { frames: 0, blank: 0, pictures: 0, ms: 0 };
+    let last = 0;
+    let pressed = 0;
+    let timer = 0;
+    let running = true;
+    const frame = () => {
+      seen.frames += 1;
+      if (!shows(place)) seen.blank += 1;
+      if (running) requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+    const note = (event) => (pressed = event.timeStamp);
+    window.addEventListener("keydown", note, { capture: true });
+    let before = look(place);
+    this.done = new Promise((resolve) => {
+      const settle = () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          running = false;
+          observer.disconnect();
+          window.removeEventListener("keydown", note, { capture: true });
+          resolve({ ...seen, ms: last - pressed });
+        }, 2000);
+      };
+      const observer = new MutationObserver(async () => {
+        const now = look(place);
+        if (!now || now === before) return;
+        before = now;
+        seen.pictures += 1;
+        await painted();
+        last = performance.now();
+        settle();
+      });
+      observer.observe(place, { subtree: true, childList: true, attributes: true, attributeFilter: ["src"] });
+      settle();
+    });
+  },
+};
+
+function look(place, moves) {
+  if (moves) return place.querySelector(moves)?.getAttribute("style");
+  return place.querySelector("img")?.src;
+}
+
+// Whether a decoded picture takes up room on the page.
+function shows(place) {
+  const image = place.querySelector("img");
+  return Boolean(image?.complete && image.naturalWidth && image.getBoundingClientRect().height > 1);
+}
+
+// A task queued in the frame's callback runs once that frame has been painted.
+function painted() {
+  return new Promise((resolve) => {
+    requestAnimationFrame(() => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = resolve;
+      port2.postMessage(0);
+    });
+  });
+}

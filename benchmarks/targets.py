@@ -1,0 +1,116 @@
+"""The targets, and what was measured held against them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from . import kernel
+from .report import Line
+
+LOOP = "≥ 20× faster than the loop"
+Results = dict[str, Any]
+
+
+def targets(results: Results) -> list[Line]:
+    """A line for each target."""
+    lines = [*_interactions(results["models"]), *_extent(results)]
+    if "browser" in results:
+        lines += _browser(results["browser"])
+    return lines
+
+
+def _interactions(models: Results) -> Iterator[Line]:
+    def ratio(kind: str, what: str, target: str, limit: float, *, faster: bool = False) -> Line:
+        ratios = [model["ratios"][kind] for model in models.values()]
+        mean, worst = statistics.geometric_mean(ratios), min(ratios) if faster else max(ratios)
+        unit = "× faster" if faster else "×"
+        return Line(what, target, f"{mean:.2f}{unit} (worst model {worst:.2f})", mean, limit, at_least=faster)
+
+    def counted(kind: str, target: str, limit: int) -> Line:
+        counts = [model["counts"][kind] for model in models.values()]
+        return Line(kind, target, ", ".join(map(str, counts)), max(counts), limit)
+
+    yield ratio(kernel.LOOK, "layer change, picture seen", LOOP, 20, faster=True)
+    yield ratio(kernel.CHANNEL, "channel change", LOOP, 20, faster=True)
+    yield counted(kernel.GRIDS, "0: only its frame moves", 0)
+    yield ratio(kernel.COLOURS, "colormap change", LOOP, 20, faster=True)
+    yield counted(kernel.NORMALISED, "0: a new palette", 0)
+    bare, eager = "≤ 1.3× a bare compiled forward", "≤ 1.2× one eager forward"
+    yield ratio(kernel.PICTURE_MAPS, kernel.PICTURE_MAPS, bare, 1.3)
+    yield ratio(kernel.PICTURE, "new picture, until all is drawn and sent", bare, 1.3)
+    yield counted(kernel.FORWARDS, "2", 2)
+    yield counted("traces", "1 a model", 1)
+    yield ratio(kernel.FIRST_MAPS, kernel.FIRST_MAPS, eager, 1.2)
+    yield ratio(kernel.FIRST, "first picture, until the widget is made, drawn and sent", eager, 1.2)
+    yield ratio(kernel.BESIDE, kernel.BESIDE, "≤ 2× the same later: two share the processor", 2)
+    shares = [
+        model["compiling"]["longest look meanwhile"] / model["compiling"]["milliseconds"]
+        for model in models.values()
+    ]
+    took = "; ".join(
+        "{longest look meanwhile} of {milliseconds} ms".format_map(m["compiling"]) for m in models.values()
+    )
+    yield Line(
+        "the longest of these, as a share of the time compiling takes",
+        "≤ ½: it is not waited for",
+        took,
+        max(shares),
+        0.5,
+    )
+
+
+def _extent(results: Results) -> Iterator[Line]:
+    widths, memory = results["channels"], results["memory"]
+    few, many, most = (f"{widths[name]['median']:.1f} ms" for name in ("c32", "c128", "c2048"))
+    yield Line(
+        "2,048 channels against 128, both a page of 128 tiles of one size",
+        "≤ 1.5×",
+        f"{widths['2048_to_128']:.2f}× ({most}; 128: {many}; 32: {few})",
+        widths["2048_to_128"],
+        1.5,
+    )
+    for ratio in (1, 2):
+        size = max(size for name, size in results["bytes"].items() if name.endswith(f"ratio {ratio}"))
+        what = f"bytes a redraw, 128 channels, default size, pixel ratio {ratio}"
+        yield Line(what, "≤ 200 kB", f"{size / 1000:.0f} kB", size, 200_000)
+    ms = results["import_ms"]
+    yield Line("import of `fmwidget` beyond its dependencies", "≤ 100 ms", f"{ms:.0f} ms", ms, 100)
+    most, budget = memory["cache_held_at_most"], memory["cache_budget"]
+    held = f"{most:,} of {budget:,} bytes at most, {memory['evictions']} evictions"
+    yield Line("cache budget", "held to the byte", held, most, budget)
+    grown = f"{memory['growth']:+.1%} of {memory['rss_before'] / 1e6:.0f} MB"
+    what = f"memory after {memory['interactions']:,} mixed interactions"
+    yield Line(what, "within 2 %", grown, memory["growth"], 0.02)
+
+
+def _browser(browser: Results) -> Iterator[Line]:
+    from . import browser as room  # needs a browser's driver, which a look without one does not
+
+    contenders, ratios = browser["contenders"], browser["ratios"]
+
+    def ratio(kind: str, what: str, target: str, limit: float, than: str) -> Line:
+        ms = f"{contenders[kind]['median']:.0f} ms; {than} {contenders[than]['median']:.0f} ms"
+        return Line(what, target, f"{ratios[kind]:.2f}× ({ms})", ratios[kind], limit)
+
+    floor = "≤ 1.5× the round trip"
+    for kind in (room.LAYER, room.CHANNEL, room.PICTURE, room.KEYS):
+        yield ratio(kind, f"browser: {kind}", floor, 1.5, room.FLOOR)
+    for kind, loop in ((room.LAYER, room.LOOP), (room.CHANNEL, room.LOOP_CHANNEL)):
+        value = ratios[loop]
+        ms = f"{contenders[loop]['median']:.0f} ms against {contenders[kind]['median']:.0f} ms"
+        what = f"browser: {kind} against `interact` and the loop"
+        yield Line(what, "≥ 5× faster", f"{value:.1f}× faster ({ms})", value, 5, at_least=True)
+    for kind in room.WITHIN_A_FRAME:
+        each = contenders[kind]
+        measured = f"{each['median']:.0f} ms, p95 {each['p95']:.0f} ms"
+        yield Line(f"browser: {kind}", "within a frame of 60 a second", measured, each["median"], 1000 / 60)
+    blank = sum(contenders[kind]["blank"] for kind in room.OURS)
+    frames = sum(contenders[kind]["frames"] for kind in room.OURS)
+    yield Line("browser: blank frames", "none", f"{blank} of {frames}", blank, 0)
+    burst = browser["bursts"][room.CHANNEL]
+    lag = burst["ms"] / contenders[room.CHANNEL]["median"]
+    said = f"{burst['ms']:.0f} ms after the last, {burst['pictures']} pictures drawn"
+    target = "the newest, within 3 single changes"
+    yield Line(f"browser: {burst['values']} values in a row", target, said, lag if burst["newest"] else 99, 3)
