@@ -29,6 +29,7 @@ from .looking import WIDEST, Array, Looker, State
 from .lookout import Lookout
 from .memo import Latest
 from .messages import Surroundings
+from .naming import Naming
 from .normalization import NORMS
 from .numbers import NumbersPanel
 from .overlay import InputPanel
@@ -153,7 +154,8 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._spot: Spot | None = None  # the unit that is pointed at
         self._status = ipywidgets.HTML()
         below = ipywidgets.HBox([panel.box for panel in self._panels[2:]], layout={"flex_flow": "row wrap"})
-        super().__init__([self._controls.main, self._profile.box, self._status, self._grid.box, below])
+        shown = [self._controls.main, self._profile.box, self._status, self._grid.box, below]
+        super().__init__([*shown, Naming(layout={"display": "none"})])
         self.add_class("fmwidget")
         self.layout.max_width = f"{WIDEST}px"
 

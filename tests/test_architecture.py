@@ -59,6 +59,7 @@ INSIDE: dict[str, set[str]] = {
     "frontend": set(),
     "messages": set(),
     "view": {"frontend", "messages"},
+    "naming": {"frontend"},
     "live": set(),
     "memo": set(),
     "looking": {
@@ -109,7 +110,7 @@ MODEL_SIDE = {
     "wiring",
 }
 OUTSIDE = {
-    "anywidget": {"upload", "view"},
+    "anywidget": {"naming", "upload", "view"},
     "ipywidgets": {
         "answer",
         "controls",
