@@ -8,6 +8,7 @@ import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -261,15 +262,26 @@ def require_model(model: object) -> None:
         return
     kind = type(model)
     origins = [base.__module__ for base in kind.__mro__]
-    if isinstance(model, type):
-        received, advice = f"the class {model.__name__}", "Make a model of it first: `model = ...()`."
+    if isinstance(model, type | FunctionType):
+        name = model.__name__
+        received = f"the class {name}" if isinstance(model, type) else f"the function {name!r}"
+        advice = "Call it first, if it makes a model: `model = ...()`."
     elif isinstance(model, str | os.PathLike):
         received, advice = f"the path {os.fspath(model)!r}", "Load it first: `keras.models.load_model(path)`."
     elif any(origin.startswith(("tf_keras.", "tensorflow.python.keras.")) for origin in origins):
         received = f"a Keras 2 {kind.__name__}"
-        advice = "Save it to a .keras or .h5 file and load that with Keras 3's `keras.models.load_model`."
+        advice = (
+            "Save it with `model.save('model.h5')` and load that with Keras 3's `keras.models.load_model`; "
+            "where Keras 3 cannot read it, build the model anew and give it the weights: "
+            "`new.set_weights(old.get_weights())`."
+        )
     elif any(origin.startswith("torch.") for origin in origins):
         received, advice = f"the PyTorch module {kind.__name__}", "Only Keras 3 models can be looked into."
+    elif isinstance(model, keras.Layer):
+        received = f"the layer {model.name!r} ({kind.__name__})"
+        advice = "Pass the model it is in, or make one of it: `keras.Sequential([keras.Input(...), layer])`."
+    elif isinstance(model, list | tuple) and any(isinstance(each, keras.Layer) for each in model):
+        received, advice = f"a {kind.__name__} of layers", "Make a model of them: `keras.Sequential(layers)`."
     else:
         received, advice = f"an object of type {kind.__name__}", "Pass the model itself."
     raise TypeError(f"Expected a Keras 3 model, received {received}. {advice}")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
 from fmwidget import ActivationModel
-from fmwidget.layers import model_inputs, require_model
+from fmwidget.layers import model_inputs
 from tests import combinations, zoo
 
 
@@ -116,42 +114,3 @@ def test_the_input_that_takes_the_picture_is_found():
     (assumed,) = model_inputs(zoo.unbuilt_subclassed())
     assert assumed.shape == (None, None, 3)
     assert not assumed.is_stated
-
-
-def foreign(module: str) -> type:
-    """A class of the user's own, made from one that another library has in `module`."""
-    return type("Mine", (type("Base", (), {"__module__": module}),), {"__module__": "__main__"})
-
-
-@pytest.mark.parametrize(
-    ("thing", "sentence"),
-    [
-        (keras.Sequential, "the class Sequential"),
-        ("model.keras", "keras.models.load_model"),
-        (Path("models") / "model.h5", "the path 'models/model.h5'. Load it first"),
-        (foreign("tf_keras.src.engine.training")(), "a Keras 2 Mine. Save it"),
-        (foreign("tensorflow.python.keras.engine.training")(), "a Keras 2 Mine. Save it"),
-        (foreign("torch.nn.modules.module")(), "the PyTorch module Mine"),
-        (keras.layers.Dense(2), "type Dense"),
-        (None, "type NoneType"),
-        (3, "type int"),
-    ],
-)
-def test_what_is_no_model_is_refused_with_advice(thing, sentence):
-    with pytest.raises(TypeError, match="Expected a Keras 3 model") as caught:
-        require_model(thing)
-    assert sentence in str(caught.value)
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, on saving
-@pytest.mark.parametrize("suffix", ["keras", "h5"])
-@pytest.mark.parametrize("name", ["nested", "called_twice", "sequential"])
-def test_a_model_from_a_file_is_the_model_that_was_saved(name, suffix, tmp_path):
-    model = zoo.MODELS[name]()
-    model.save(tmp_path / f"model.{suffix}")
-    loaded = keras.models.load_model(tmp_path / f"model.{suffix}")
-    before, after = ActivationModel(model), ActivationModel(loaded)
-    assert [layer.path for layer in after.layers] == [layer.path for layer in before.layers]
-    batch = zoo.batch_for(model)
-    for layer in before.layers:
-        assert np.array_equal(after.activations(batch, layer.path), before.activations(batch, layer.path))
