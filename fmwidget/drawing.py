@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # A digit of 11 pixels is 7 wide: numbers are set evenly.
 TITLE_SIZE, FACTS_SIZE, LABEL_SIZE, TICK_SIZE = 15, 12, 11, 10
 TITLE_LINE, FACTS_LINE = 21, 42  # baselines
-OFF_GAP = 4
+WORD_GAP = 4
 BAR_WIDTH, BAR_THICKNESS = 220, 8
 BAR_SPACE = BAR_THICKNESS + 62  # a vertical bar, its ticks and a margin
 SHORTEST_BAR = 100
@@ -44,7 +44,8 @@ def draw_grid(
 ) -> Page:
     """Draws a page of a layer's feature maps, under its title.
 
-    A map that is zero everywhere is a pale tile with a stroke through it, and its label says `off`. Under a
+    A map that is zero everywhere is a pale tile with a stroke through it, and says so where there is
+    room, else below the title. Under a
     norm with one scale for all channels there is a colour bar in activation units.
 
     Args:
@@ -71,26 +72,27 @@ def draw_grid(
         room = bar.x - MARGIN - 40
     drawing.write(MARGIN, TITLE_LINE, path, TITLE_SIZE, ink=STRONG, bold=True, room=room)
     facts = grid_facts(layout, statistics, type_name, sampling, page)
-    _write_facts(drawing, facts, [counts.sum() for counts in _not_finite(statistics)])
-
     channels = layout.channels(page)
     label_room = layout.pitch[0] * layout.label_step - 5
     widest = len(str(max(layout.order))) * DIGIT
-    says_off = widest + OFF_GAP + text_width("off", LABEL_SIZE) <= label_room
+    says_so = widest + WORD_GAP + text_width("inactive", LABEL_SIZE) <= label_room
+    unsaid = not says_so and bool(statistics.inactive[list(channels)].any())
+    _write_facts(drawing, facts, [counts.sum() for counts in _not_finite(statistics)], shows_inactive=unsaid)
+
     drawn = tiles(maps, norm, channels, statistics, sampling)
     for place, (channel, tile) in enumerate(zip(channels, drawn, strict=True)):
         row, column = divmod(place, layout.columns)
         box = layout.place_box(row, column)
-        off = bool(statistics.inactive[channel])
+        inactive = bool(statistics.inactive[channel])
         _paste(drawing, box, tile)
-        if off:
+        if inactive:
             _strike(drawing, box)
         if column % layout.label_step == 0:
-            ink = FAINT if off else SOFT
+            ink = FAINT if inactive else SOFT
             drawing.write(box.x, box.y - 3, str(channel), LABEL_SIZE, ink=ink)
-            if off and says_off:
-                after = box.x + len(str(channel)) * DIGIT + OFF_GAP
-                drawing.write(after, box.y - 3, "off", LABEL_SIZE, ink=ink)
+            if inactive and says_so:
+                after = box.x + len(str(channel)) * DIGIT + WORD_GAP
+                drawing.write(after, box.y - 3, "inactive", LABEL_SIZE, ink=ink)
     return drawing
 
 
@@ -170,6 +172,9 @@ def draw_channel(
 ) -> Page:
     """Draws one feature map large, with its own colour bar in activation units.
 
+    On a scale of the channel's own the bar reaches from the map's smallest value to its largest; where these
+    lie beyond the scale, as `"standardize"` has it, the colours at its ends go on.
+
     Args:
         maps: Feature maps `(H, W, C)`.
         channel: Which of them.
@@ -198,7 +203,9 @@ def draw_channel(
     if statistics.inactive[channel]:
         _strike(drawing, tile)
     elif low < high:
-        colour_bar(drawing, bar, (low, high), vertical=True, size=TICK_SIZE)
+        # Of a scale of its own only the part that the map reaches: a map behind a ReLU has no values below 0.
+        ends = (low, high) if norm in SHARED_NORMS else (statistics.min[channel], statistics.max[channel])
+        colour_bar(drawing, bar, (low, high), ends=ends, vertical=True, size=TICK_SIZE)
     return drawing
 
 
@@ -219,13 +226,17 @@ def _not_finite(statistics: ChannelStatistics) -> tuple[Array, Array, Array]:
     return statistics.nan, statistics.posinf, statistics.neginf
 
 
-def _write_facts(drawing: Page, facts: list[str], not_finite: list[int]) -> None:
-    """Writes the line below the title; what is not finite comes last, in its own colour, and always fits."""
+def _write_facts(
+    drawing: Page, facts: list[str], not_finite: list[int], *, shows_inactive: bool = False
+) -> None:
+    """Writes the line below the title; how inactive maps and values that are not finite look always fits."""
     legend = [
         (f"{count} {name}", index)
         for count, name, index in zip(not_finite, ("NaN", "+inf", "−inf"), (NAN, POSINF, NEGINF), strict=True)
         if count
     ]
+    if shows_inactive:
+        legend.insert(0, ("inactive", INACTIVE))
     swatch, gap = 9, 5
     needed = sum(4 * gap + swatch + text_width(text, FACTS_SIZE) for text, _ in legend)
     room = drawing.width - 2 * MARGIN - needed
@@ -235,7 +246,11 @@ def _write_facts(drawing: Page, facts: list[str], not_finite: list[int]) -> None
     x = MARGIN + text_width(line, FACTS_SIZE)
     for text, index in legend:
         x += 3 * gap
-        drawing.area(Box(round(x), FACTS_LINE - swatch, swatch, swatch))[:] = index
+        box = Box(round(x), FACTS_LINE - swatch, swatch, swatch)
+        drawing.area(box)[:] = index
+        if index == INACTIVE:
+            drawing.edge(box)
+            _strike(drawing, box)
         x += swatch + gap
         drawing.write(x, FACTS_LINE, text, FACTS_SIZE, ink=STRONG)
         x += text_width(text, FACTS_SIZE)

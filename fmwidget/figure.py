@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist, allow_rasterization
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,12 +21,16 @@ from .png import PAPER, cmap_for, encode_png, palette, require_cmap
 from .text import DRAWING, font
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matplotlib.backend_bases import RendererBase
 
     from .channels import Array
 
 __all__ = [
+    "CSS_DPI",
     "DRAWING",
+    "TALLEST",
     "Box",
     "FeatureFigure",
     "GridLayout",
@@ -32,6 +38,7 @@ __all__ = [
     "cmap_for",
     "draw_channel",
     "draw_grid",
+    "drawable_ratio",
     "encode_png",
     "feature_figure",
     "grid_facts",
@@ -42,6 +49,8 @@ __all__ = [
 ]
 
 CSS_DPI = 96
+TALLEST = 2**16 - 1  # pixels, matplotlib's limit
+LARGEST = 2**25  # pixels of a page at more than one to a CSS pixel, so that it stays near 100 MB
 
 
 class _Canvas(FigureCanvasAgg):
@@ -54,8 +63,22 @@ class _Canvas(FigureCanvasAgg):
     def print_figure(self, *args: Any, bbox_inches: Any = None, **kwargs: Any) -> Any:
         if bbox_inches in (None, "tight"):
             bbox_inches = False  # unlike None, this does not ask rcParams
-        with DRAWING:
+        with DRAWING, _text_kept():
             return super().print_figure(*args, bbox_inches=bbox_inches, **kwargs)
+
+
+@contextmanager
+def _text_kept() -> Iterator[None]:
+    """Has SVG and PDF keep text as text, in fonts that journals take: matplotlib asks nobody but rcParams.
+
+    Only these two settings are put back: `rc_context` would undo what another thread sets meanwhile.
+    """
+    before = mpl.rcParams["svg.fonttype"], mpl.rcParams["pdf.fonttype"]
+    mpl.rcParams["svg.fonttype"], mpl.rcParams["pdf.fonttype"] = "none", 42
+    try:
+        yield
+    finally:
+        mpl.rcParams["svg.fonttype"], mpl.rcParams["pdf.fonttype"] = before
 
 
 class FeatureFigure(Figure):
@@ -104,6 +127,13 @@ def _resized(image: Array, height: int, width: int) -> Array:
     return image[rows][:, columns]
 
 
+def drawable_ratio(width: int, height: int, ratio: int) -> int:
+    """The highest ratio of pixels to CSS pixels, up to the one asked for, at which a page can be drawn."""
+    while ratio > 1 and (max(width, height) * ratio > TALLEST or height * width * ratio**2 > LARGEST):
+        ratio -= 1
+    return ratio
+
+
 def feature_figure(
     drawing: Page, *, cmap: str = "viridis", dark: bool = False, selected: Box | None = None
 ) -> FeatureFigure:
@@ -130,11 +160,14 @@ def feature_figure(
         axes.set(xlim=(0, drawing.width), ylim=(drawing.height, 0))
         axes.add_artist(_Pixels(colours[drawing.indices]))
         for text in drawing.texts:
+            properties = font(text.size * 72 / CSS_DPI, bold=text.bold)
+            # For a viewer of an SVG that has none of our fonts.
+            properties.set_family([*properties.get_family(), "sans-serif"])
             axes.text(
                 text.x,
                 text.y,
                 text.text,
-                fontproperties=font(text.size * 72 / CSS_DPI, bold=text.bold),
+                fontproperties=properties,
                 color=tuple(paper + (ink - paper) * text.ink),
                 ha=text.align,
                 va="baseline",

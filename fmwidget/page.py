@@ -184,17 +184,38 @@ def _tidy(label: str) -> str:
     return (mantissa if float(mantissa) == 0 else f"{mantissa}e{int(exponent)}").replace("-", MINUS)
 
 
-def colour_bar(page: Page, box: Box, limits: tuple[float, float], *, vertical: bool, size: float) -> None:
-    """Draws all levels in a box, with ticks in activation units below it or to its right."""
-    low, high = limits
+def colour_bar(
+    page: Page,
+    box: Box,
+    limits: tuple[float, float],
+    *,
+    ends: tuple[float, float] | None = None,
+    vertical: bool,
+    size: float,
+) -> None:
+    """Draws the levels of a scale in a box, with ticks in activation units below it or to its right.
+
+    Args:
+        page: What to draw on.
+        box: Where.
+        limits: The activations drawn as the first level and as the last.
+        ends: The activations at the ends of the bar, the same if `None`.
+        vertical: Whether the bar stands upright.
+        size: Size of the labels in CSS pixels.
+    """
+    low, high = limits if ends is None else ends
     page.edge(box)
     area = page.area(box)
     length = area.shape[0] if vertical else area.shape[1]
-    steps = np.rint(np.linspace(0, STEPS - 1, length)).astype(np.uint8)
-    area[:] = steps[::-1, np.newaxis] if vertical else steps
 
     def share(tick: float) -> float:
         return (tick / 2 - low / 2) / (high / 2 - low / 2)  # in halves: the whole may overflow
+
+    # Where on the bar the scale begins and ends, and from that the level of each pixel.
+    first, last = map(share, limits)
+    places = (np.linspace(0, 1, length) - first) / (last - first)
+    steps = np.rint(np.clip(places, 0, 1) * (STEPS - 1)).astype(np.uint8)
+    area[:] = steps[::-1, np.newaxis] if vertical else steps
 
     extent = box.height if vertical else box.width
     for most in (6, 5, 4, 3, 2):

@@ -17,6 +17,7 @@ from .figure import (
     cmap_for,
     draw_channel,
     draw_grid,
+    drawable_ratio,
     encode_png,
     feature_figure,
     palette,
@@ -82,10 +83,14 @@ class GridPanel:
             self.box.region = list(look.layout.spot_box(spot, look.ratio)) if spot and on_page else []
             self.box.readout = spot_text(look.maps, spot) or channel_text(look.statistics, look.channel)
 
-    def figure(self, look: Look) -> FeatureFigure:
-        """The same page as a figure."""
+    def figure(self, look: Look, ratio: int | None = None) -> FeatureFigure:
+        """The same page as a figure, at `ratio` pixels to a CSS pixel or as on screen."""
+        layout, page = look.layout, self._page(look)
+        if ratio is not None:
+            ratio = drawable_ratio(layout.width, layout.height, ratio)
+            page = _draw_grid(look.maps, look.statistics, look.layer, layout, look.page, look.norm, ratio)
         return feature_figure(
-            self._page(look),
+            page,
             cmap=cmap_for(look.norm, look.cmap),
             dark=look.surroundings.dark,
             selected=_chosen_tile(look),

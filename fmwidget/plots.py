@@ -9,10 +9,12 @@ from .activations import ActivationModel
 from .batch import model_batch
 from .channels import channel_order, channel_statistics
 from .figure import (
+    TALLEST,
     FeatureFigure,
     cmap_for,
     draw_channel,
     draw_grid,
+    drawable_ratio,
     feature_figure,
     grid_layout,
     require_cmap,
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from .batch import Others, Preprocess
     from .grid import GridLayout
 
-TALLEST = 2**16 - 1  # pixels, matplotlib's limit
-LARGEST = 2**25  # pixels of a page at more than one to a CSS pixel, so that it stays near 100 MB
 GAP_BETWEEN_LAYERS = 12
 Layers = str | FeatureLayer
 
@@ -239,6 +239,4 @@ def _drawable_ratio(layouts: Sequence[GridLayout], ratio: int) -> int:
             f"matplotlib draws at most {TALLEST}. Pass fewer layers, for example "
             f"layers=[layer.path for layer in ActivationModel(model).layers][::{every}]."
         )
-    while ratio > 1 and (height * ratio > TALLEST or height * layouts[0].width * ratio**2 > LARGEST):
-        ratio -= 1
-    return ratio
+    return drawable_ratio(layouts[0].width, height, ratio)

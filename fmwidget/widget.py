@@ -19,7 +19,7 @@ from .batch import Others, Preprocess
 from .channels import ORDERS
 from .choices import index_in, one_of, percentage
 from .controls import Controls
-from .figure import FeatureFigure, cmap_for, palette, require_cmap
+from .figure import CSS_DPI, FeatureFigure, cmap_for, palette, require_cmap
 from .film import check_file, film_pages, film_stops, frame_rate, save_film
 from .forward import ForwardError
 from .grid import COLUMNS, PAGE_WIDTH, Spot
@@ -214,14 +214,21 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._refresh()
             return self._grid.figure(self._look)
 
-    def savefig(self, file: str | PathLike[str] | IO[bytes], **options: Any) -> None:
-        """Saves the grid on screen.
+    def savefig(
+        self, file: str | PathLike[str] | IO[bytes], dpi: float = 3 * CSS_DPI, **options: Any
+    ) -> None:
+        """Saves the grid on screen, in print quality: maps as fine as their values, text as text.
 
         Args:
             file: Where to; the suffix says how: `.png`, `.svg`, `.pdf` or whatever else matplotlib writes.
-            options: Passed on to `matplotlib.figure.Figure.savefig`, such as `dpi`.
+            dpi: Pixels to an inch, which is 96 CSS pixels of the screen; in SVG and PDF those of the maps.
+                Multiples of 96 draw every value as equally many pixels.
+            options: Passed on to `matplotlib.figure.Figure.savefig`, such as `metadata`.
         """
-        self.figure().savefig(file, **options)
+        with self._lock:
+            self._refresh()
+            figure = self._grid.figure(self._look, max(1, int(dpi / CSS_DPI)))
+        figure.savefig(file, dpi=dpi, **options)
 
     def animate(
         self,

@@ -275,11 +275,21 @@ def test_inactive_constant_and_not_finite_maps_are_told_apart():
     for channel, index, count in ((3, NAN, 1), (3, POSINF, 2), (4, NEGINF, 1)):
         share = (tile(channel) == index).mean()
         assert share == pytest.approx(count / 36)
-    assert {"1", "off", "1 NaN", "2 +inf", "1 −inf"} <= set(lines(page))
-    assert "off" not in lines(grid(random_maps(6, 6, 5)))
+    assert {"1", "inactive", "1 NaN", "2 +inf", "1 −inf"} <= set(lines(page))
+    assert "inactive" not in lines(grid(random_maps(6, 6, 5)))
     assert any("1 of 5 channels inactive" in line for line in lines(page))
     for legend in (NAN, POSINF, NEGINF):
         assert (indices[:50] == legend).sum() == 81
+
+
+@pytest.mark.parametrize(("width", "in_legend"), [(848, False), (360, True)])
+def test_inactive_tiles_say_so_or_the_legend_does(width, in_legend):
+    maps = random_maps(7, 7, 7)
+    maps[:, :, 4:6] = 0
+    page = grid(maps, width=width)
+    said = [each for each in page.texts if each.text == "inactive"]
+    assert len(said) == (1 if in_legend else 2)
+    assert (page.indices[:50] == INACTIVE).any() == in_legend
 
 
 @pytest.mark.parametrize("mark", [np.nan, np.inf, -np.inf])
@@ -333,7 +343,25 @@ def test_ticks_stand_at_the_colour_of_their_activation(scale, ratio):
                 assert value == pytest.approx(low + level / 255 * (high - low), abs=(high - low) / 80)
     one = maps[:, :, 3].astype(float)
     for value, level in read_bar(channel_page(maps, 3, ratio=ratio), vertical=True):
-        assert value == pytest.approx(one.mean() + (level - 128) / 64 * one.std(), abs=one.std() / 20)
+        expected = np.clip(128 + (value - one.mean()) / one.std() * 64, 0, 255)
+        assert level == pytest.approx(expected, abs=64 / 10)
+
+
+@pytest.mark.parametrize("norm", ["standardize", "channel"])
+def test_a_channel_s_bar_holds_its_values_and_no_others(norm):
+    maps = np.maximum(random_maps(12, 12, 2), 0)  # as behind a ReLU: its mean less two deviations is below 0
+    maps[0, 0, 0] = 5  # and far above all others
+    page = channel_page(maps, 0, norm)
+    ticks = read_bar(page, vertical=True)
+    assert min(value for value, _ in ticks) == 0
+    assert max(value for value, _ in ticks) == 5
+    _, _, bar = found_tiles(sent(page))[-1]  # right of the map
+    bar = bar[:, 0]
+    assert level_of(bar[0]) == 255
+    if norm == "standardize":
+        values = maps[:, :, 0].astype(float)
+        assert level_of(bar[-1]) == pytest.approx(128 - values.mean() / values.std() * 64, abs=2)
+        assert level_of(bar[-1]) > 20
 
 
 @pytest.mark.parametrize(
@@ -593,7 +621,7 @@ def test_figures_save_at_any_resolution(suffix, tmp_path):
         pixels = page.indices != STEPS
         np.testing.assert_array_equal(rgb(content)[1::3, 1::3][pixels], palette()[page.indices[pixels]])
     elif suffix == "svg":
-        assert b"<!-- block/conv -->" in content  # text is text or outlines, never pixels
+        assert b">block/conv</text>" in content
         assert content.count(b"<image") == 1
         assert b"pixelated" in content
     else:

@@ -388,7 +388,7 @@ def test_an_error_inside_is_a_sentence_with_its_traceback_one_click_away(widget,
 def test_the_figure_on_paper_has_the_pixels_on_screen(widget):
     widget.layer = "conv_1"
     file = io.BytesIO()
-    widget.savefig(file, format="png")
+    widget.savefig(file, format="png", dpi=96)
     drawn = np.asarray(Image.open(file).convert("RGB"))
     screen = np.asarray(Image.open(io.BytesIO(widget.png)).convert("RGB"))
     assert drawn.shape == screen.shape
