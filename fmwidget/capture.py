@@ -77,9 +77,10 @@ def record(
     if _recording() is not None:
         raise RuntimeError("A recording is already under way on this thread.")
     recording = _Recording(visit, scope, before, home=scope(), stack=[])
-    with _wrappers.installed():
-        _here.recording = recording
+
+    def run() -> Any:
         try:
+            _here.recording = recording
             return function()
         except Exception as error:
             if recording.failed:
@@ -89,6 +90,8 @@ def record(
             raise
         finally:
             _here.recording = None
+
+    return _wrappers.around(run)
 
 
 def _recording() -> _Recording | None:

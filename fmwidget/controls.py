@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
@@ -97,9 +96,8 @@ class Controls:
     def offer_pictures(self, pictures: Mapping[str, Picture]) -> None:
         """Shows a thumbnail of each picture."""
         self._names = tuple(pictures)
-        with self._silently():
-            thumbs = [picture.thumbnail() for picture in pictures.values()]
-            self.image.offer(self._names, thumbs, self.image.value)
+        thumbs = [picture.thumbnail() for picture in pictures.values()]
+        self._silently(lambda: self.image.offer(self._names, thumbs, self.image.value))
         self.upload.room = max(0, MAX_PICTURES - len(pictures))
 
     def show(self, state: State, *, channels: int, pages: int) -> None:
@@ -110,7 +108,8 @@ class Controls:
             channels: How many channels the layer has.
             pages: How many pages they fill.
         """
-        with self._silently():
+
+        def show() -> None:
             for name in ("norm", "order", "fit", "opacity", "profile"):
                 getattr(self, name).value = getattr(state, name)
             self.layer.show(state.layer)
@@ -119,6 +118,8 @@ class Controls:
             move_slider(self.channel, state.channel, last=channels - 1)
             self.image.value = self._names.index(state.image)
             self.page.show(state.page, pages)
+
+        self._silently(show)
 
     def _reporter(self, name: str) -> Callable[[dict[str, Any]], None]:
         return lambda change: self._report(name, change["new"])
@@ -132,11 +133,12 @@ class Controls:
         if self._shown_by != threading.get_ident():
             self._choose(name, value)
 
-    @contextmanager
-    def _silently(self) -> Iterator[None]:
-        before, self._shown_by = self._shown_by, threading.get_ident()
+    def _silently(self, show: Callable[[], None]) -> None:
+        before = self._shown_by
         try:
-            yield
+            # In here, and not in a context manager: an interrupt could keep that from ever being left.
+            self._shown_by = threading.get_ident()
+            show()
         finally:
             self._shown_by = before
 

@@ -199,9 +199,11 @@ def run_recorded(
     def call() -> Any:
         return model(inputs, training=False)
 
+    def recorded() -> Any:
+        return record(call, visit, scope=backend.graph_scope, before=before)
+
     try:
-        with untouched(is_building):
-            return record(call, visit, scope=backend.graph_scope, before=before)
+        return untouched(recorded, is_building)
     except Exception as error:
         place = " ".join(getattr(error, "__notes__", []))
         cause = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)  # Keras sets it in bold

@@ -12,6 +12,18 @@ IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+\.js)";\n', re.MULTILI
 EXPORT = re.compile(r"^export (?=(?:async function|function|const|class) (\w+))", re.MULTILINE)
 
 
+def source(file: str) -> str:
+    """The text of a script or a style sheet.
+
+    A class that is given the path instead has anywidget hold every widget ever made of it, to tell them of
+    changes of the file.
+
+    Args:
+        file: Its name, in the package.
+    """
+    return (Path(__file__).parent / file).read_text(encoding="utf-8")
+
+
 def joined(entry: str) -> str:
     """The source of a module with all that it imports, as one module.
 

@@ -126,9 +126,10 @@ class Looker:
             lambda shape, order, width: grid_layout(shape, order=order, width=width, ncols=ncols)
         )
 
-    def check_weights(self) -> None:
-        """Takes note of a change of the model's weights: what follows is computed with them."""
-        self._weights = self._activations.version()
+    def check_weights(self) -> bool:
+        """Takes note of a change of the model's weights since the last look; says whether there is one."""
+        before, self._weights = self._weights, self._activations.version()
+        return before not in (0, self._weights)
 
     def batch(self, state: State) -> Batch:
         """The model's input."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from typing import Any
 
@@ -176,11 +175,3 @@ def _single_tile(look: Look) -> tuple[tuple[int, int], Sampling, Box]:
 
 def _draw_channel(maps: Array, statistics: ChannelStatistics, channel: int, norm: str, ratio: int) -> Page:
     return draw_channel(maps, channel, statistics, norm=norm, box=DETAIL_BOX, ratio=ratio)
-
-
-def status_html(sentence: str, details: str = "") -> str:
-    """What the status line says, with what lies behind it one click away."""
-    more = (
-        f"<details><summary>details</summary><pre>{html.escape(details)}</pre></details>" if details else ""
-    )
-    return f'<div class="fmw-status" role="status">{html.escape(sentence)}{more}</div>'

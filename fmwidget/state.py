@@ -11,13 +11,14 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
 from .wrapping import Wrappers
+
+Result = TypeVar("Result")
 
 
 class _Pass(threading.local):
@@ -29,26 +30,31 @@ class _Pass(threading.local):
 _here = _Pass()
 
 
-@contextmanager
-def untouched(is_building: Callable[[], bool]) -> Iterator[None]:
-    """While it lasts, what this thread writes to variables that exist is seen by this thread alone.
+def untouched(function: Callable[[], Result], is_building: Callable[[], bool]) -> Result:
+    """Runs a function; what it writes to variables that exist is seen by this thread alone, meanwhile.
 
     Functions that people compiled with `@tf.function` run as plain Python meanwhile, so that what they do can
     be followed like all else; Keras' and TensorFlow's own stay as they are.
 
     Args:
+        function: What to run.
         is_building: Tells whether a layer is making its weights just now: those are there to stay.
 
     Raises:
-        NotImplementedError: From within, if variables are written to while a graph is traced, since the graph
-            would do it in every run.
+        NotImplementedError: If variables are written to while a graph is traced, since the graph would do it
+            in every run.
     """
-    with _wrappers().installed():
-        _here.is_building, _here.is_eager, _here.stand_ins = is_building, tf.executing_eagerly(), {}
+
+    def run() -> Result:
         try:
-            yield
+            _here.is_eager, _here.stand_ins = tf.executing_eagerly(), {}
+            _here.is_building = is_building
+            return function()
         finally:
-            _here.is_building, _here.stand_ins = None, {}
+            _here.is_building = None
+            _here.stand_ins = {}
+
+    return _wrappers().around(run)
 
 
 def _writing(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,8 +7,6 @@ of more than 10 MiB is dropped by the Jupyter server without a word. Nothing tha
 from __future__ import annotations
 
 import logging
-import pathlib
-import reprlib
 import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from .frontend import source
 from .images import MAX_PICTURES, PictureError
+from .messages import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_HERE = pathlib.Path(__file__).parent
 _log = logging.getLogger(__name__)
 
 MAX_BYTES = 8 * 2**20  # of one message; the browser sends at most half of it
@@ -107,8 +106,8 @@ class Uploader(anywidget.AnyWidget):
         room: How many more pictures may be added.
     """
 
-    _esm = _HERE / "upload.js"
-    _css = _HERE / "view.css"
+    _esm = source("upload.js")
+    _css = source("view.css")
 
     room = traitlets.Int(MAX_PICTURES, min=0).tag(sync=True)
 
@@ -119,12 +118,12 @@ class Uploader(anywidget.AnyWidget):
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Refuses every trait the front end may try to set."""
-        _log.warning("Ignored traits set by the front end on an uploader: %s", _brief(sync_data))
+        _log.warning("Ignored traits set by the front end on an uploader: %s", brief(sync_data))
 
     def _receive(self, _uploader: Uploader, content: object, buffers: object) -> None:
         upload = parse_upload(content, buffers)
         if upload is None:
-            _log.warning("Ignored a message of the front end that means nothing: %s", _brief(content))
+            _log.warning("Ignored a message of the front end that means nothing: %s", brief(content))
             return
         # The browser sends nothing more until it has an answer: there is one whatever happens.
         self.send({"type": "answer", "id": upload.id, "error": self._problem_with(upload)})
@@ -141,13 +140,5 @@ class Uploader(anywidget.AnyWidget):
             return str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the person is told
             _log.exception("Could not add an uploaded picture.")
-            return f"{upload.name!r} could not be added: {type(error).__name__} ({_brief(str(error))})."
+            return f"{upload.name!r} could not be added: {type(error).__name__} ({brief(str(error))})."
         return ""
-
-
-def _brief(value: object) -> str:
-    """What a log line or a message may quote: short, on one line, whatever was sent."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # an integer of more digits than Python is willing to write
-        return f"a {type(value).__name__}"

@@ -8,13 +8,12 @@ thumbnail.
 from __future__ import annotations
 
 import logging
-import pathlib
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
-from .frontend import joined
+from .frontend import joined, source
 from .messages import (
     MAX_PX,
     Hover,
@@ -31,7 +30,6 @@ from .messages import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_HERE = pathlib.Path(__file__).parent
 _log = logging.getLogger(__name__)
 
 
@@ -57,7 +55,7 @@ class PictureView(anywidget.AnyWidget):
     """
 
     _esm = joined("view.js")
-    _css = _HERE / "view.css"
+    _css = source("view.css")
 
     png = traitlets.Bytes().tag(sync=True)
     width = traitlets.Float(0.0, min=0.0, max=MAX_PX).tag(sync=True)
@@ -200,8 +198,8 @@ class ThumbnailPicker(anywidget.AnyWidget):
         label: Name of the row for assistive technology.
     """
 
-    _esm = _HERE / "thumbnails.js"
-    _css = _HERE / "view.css"
+    _esm = source("thumbnails.js")
+    _css = source("view.css")
 
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)

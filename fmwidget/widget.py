@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
@@ -24,7 +24,9 @@ from .film import check_file, film_pages, film_stops, frame_rate, save_film
 from .forward import ForwardError
 from .grid import COLUMNS, PAGE_WIDTH, Spot
 from .images import Picture, free_name, load_pictures
-from .live import answer_at_once, parts
+from .incoming import listen
+from .lifetime import Closed, displayed, everything, hold_weakly, release
+from .live import answer_at_once
 from .looking import WIDEST, Array, Looker, State
 from .lookout import Lookout
 from .memo import Latest
@@ -33,7 +35,7 @@ from .naming import Naming
 from .normalization import NORMS
 from .numbers import NumbersPanel
 from .overlay import InputPanel
-from .panels import ChannelPanel, GridPanel, status_html
+from .panels import ChannelPanel, GridPanel
 from .pointing import Pointing
 from .preprocessing import FITS
 from .profile_panel import ProfilePanel
@@ -48,6 +50,8 @@ from .saved import (
     show_with_picture,
     widget_bundle,
 )
+from .status import StatusLine
+from .training import TrainingWatch
 
 if TYPE_CHECKING:
     import keras
@@ -104,6 +108,7 @@ class FeatureMapWidget(ipywidgets.VBox):
     opacity = traitlets.Int(0, help="How much of the channel is seen over the picture, in percent.")
     profile = traitlets.Bool(False, help="Whether the depth profile is shown.")  # noqa: FBT003 - its default
     page = traitlets.Int(help="Page of the grid, counted from 0; it follows the channel.")
+    _view_count = traitlets.Int(0, allow_none=True, help="How many views the front end has.").tag(sync=True)
 
     def __init__(
         self,
@@ -137,12 +142,13 @@ class FeatureMapWidget(ipywidgets.VBox):
         given = {"class_names": class_names, "inputs": inputs}
         self._by_name = [f"{name}={name}" for name, value in given.items() if value is not None]
 
+        self._reported: Exception | None = None
         self._controls = Controls(self._choose, self._add_picture)
         self._offer_layers = Latest(self._controls.offer_layers)
         self._lookout = Lookout(self._am.model, self._point)
         self._grid, self._detail = GridPanel(), ChannelPanel()
         self._profile = ProfilePanel(lambda path: self._choose("layer", path))
-        self._panels = (
+        self._panels: tuple[Any, ...] = (
             self._grid,
             self._profile,
             self._detail,
@@ -152,33 +158,42 @@ class FeatureMapWidget(ipywidgets.VBox):
         )
         self._pointing = Pointing(self._point, self._grid, self._detail)
         self._spot: Spot | None = None  # the unit that is pointed at
-        self._status = ipywidgets.HTML()
+        self._status = StatusLine()
+        self._watch = TrainingWatch(self._am, self._training)
         below = ipywidgets.HBox([panel.box for panel in self._panels[2:]], layout={"flex_flow": "row wrap"})
-        shown = [self._controls.main, self._profile.box, self._status, self._grid.box, below]
+        shown = [self._controls.main, self._profile.box, self._status.box, self._grid.box, below]
         super().__init__([*shown, Naming(layout={"display": "none"})])
         self.add_class("fmwidget")
         self.layout.max_width = f"{WIDEST}px"
 
-        self.image = next(iter(pictures)) if image is None else image
-        self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
-        self.opacity, self.profile = opacity, profile
-        self.layer = self._first_layer() if layer is None else layer
-        self.channel = channel
-        check_class_names(class_names, self._looker.outputs(self._state()))
-        self._controls.offer_pictures(pictures)
-        self._refresh(follow=True)
-        self._say(" ".join(problems))
+        try:
+            self.image = next(iter(pictures)) if image is None else image
+            self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
+            self.opacity, self.profile = opacity, profile
+            self.layer = self._first_layer() if layer is None else layer
+            self.channel = channel
+            check_class_names(class_names, self._looker.outputs(self._state()))
+            self._controls.offer_pictures(pictures)
+            self._refresh(follow=True)
+            self._status.say(" ".join(problems))
+        except BaseException:
+            self.close()  # or ipywidgets would keep what there is of it
+            raise
         self._grid.box.on_point(self._choose_tile)
         self._detail.box.on_point(lambda x, y: self._pin(self._detail.spot_at(self._look, x, y)))
         self._grid.box.on_place(self._choose_place)
         for panel in (self._grid, self._detail):
             panel.box.on_nudge(self._nudge)
         self._grid.box.on_surroundings(self._move_in)
-        for part in parts(self):
+        for part in everything(self):
             answer_at_once(part)
+            listen(part, self._carry_out)
+            hold_weakly(part)
         self._am.warm_up()
 
     def __repr__(self) -> str:
+        if isinstance(self._am, Closed):
+            return "FeatureMapWidget(closed)"
         return (
             f"FeatureMapWidget({self._am.model.name!r}, layer={self.layer!r}, channel={self.channel}, "
             f"image={self.image!r})"
@@ -200,7 +215,7 @@ class FeatureMapWidget(ipywidgets.VBox):
     def feature_maps(self) -> Array:
         """The maps `(H, W, C)` that the model computes for `image` at `layer`: read-only, channels last."""
         with self._lock:
-            self._looker.check_weights()
+            self._check_weights()
             return self._looker.maps(self._state())
 
     @property
@@ -301,8 +316,10 @@ class FeatureMapWidget(ipywidgets.VBox):
             raise NotImplementedError  # IPython then asks for the one output below
         self.add_class(BESIDE_PICTURE)
         show_with_picture(super()._repr_mimebundle_(), self._picture())
+        displayed(self)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        displayed(self)
         return widget_bundle(super()._repr_mimebundle_(**kwargs), self._picture())
 
     def refresh(self) -> None:
@@ -311,14 +328,32 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._refresh()
 
     def close(self) -> None:
-        """Takes the widget off every page it is on, and lets go of its model and pictures."""
+        """Takes the widget off every page it is on; lets go of its model, pictures and observers."""
         if self.comm is None:
-            return  # closed already, or its construction failed
-        self._lookout.close()
-        for part in parts(self):
-            if part is not self:
-                part.close()
-        super().close()
+            return  # it is closed, or has not come into being
+        with self._lock:
+            self._watch.stop()
+            self._lookout.close()
+            for part in everything(self):
+                if part is not self:
+                    part.close()
+            super().close()
+            self.unobserve_all()
+            self._trait_validators.clear()  # a trait that is linked may be set still; nothing comes of it
+            closed: Any = Closed()
+            self._am = self._looker = self._grid = self._detail = closed
+            self._profile = self._controls = self._pointing = self._lookout = closed
+            self._panels, self._look, self._reported = (), None, None
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
+        """The state for the front end: see ipywidgets. A page that is being loaded has no view yet."""
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        return state | {"_view_count": 0} if key is None else state
+
+    @traitlets.observe("_view_count")
+    def _views_changed(self, change: traitlets.Bunch) -> None:
+        if change["new"] == 0:
+            release(self)
 
     # ------------------------------------------------------------------ what may be set
 
@@ -376,7 +411,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             return value  # still being set up
         with self._lock:
             try:
-                self._looker.check_weights()
+                self._check_weights()
                 self._looker.maps(replace(self._state(), **change))
             except (ValueError, TypeError, ForwardError) as error:
                 raise traitlets.TraitError(str(error)) from error
@@ -403,7 +438,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._settling = True
         try:
             if not checked:
-                self._looker.check_weights()
+                self._check_weights()
             self.channel = min(self.channel, self._looker.maps(self._state()).shape[-1] - 1)
             layout = self._looker.layout(self._state(), self._surroundings)
             self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
@@ -417,6 +452,10 @@ class FeatureMapWidget(ipywidgets.VBox):
             raise
         finally:
             self._settling = False
+
+    def _check_weights(self) -> None:
+        if self._looker.check_weights():
+            self._watch.begin()
 
     def _state(self) -> State:
         return State(**{name: getattr(self, name) for name in STATE})
@@ -439,16 +478,26 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     # ------------------------------------------------------------------ what people do
 
-    def _choose(self, name: str, value: Any) -> None:
-        """Takes a choice made with a control; one that cannot be met is explained, and undone."""
+    def _carry_out(self, act: Callable[[], None]) -> None:
+        """Does what a person asks for. Whatever goes wrong, they are told: nobody else would hear of it."""
         with self._lock:
             try:
-                setattr(self, name, value)
-                self._say("")
-            except Exception as error:  # noqa: BLE001 - whatever it is, the person is told
+                if self.comm is not None:  # else it has been closed meanwhile
+                    act()
+            except Exception as error:  # noqa: BLE001
                 self._report(error)
+
+    def _choose(self, name: str, value: Any) -> None:
+        """Takes a choice made with a control; one that cannot be met is explained, and undone."""
+
+        def act() -> None:
+            try:
+                setattr(self, name, value)
+                self._status.say("")
             finally:
                 self._show_controls()
+
+        self._carry_out(act)
 
     def _add_picture(self, name: str, data: bytes) -> None:
         """Offers one more picture, the bytes of a file, and chooses it; raises `PictureError`."""
@@ -502,11 +551,19 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     def _report(self, error: Exception) -> None:
         """Puts an error where the person sees it; one that is no fault of theirs with all its details."""
+        if error is self._reported:
+            return  # by the redraw that an action led to
+        self._reported = error
         details = ""
         if not isinstance(error, traitlets.TraitError):
             log.error("Could not bring the screen in line with the state.", exc_info=error)
             details = "".join(traceback.format_exception(error))
-        self._say(str(error) or type(error).__name__, details)
+        self._status.say(str(error) or type(error).__name__, details)
 
-    def _say(self, sentence: str, details: str = "") -> None:
-        self._status.value = status_html(sentence, details)
+    def _training(self, is_on: bool) -> None:  # noqa: FBT001
+        def act() -> None:
+            self._status.training = is_on
+            if not is_on:
+                self._refresh()  # what is on screen was computed on the way
+
+        self._carry_out(act)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 Method = tuple[type, str, Callable[[Any], Any]]  # a class, the name in it, and what makes the wrapper
+Result = TypeVar("Result")
 
 
 class Wrappers:
@@ -16,29 +16,42 @@ class Wrappers:
     A wrapper must tell by itself whether it concerns the thread it runs on.
 
     Args:
-        methods: What to wrap. The wrapper is made anew from what is found each time.
+        methods: What to wrap. The wrapper is made anew where another method is found than the last time.
     """
 
     def __init__(self, *methods: Method) -> None:
         self._methods = methods
-        self._originals: list[Any] = []
-        self._users = 0
+        self._made: dict[tuple[type, str], tuple[Any, Any]] = {}  # the method as found, and its wrapper
+        self._threads: set[int] = set()
         self._lock = threading.Lock()
 
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Wraps the methods, unless another thread has, and puts them back after the last one is done."""
-        with self._lock:
-            if self._users == 0:
-                self._originals = [getattr(owner, name) for owner, name, _ in self._methods]
-                for (owner, name, wrap), original in zip(self._methods, self._originals, strict=True):
-                    setattr(owner, name, wrap(original))
-            self._users += 1
+    def around(self, function: Callable[[], Result]) -> Result:
+        """Runs a function with the methods wrapped, and puts them back when no thread runs one any more.
+
+        An interrupt may come between any two steps. Each of them can be taken twice, so that what it keeps
+        from being undone here, the next run on the thread undoes. A context manager might never be left.
+        """
         try:
-            yield
+            self._threads.add(threading.get_ident())
+            self._install()
+            return function()
         finally:
-            with self._lock:
-                self._users -= 1
-                if self._users == 0:
-                    for (owner, name, _), original in zip(self._methods, self._originals, strict=True):
-                        setattr(owner, name, original)
+            self._threads.discard(threading.get_ident())
+            self._put_back()
+
+    def _install(self) -> None:
+        with self._lock:
+            for owner, name, wrap in self._methods:
+                found = getattr(owner, name)
+                _, wrapper = self._made.get((owner, name), (None, None))
+                if found is not wrapper:
+                    self._made[owner, name] = found, wrap(found)
+                    setattr(owner, name, self._made[owner, name][1])
+
+    def _put_back(self) -> None:
+        with self._lock:
+            if self._threads:
+                return
+            for (owner, name), (original, wrapper) in self._made.items():
+                if getattr(owner, name) is wrapper:
+                    setattr(owner, name, original)

@@ -100,6 +100,16 @@ class Notebook:
             "panel.content.activeCellIndex = argument; app.commands.execute('notebook:run-cell')", index
         )
 
+    def set_source(self, index: int, source: str) -> None:
+        """Writes something else into a cell."""
+        self._evaluate(
+            "panel.content.widgets[argument[0]].model.sharedModel.setSource(argument[1])", [index, source]
+        )
+
+    def save(self) -> None:
+        """Saves the notebook with its outputs."""
+        self._evaluate("await panel.context.save()")
+
     def is_running(self, index: int) -> bool:
         """Whether a cell has not finished; the kernel's own status also follows what runs beside it."""
         return "[*]" in self.cell(index).locator(".jp-InputPrompt").inner_text()
