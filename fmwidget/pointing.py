@@ -50,6 +50,10 @@ class Pointing:
             spot = panel.spot_at(look, point.x, point.y)
             if spot is not None:
                 return spot
+        return self.pinned(look)
+
+    def pinned(self, look: Look) -> Spot | None:
+        """The unit of the chosen channel at the place that was clicked, if any."""
         if self._pinned is not None and look.maps.shape[:2] != self._map_shape:
             self._pinned = None
         return self._pinned and Spot(look.channel, self._pinned.row, self._pinned.column)

@@ -34,6 +34,7 @@ from .messages import Surroundings
 from .naming import Naming
 from .normalization import NORMS
 from .numbers import NumbersPanel
+from .origin import OriginPanel
 from .overlay import InputPanel
 from .panels import ChannelPanel, GridPanel
 from .pointing import Pointing
@@ -155,6 +156,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             InputPanel(self._lookout, self._controls.input),
             NumbersPanel(),
             AnswerPanel(class_names),
+            OriginPanel(self._am.model, self._point),
         )
         self._pointing = Pointing(self._point, self._grid, self._detail)
         self._spot: Spot | None = None  # the unit that is pointed at
@@ -527,9 +529,12 @@ class FeatureMapWidget(ipywidgets.VBox):
             if self._look is None:
                 return  # not yet on screen
             self._spot = self._pointing.spot(self._look)
+            pinned = self._pointing.pinned(self._look)
             for panel in self._panels:
                 if hasattr(panel, "point"):
                     panel.point(self._look, self._spot)
+                if hasattr(panel, "pin"):
+                    panel.pin(self._look, pinned)
 
     def _choose_place(self, place: int) -> None:
         with self._lock:

@@ -81,6 +81,7 @@ INSIDE: dict[str, set[str]] = {
     "film": {"figure", "hints", "looking", "messages", "png"},
     "readout": {"channels", "drawing", "grid"},
     "lookout": {"forward", "looking", "receptive_fields", "seeing", "wiring"},
+    "terms": {"contributions", "page", "readout"},
     "panels": {"channels", "figure", "grid", "layers", "looking", "memo", "readout", "view"},
     "pointing": {"grid", "looking", "messages", "view"},
     "saved": {"page"},
@@ -92,6 +93,10 @@ INSIDE: dict[str, set[str]] = {
     "numbers": {"channels", "figure", "looking", "memo", "normalization", "page", "panels", "png", "view"},
     "answer": {"looking", "memo", "numbers", "page"},
     "profile_panel": {"figure", "looking", "memo", "panels", "profile", "profile_drawing", "view"},
+    "origin": {
+        *("backend", "contributions", "forward", "grid", "layers", "layout", "looking", "memo"),
+        *("preactivation", "terms"),
+    },
     "__main__": set(),
 }
 INSIDE["widget"] = set(INSIDE) - {"__main__"}
@@ -124,6 +129,7 @@ OUTSIDE = {
         "lifetime",
         "live",
         "numbers",
+        "origin",
         "overlay",
         "panels",
         "profile_panel",
@@ -133,7 +139,7 @@ OUTSIDE = {
     },
     "jax": {"backend"},
     "jupyterlab": {"__main__"},
-    "keras": MODEL_SIDE | {"lookout", "plots", "samples", "widget"},
+    "keras": MODEL_SIDE | {"lookout", "origin", "plots", "samples", "widget"},
     "matplotlib": {"figure", "plots", "png", "text"},
     "tensorflow": {"backend", "state"},
     "torch": {"backend"},
