@@ -53,6 +53,8 @@ class ActivationModel:
     """Every feature map of a Keras model, read from the model's own forward pass.
 
     The model is only ever called, in inference mode: never compiled, cloned, renamed, re-wired or trained.
+    What its layers write to variables in a call (the state of a recurrent layer, a seed, a counter) is undone;
+    a model that does so, or that branches on its data, is always run eagerly.
     One forward pass fills all layers of a picture. The first passes run eagerly, so that there is something
     to see soon; from the second picture on a compiled pass is made ready in the background, and used once it
     is. Before every look the weights are checked: after any change of them the maps are computed anew.
@@ -98,7 +100,11 @@ class ActivationModel:
 
     @property
     def layers(self) -> tuple[FeatureLayer, ...]:
-        """What can be looked at, in the order data flows.
+        """What can be looked at, in the order data flows, as of the picture seen last.
+
+        That is every output `(batch, height, width, channels)` of every call of a layer or operation, at any
+        depth; and of a film, for each of its frames, what `TimeDistributed` and `ConvLSTM2D` return. The steps
+        inside a recurrent layer's loop are not on the list: a compiled pass runs them out of sight.
 
         Before the first picture, an empty one is sent through the model to find out.
         """
@@ -199,20 +205,21 @@ class ActivationModel:
         _require_one_picture(batch)
         if version != self._version:
             self._freshen()
-        if self._layers:
-            self._require_path(path)
         key = _content(batch)
         forward = self._cache.get(key)
+        if forward is not None:
+            self._list(forward)
+            self._require_path(path)
         if forward is None or (path is not None and path not in forward.maps):
             forward = self._run(batch, path)
-            self._require_path(path)
-            if path is not None and path not in forward.maps:
+            if path in self._layers and path not in forward.maps:
                 forward = self._run(batch, path)  # only now is it known to come before an activation
             self._cache[key] = forward
         else:
             self.stats.hits += 1
         self._cache.move_to_end(key)
         self._evict()
+        self._require_path(path)
         return forward
 
     def _run(self, batch: Batch, path: str | None) -> Forward:
@@ -232,10 +239,14 @@ class ActivationModel:
 
     def _note(self, forward: Forward, *, compiled: bool = False) -> Forward:
         self.stats.forwards += 1
-        self._layers = {layer.path: layer for layer in forward.layers}
+        self._list(forward)
         if not compiled:
             self._watch.adopt(self.model)  # the first call may have built the model
         return forward
+
+    def _list(self, forward: Forward) -> None:
+        """Takes the list from a picture: what a model calls, and at which size, may depend on it."""
+        self._layers = {layer.path: layer for layer in forward.layers}
 
     def _freshen(self) -> None:
         """Forgets what no longer holds: the maps after a change of weights, all after a change of layers."""

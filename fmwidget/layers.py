@@ -15,7 +15,17 @@ import keras
 import numpy as np
 
 from .capture import Call, Tensor
-from .layout import CHANNELS_FIRST, CHANNELS_LAST, Flow, declared_format, is_maps, maps_shape, resolve_formats
+from .layout import (
+    CHANNELS_FIRST,
+    CHANNELS_LAST,
+    Flow,
+    declared_format,
+    is_film,
+    is_maps,
+    maps_shape,
+    resolve_formats,
+    stacks,
+)
 from .preactivation import activation_name, has_activation
 
 
@@ -77,7 +87,7 @@ class Walk:
         self._returned: defaultdict[int, list[int]] = defaultdict(list)  # by depth, not yet claimed
 
     def follow(self, call: Call) -> Iterator[tuple[str, Tensor]]:
-        """Yields path and tensor of each output of `call` that is a stack of maps.
+        """Yields path and tensor of each stack of maps that `call` returned.
 
         The maps before an activation are on the list in any case, right behind those after it, but yielded
         only if the call noted them.
@@ -87,26 +97,26 @@ class Walk:
         self._calls[call.operation] += 1
         depth = len(call.parents)
         children = tuple(self._returned.pop(depth + 1, ()))
-        inputs = tuple(self._numbers.of(tensor) for tensor in call.inputs if is_maps(tensor))
+        inputs = tuple(self._numbers.of(tensor) for tensor in call.inputs if _is_followed(tensor))
+        outputs = [each for each in keras.tree.flatten_with_path(call.outputs) if _is_followed(each[1])]
+        seen_before = [tensor in self._numbers for _, tensor in outputs]
+        numbers = tuple(self._numbers.of(tensor) for _, tensor in outputs)
+        self._flows.append(Flow(call.operation, inputs, numbers, children))
+        self._returned[depth] += numbers
         name = "/".join([*(parent.name for parent in call.parents[1:]), _name(call)])
-        for key, tensor in keras.tree.flatten_with_path(call.outputs):
-            if not hasattr(tensor, "shape") or not is_maps(tensor):
-                continue
-            seen_before = tensor in self._numbers
-            number = self._numbers.of(tensor)
-            self._flows.append(Flow(call.operation, inputs, number, children))
-            self._returned[depth].append(number)
-            if depth == 0 and seen_before:
+        for (key, output), number, is_old in zip(outputs, numbers, seen_before, strict=True):
+            if depth == 0 and is_old:
                 continue  # the model returns what a layer of its own returned: that layer is on the list
-            path = self._unique("".join([name, *(f"[{part}]" for part in key)]))
-            found = _Found(path, call.operation, self._calls[call.operation], tuple(tensor.shape), number)
-            self._found.append(found)
-            yield path, tensor
-            if has_activation(call.operation):
-                before = replace(found, path=self._unique(f"{path}@pre"), after=path)
-                self._found.append(before)
-                if call.before is not None:
-                    yield before.path, call.before
+            for suffix, tensor in stacks(call.operation, output):
+                path = self._unique("".join([name, *(f"[{part}]" for part in key), suffix]))
+                found = _Found(path, call.operation, self._calls[call.operation], tuple(tensor.shape), number)
+                self._found.append(found)
+                yield path, tensor
+                if has_activation(call.operation):
+                    before = replace(found, path=self._unique(f"{path}@pre"), after=path)
+                    self._found.append(before)
+                    if call.before is not None:
+                        yield before.path, call.before
 
     def layers(self) -> tuple[FeatureLayer, ...]:
         """What was found, in the order data flows."""
@@ -127,6 +137,10 @@ class Walk:
             path = f"{name}@{count}"
         self._paths.add(path)
         return path
+
+
+def _is_followed(value: Any) -> bool:
+    return hasattr(value, "shape") and (is_maps(value) or is_film(value))
 
 
 def _name(call: Call) -> str:

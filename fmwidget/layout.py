@@ -17,17 +17,38 @@ _MOVES_AXES = frozenset({"Lambda", "Moveaxis", "Permute", "Reshape", "Swapaxes",
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A call that took tensors and returned one, known by number; `children` were returned inside it."""
+    """A call that took tensors and returned some, known by number; `children` were returned inside it."""
 
     operation: keras.Operation
     inputs: tuple[int, ...]
-    output: int
+    outputs: tuple[int, ...]
     children: tuple[int, ...] = ()
 
 
 def is_maps(tensor: Any) -> bool:
     """Whether a tensor is a stack of feature maps: a batch of pictures with a channel axis."""
     return len(tensor.shape) == 4
+
+
+def is_film(tensor: Any) -> bool:
+    """Whether a tensor has one axis more than maps do: time, if the layer says so."""
+    return len(tensor.shape) == 5
+
+
+def stacks(operation: keras.Operation, tensor: Any) -> list[tuple[str, Any]]:
+    """The stacks of maps in what an operation returned, each with a suffix that tells it from the others.
+
+    A tensor of maps is one. A layer that does the same for each step in time returns one for each step, if it
+    is known how many there are.
+    """
+    if is_maps(tensor):
+        return [("", tensor)]
+    if is_film(tensor) and isinstance(operation, _OVER_TIME) and tensor.shape[1] is not None:
+        return [(f"[{step}]", tensor[:, step]) for step in range(tensor.shape[1])]
+    return []
+
+
+_OVER_TIME = keras.layers.TimeDistributed, keras.layers.ConvLSTM2D
 
 
 def maps_shape(shape: Sequence[Any], data_format: str) -> tuple[Any, Any, Any]:
@@ -48,8 +69,10 @@ def declared_format(operation: keras.Operation) -> str | None:
     if declared in (CHANNELS_FIRST, CHANNELS_LAST):
         return str(declared)
     if isinstance(operation, keras.layers.BatchNormalization | keras.layers.GroupNormalization):
-        return CHANNELS_FIRST if operation.axis == 1 else CHANNELS_LAST
-    return None
+        return {1: CHANNELS_FIRST, -3: CHANNELS_FIRST, 3: CHANNELS_LAST, -1: CHANNELS_LAST}.get(
+            operation.axis
+        )
+    return declared_format(operation.layer) if isinstance(operation, keras.layers.TimeDistributed) else None
 
 
 def resolve_formats(flows: Sequence[Flow]) -> dict[int, str]:
@@ -57,6 +80,7 @@ def resolve_formats(flows: Sequence[Flow]) -> dict[int, str]:
 
     A convolution or pooling says so of what it takes and returns; other operations (activations, additions,
     dropout) keep the layout they are given; a model or custom layer returns what its last inner call did.
+    A film is followed like maps: it has time before its other axes.
     What no layer speaks for is absent from the result.
     """
     known: dict[int, str] = {}
@@ -64,13 +88,13 @@ def resolve_formats(flows: Sequence[Flow]) -> dict[int, str]:
     for flow in flows:
         declared = None if flow.children else declared_format(flow.operation)
         if declared:
-            known[flow.output] = declared
+            known.update(dict.fromkeys(flow.outputs, declared))
             for tensor in flow.inputs:
                 known.setdefault(tensor, declared)
         elif flow.children:
-            alike.append((flow.children[-1], flow.output))
-        elif type(flow.operation).__name__ not in _MOVES_AXES:
-            alike.append((*flow.inputs, flow.output))
+            alike.append((flow.children[-1], *flow.outputs))
+        elif flow.outputs and type(flow.operation).__name__ not in _MOVES_AXES:
+            alike.append((*flow.inputs, *flow.outputs))
     # Forwards, then backwards, until nothing is learned: layouts spread along the graph in both directions.
     before = -1
     while len(known) != before:

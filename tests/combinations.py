@@ -91,7 +91,7 @@ def whole_numbers() -> keras.Model:
 
 
 def over_time() -> keras.Model:
-    """A film of four frames, made of the picture's rows: outputs with five axes, and loops."""
+    """A film of four frames, made of the picture's rows: a picture of maps for each, and loops."""
     picture = keras.Input(SIZE)
     film = layers.Reshape((4, SIZE[0] // 4, *SIZE[1:]), name="film")(picture)
     x = layers.TimeDistributed(layers.Conv2D(4, 3, activation="relu", name="conv"), name="each")(film)
@@ -99,6 +99,66 @@ def over_time() -> keras.Model:
     steps = layers.Reshape((-1, 3), name="steps")(layers.Conv2D(3, 1, name="after")(last))
     x = layers.Dense(2)(layers.Bidirectional(layers.GRU(4, name="gru"))(steps))
     return keras.Model(picture, x, name="over_time")
+
+
+def frame_by_frame() -> keras.Model:
+    """A whole network for each frame of a film, channels first."""
+    first: Any = {"data_format": "channels_first"}
+    frame = keras.Input((3, 6, 7))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv", **first)(frame / 255.0)
+    backbone = keras.Model(frame, layers.BatchNormalization(axis=1, name="norm")(x), name="backbone")
+    film = keras.Input((2, 3, 6, 7), name="film")
+    x = layers.TimeDistributed(backbone, name="each")(film)
+    x = layers.TimeDistributed(layers.MaxPooling2D(2, name="pool", **first), name="pools")(x)
+    x = layers.ReLU(name="relu")(x)
+    x = layers.ConvLSTM2D(5, 2, padding="same", return_sequences=True, name="memory", **first)(x)
+    x = layers.TimeDistributed(layers.ReLU(), name="relus")(x)
+    x = layers.TimeDistributed(layers.GlobalAveragePooling2D(**first), name="means")(x)
+    return keras.Model(film, layers.Flatten()(x), name="frame_by_frame")
+
+
+def channels_first_network() -> keras.Model:
+    """Every kind of layer that takes channels first, and one after them that takes them last."""
+    first: Any = {"data_format": "channels_first"}
+    picture = keras.Input((SIZE[2], *SIZE[:2]))
+    x = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="conv", **first)(picture)
+    x = layers.BatchNormalization(axis=-3, name="norm")(x)
+    x = layers.Conv2D(6, 3, groups=2, padding="same", name="grouped", **first)(x)
+    x = layers.PReLU(shared_axes=[2, 3], name="prelu")(layers.GroupNormalization(2, axis=1, name="group")(x))
+    x = layers.SeparableConv2D(4, 3, activation="tanh", name="separable", **first)(x)
+    x = layers.DepthwiseConv2D(2, depth_multiplier=2, name="depthwise", **first)(x)
+    x = layers.Conv2DTranspose(5, 3, strides=2, activation="relu", name="transpose", **first)(x)
+    x = layers.MaxPooling2D(2, name="pool", **first)(layers.UpSampling2D(2, name="up", **first)(x))
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name="squeeze", **first)(x)
+    gate = layers.Conv2D(5, 1, activation="sigmoid", name="gate", **first)(gate)
+    x = layers.Multiply(name="gated")([x, gate])
+    x = layers.Permute((2, 3, 1), name="permute")(layers.SpatialDropout2D(0.5, name="drop", **first)(x))
+    x = layers.BatchNormalization(name="last_norm")(layers.Conv2D(2, 3, name="last")(x))
+    return keras.Model(picture, layers.GlobalMaxPooling2D()(x), name="channels_first_network")
+
+
+class Plain(keras.Model):
+    """Says nowhere where its channels are: its layers took the setting they were made under."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.conv = layers.Conv2D(5, 3, activation="relu", name="conv")
+        self.pool = layers.MaxPooling2D(2, name="pool")
+
+    def call(self, x: Any) -> Any:
+        return tf.nn.relu(self.pool(self.conv(x / 255.0))) + 1.0
+
+
+def made_under_channels_first() -> keras.Model:
+    """Built while Keras' setting was another than it is when the model is used."""
+    setting = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        picture = keras.Input((SIZE[2], *SIZE[:2]))
+        model = keras.Model(picture, Plain(name="plain")(picture), name="made_under_channels_first")
+    finally:
+        keras.config.set_image_data_format(setting)
+    return model
 
 
 def attention() -> keras.Model:
@@ -137,6 +197,9 @@ MODELS = {
         dicts,
         whole_numbers,
         over_time,
+        frame_by_frame,
+        channels_first_network,
+        made_under_channels_first,
         attention,
         augmented,
     )

@@ -59,6 +59,8 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
             result = inner(*args, **kwargs)
             counts[id(operation)] += 1
             leaves = [leaf for leaf in keras.tree.flatten(result) if len(getattr(leaf, "shape", ())) == 4]
+            if isinstance(operation, layers.TimeDistributed | layers.ConvLSTM2D) and len(result.shape) == 5:
+                leaves = [result[:, step] for step in range(result.shape[1])]
             seen.extend(Output(operation, counts[id(operation)], leaf.numpy()) for leaf in leaves)
             if noted and leaves:
                 seen.append(
@@ -82,8 +84,10 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
 
 def _operations(root: keras.Operation) -> list[keras.Operation]:
     found = [root]
-    if isinstance(root, layers.RNN | layers.TimeDistributed):
+    if isinstance(root, layers.RNN):
         return found  # what they run, they run step by step in a loop
+    if isinstance(root, layers.TimeDistributed):  # uses its layer's code, and never calls the layer itself
+        return found + _operations(root.layer)[1:]
     for layer in getattr(root, "_layers", []):
         found += _operations(layer)
     return found + [each for each in getattr(root, "operations", []) if not isinstance(each, keras.Layer)]

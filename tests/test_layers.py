@@ -90,8 +90,63 @@ def test_shapes_are_channels_last_whatever_the_model_keeps():
     assert division.shape == (20, 24, 3)
 
 
-def test_outputs_over_time_are_left_out_and_the_steps_of_a_loop_too():
-    assert paths(combinations.over_time()) == ["conv_lstm", "after"]
+def test_each_frame_of_a_film_is_an_entry_and_the_steps_of_a_recurrent_loop_are_none():
+    frames = [f"each[{step}]" for step in range(4)]
+    assert paths(combinations.over_time()) == [*frames, "conv_lstm", "after"]
+
+
+def test_a_network_for_each_frame_is_listed_once_for_each():
+    am = ActivationModel(combinations.frame_by_frame())
+    am.predictions(zoo.batch_for(am.model))
+    assert {layer.path: layer.shape for layer in am.layers} == {
+        "each/true_divide": (6, 7, 3),
+        "each/conv": (6, 7, 4),
+        "each/conv@pre": (6, 7, 4),
+        "each/norm": (6, 7, 4),
+        "each/true_divide@2": (6, 7, 3),
+        "each/conv@2": (6, 7, 4),
+        "each/conv@2@pre": (6, 7, 4),
+        "each/norm@2": (6, 7, 4),
+        "each[0]": (6, 7, 4),
+        "each[1]": (6, 7, 4),
+        "pools[0]": (3, 3, 4),
+        "pools[1]": (3, 3, 4),
+        "memory[0]": (3, 3, 5),
+        "memory[1]": (3, 3, 5),
+        "relus[0]": (3, 3, 5),
+        "relus[1]": (3, 3, 5),
+    }
+    assert {layer.data_format for layer in am.layers} == {"channels_first"}
+
+
+def test_films_of_any_length_are_listed_by_the_length_they_have():
+    film = keras.Input((None, 6, 7, 3))
+    model = keras.Model(film, layers.TimeDistributed(layers.Conv2D(2, 3), name="each")(film))
+    am = ActivationModel(model)
+    for length in (2, 3, 2):
+        batch = np.random.default_rng(length).random((1, length, 6, 7, 3)).astype("float32")
+        last = am.activations(batch, f"each[{length - 1}]")
+        am.warm_up()
+        assert [layer.path for layer in am.layers] == [f"each[{step}]" for step in range(length)]
+        assert np.array_equal(last, model(batch)[0, -1])
+
+
+def test_channels_first_is_decided_for_each_layer():
+    am = ActivationModel(combinations.channels_first_network())
+    last = {layer.path for layer in am.layers if layer.data_format == "channels_last"}
+    assert last == {"permute", "last", "last_norm"}
+    shapes = {layer.path: layer.shape for layer in am.layers}
+    assert shapes["conv"] == (10, 12, 6)
+    assert shapes["transpose"] == (15, 19, 8 // 8 * 5)
+    assert shapes["squeeze"] == (1, 1, 5)
+    am = ActivationModel(combinations.made_under_channels_first())
+    shapes = {layer.path: layer.shape for layer in am.layers}
+    assert shapes == {
+        "plain/conv": (18, 22, 5),
+        "plain/conv@pre": (18, 22, 5),
+        "plain/pool": (9, 11, 5),
+        "plain": (9, 11, 5),
+    }
 
 
 def test_sizes_left_free_follow_the_picture():
