@@ -53,8 +53,9 @@ class ActivationModel:
     """Every feature map of a Keras model, read from the model's own forward pass.
 
     The model is only ever called, in inference mode: never compiled, cloned, renamed, re-wired or trained.
-    What its layers write to variables in a call (the state of a recurrent layer, a seed, a counter) is undone;
-    a model that does so, or that branches on its data, is always run eagerly.
+    What its layers write to variables in a call (the state of a recurrent layer, a seed, a counter) is
+    undone; a model that does so, or that branches on its data, is always run eagerly.
+
     One forward pass fills all layers of a picture. The first passes run eagerly, so that there is something
     to see soon; from the second picture on a compiled pass is made ready in the background, and used once it
     is. Before every look the weights are checked: after any change of them the maps are computed anew.
@@ -103,8 +104,8 @@ class ActivationModel:
         """What can be looked at, in the order data flows, as of the picture seen last.
 
         That is every output `(batch, height, width, channels)` of every call of a layer or operation, at any
-        depth; and of a film, for each of its frames, what `TimeDistributed` and `ConvLSTM2D` return. The steps
-        inside a recurrent layer's loop are not on the list: a compiled pass runs them out of sight.
+        depth; and of a film, for each of its frames, what `TimeDistributed` and `ConvLSTM2D` return. The
+        steps inside a recurrent layer's loop are not on the list: a compiled pass runs them out of sight.
 
         Before the first picture, an empty one is sent through the model to find out.
         """
