@@ -15,6 +15,7 @@ from .forward import Batch
 from .grid import GridLayout, grid_layout
 from .images import Picture
 from .layers import FeatureLayer
+from .layout import maps_shape
 from .memo import Latest
 from .messages import Surroundings
 from .preprocessing import Scaling
@@ -85,6 +86,11 @@ class Look:
     batch: Batch
     profile: DepthProfile | None
     surroundings: Surroundings
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Height and width of the picture in the model's input; 0 if there is none."""
+        return (0, 0) if self.seen is None else maps_shape(self.seen.shape, self.data_format)[:2]
 
     @property
     def ratio(self) -> int:

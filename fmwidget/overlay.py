@@ -19,13 +19,13 @@ from .page import number, shape_text
 from .panels import DETAIL_BOX
 from .png import INACTIVE
 from .preprocessing import SCALINGS, restore
-from .relations import Lies
 from .view import PictureView
 
 if TYPE_CHECKING:
     from .channels import ChannelStatistics
     from .lookout import Lookout
     from .receptive_fields import Field
+    from .tracing import Trace
 
 Array = np.ndarray[Any, Any]
 
@@ -42,10 +42,10 @@ class InputPanel:
 
     def __init__(self, lookout: Lookout, *controls: ipywidgets.Widget) -> None:
         self._title, self._scaling, self._sees = (ipywidgets.HTML() for _ in range(3))
-        self._view = PictureView(label="Picture as the model sees it")
+        self.view = PictureView(label="Picture as the model sees it")
         self._lookout = lookout
         self.box = ipywidgets.VBox(
-            [self._title, self._view, self._sees, self._scaling, *controls],
+            [self._title, self.view, self._sees, self._scaling, *controls],
             layout={"flex": f"1 1 {DETAIL_BOX + 16}px"},
         )
         self.box.add_class("fmw-input")
@@ -57,7 +57,7 @@ class InputPanel:
         """Shows the picture with its scaling undone, and says what its numbers were."""
         self._scaling.value = _scaling_in_words(look)
         if look.seen is None:
-            self._view.show(b"", 0, 0)
+            self.view.show(b"", 0, 0)
             self._title.value = _caption("The model's input holds no picture to show.")
             return
         self._title.value = _picture_in_words(look, look.seen)
@@ -68,7 +68,7 @@ class InputPanel:
             over = self._map(look.maps, look.statistics, look.channel, look.norm, colours)
             words += f" Channel {look.channel} lies over it, at {look.opacity} %."
         height, width = (side // look.ratio for side in picture.shape[:2])
-        self._view.show(self._png(picture, over, look.opacity), width, height, alt=words)
+        self.view.show(self._png(picture, over, look.opacity), width, height, alt=words, mark=self.view.mark)
 
     def point(self, look: Look, spot: Spot | None) -> None:
         """Outlines what a unit sees of the picture, and says how much that is."""
@@ -76,17 +76,31 @@ class InputPanel:
         words = ""
         if spot is not None and look.seen is not None:
             field = self._lookout.field(look, spot.row, spot.column)
-            sizes = Lies(look.seen.shape, look.data_format).positions
-            words = field_in_words(field, sizes)
+            words = field_in_words(field, look.sizes)
             if field is not None and field.box is not None:
-                region = self._on_screen(field.box, sizes)
-        self._view.region = list(region)
+                region = self._on_screen(field.box, look)
+        self.view.region = list(region)
         self._sees.value = _caption(html.escape(words))
 
-    def _on_screen(self, box: tuple[int, int, int, int], sizes: tuple[int, ...]) -> tuple[float, ...]:
+    def trace(self, look: Look, trace: Trace | None, _pinned: Spot | None) -> None:
+        """Marks the pixel that was clicked."""
+        row, column = trace.pixel if trace else (0, 0)
+        box = self._on_screen((row, column, row + 1, column + 1), look) if trace else ()
+        self.view.mark = list(box)
+
+    def pixel_at(self, look: Look, x: float, y: float) -> tuple[int, int] | None:
+        """Row and column in the model's input of a point of the picture, in CSS px."""
+        if look.seen is None:
+            return None
+        places = zip((y, x), (self.view.height, self.view.width), look.sizes, strict=True)
+        row, column = (min(int(at / shown * size), size - 1) for at, shown, size in places)
+        return row, column
+
+    def _on_screen(self, box: tuple[int, int, int, int], look: Look) -> tuple[float, ...]:
         """A box of the model's input as `x, y, width, height` in CSS px of the picture."""
         top, left, bottom, right = box
-        down, across = self._view.height / sizes[0], self._view.width / sizes[1]
+        height, width = look.sizes
+        down, across = self.view.height / height, self.view.width / width
         return left * across, top * down, (right - left) * across, (bottom - top) * down
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from .looking import Look
 from .memo import Latest
 from .readout import channel_text, spot_text
 from .view import PictureView
+
+if TYPE_CHECKING:
+    from .tracing import Trace
 
 Array = np.ndarray[Any, Any]
 
@@ -143,7 +146,7 @@ class ChannelPanel:
         page = self._drawing.page(look.maps, look.statistics, look.channel, look.norm, look.ratio)
         low, high = look.statistics.min[look.channel], look.statistics.max[look.channel]
         alt = f"Channel {look.channel} of layer {look.layer.path}, with values from {low:.4g} to {high:.4g}."
-        self.box.show(self._drawing.png(look, page), page.width, page.height, alt=alt)
+        self.box.show(self._drawing.png(look, page), page.width, page.height, alt=alt, mark=self.box.mark)
 
     def spot_at(self, look: Look, x: float, y: float) -> Spot | None:
         """The unit that is drawn at a point of the picture, in CSS px."""
@@ -151,19 +154,31 @@ class ChannelPanel:
         unit = unit_at(sampling, map_shape, (x - tile.x) * look.ratio, (y - tile.y) * look.ratio)
         return None if unit is None else Spot(look.channel, *unit)
 
+    def trace(self, look: Look, trace: Trace | None, _pinned: Spot | None) -> None:
+        """Marks the units that see the pixel of the picture that is followed."""
+        box = trace.viewers.box if trace and trace.viewers else None
+        self.box.mark = list(_units_on_screen(look, box)) if box else []
+
     def point(self, look: Look, spot: Spot | None) -> None:
         """Outlines the place of a unit of any channel, and says the chosen channel's value there."""
         region: Area | tuple[()] = ()
         if spot is not None:
             spot = Spot(look.channel, spot.row, spot.column)
-            map_shape, sampling, tile = _single_tile(look)
-            x, y, width, height = (
-                edge / look.ratio for edge in unit_box(sampling, map_shape, spot.row, spot.column)
-            )
-            region = (tile.x + x, tile.y + y, width, height)
+            region = _units_on_screen(look, (spot.row, spot.column, spot.row + 1, spot.column + 1))
         with self.box.hold_sync():
             self.box.region = list(region)
             self.box.readout = spot_text(look.maps, spot)
+
+
+def _units_on_screen(look: Look, units: tuple[int, int, int, int]) -> Area:
+    """Where a box of units is drawn, given as its top, left, bottom and right: in CSS px of the picture."""
+    map_shape, sampling, tile = _single_tile(look)
+    top, left, bottom, right = units
+    x, y, *_ = unit_box(sampling, map_shape, top, left)
+    last_x, last_y, width, height = unit_box(sampling, map_shape, bottom - 1, right - 1)
+    edges = (x, y, last_x + width - x, last_y + height - y)
+    x, y, width, height = (edge / look.ratio for edge in edges)
+    return tile.x + x, tile.y + y, width, height
 
 
 def _single_tile(look: Look) -> tuple[tuple[int, int], Sampling, Box]:

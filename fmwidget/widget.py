@@ -18,6 +18,7 @@ from .answer import AnswerPanel, check_class_names
 from .batch import Others, Preprocess
 from .channels import ORDERS
 from .choices import index_in, one_of, percentage
+from .column import ColumnPanel
 from .controls import Controls
 from .figure import CSS_DPI, FeatureFigure, cmap_for, palette, require_cmap
 from .film import check_file, film_pages, film_stops, frame_rate, save_film
@@ -52,6 +53,7 @@ from .saved import (
     widget_bundle,
 )
 from .status import StatusLine
+from .tracing import Tracing
 from .training import TrainingWatch
 
 if TYPE_CHECKING:
@@ -148,17 +150,20 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._offer_layers = Latest(self._controls.offer_layers)
         self._lookout = Lookout(self._am.model, self._point)
         self._grid, self._detail = GridPanel(), ChannelPanel()
+        self._input = InputPanel(self._lookout, self._controls.input)
         self._profile = ProfilePanel(lambda path: self._choose("layer", path))
         self._panels: tuple[Any, ...] = (
             self._grid,
             self._profile,
             self._detail,
-            InputPanel(self._lookout, self._controls.input),
+            self._input,
+            ColumnPanel(lambda channel: self._choose("channel", channel)),
             NumbersPanel(),
             AnswerPanel(class_names),
             OriginPanel(self._am.model, self._point),
         )
         self._pointing = Pointing(self._point, self._grid, self._detail)
+        self._tracing = Tracing(self._lookout, self._pointing)
         self._spot: Spot | None = None  # the unit that is pointed at
         self._status = StatusLine()
         self._watch = TrainingWatch(self._am, self._training)
@@ -181,12 +186,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         except BaseException:
             self.close()  # or ipywidgets would keep what there is of it
             raise
-        self._grid.box.on_point(self._choose_tile)
-        self._detail.box.on_point(lambda x, y: self._pin(self._detail.spot_at(self._look, x, y)))
-        self._grid.box.on_place(self._choose_place)
-        for panel in (self._grid, self._detail):
-            panel.box.on_nudge(self._nudge)
-        self._grid.box.on_surroundings(self._move_in)
+        self._listen_to_pictures()
         for part in everything(self):
             answer_at_once(part)
             listen(part, self._carry_out)
@@ -343,7 +343,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             self.unobserve_all()
             self._trait_validators.clear()  # a trait that is linked may be set still; nothing comes of it
             closed: Any = Closed()
-            self._am = self._looker = self._grid = self._detail = closed
+            self._am = self._looker = self._grid = self._detail = self._input = self._tracing = closed
             self._profile = self._controls = self._pointing = self._lookout = closed
             self._panels, self._look, self._reported = (), None, None
 
@@ -511,6 +511,16 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._controls.offer_pictures(self._looker.pictures)
             self._choose("image", picture.name)
 
+    def _listen_to_pictures(self) -> None:
+        self._grid.box.on_point(self._choose_tile)
+        self._detail.box.on_point(lambda x, y: self._pin(self._detail.spot_at(self._look, x, y)))
+        self._input.view.on_point(self._trace)
+        self._input.view.on_nudge(self._nudge_pixel)
+        self._grid.box.on_place(self._choose_place)
+        for panel in (self._grid, self._detail):
+            panel.box.on_nudge(self._nudge)
+        self._grid.box.on_surroundings(self._move_in)
+
     def _choose_tile(self, x: float, y: float) -> None:
         with self._lock:
             spot = self._grid.spot_at(self._look, x, y)
@@ -521,13 +531,33 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     def _pin(self, spot: Spot | None) -> None:
         with self._lock:
+            self._tracing.drop()
             self._pointing.pin(self._look, spot)
+
+    def _trace(self, x: float, y: float) -> None:
+        """Asks who sees the pixel that is at a point of the picture."""
+
+        def act() -> None:
+            pixel = self._input.pixel_at(self._look, x, y)
+            if pixel is not None:
+                self._tracing.choose(self._look, pixel)
+                self._point()
+
+        self._carry_out(act)
+
+    def _nudge_pixel(self, rows: int, columns: int) -> None:
+        def act() -> None:
+            self._tracing.nudge(self._look, rows, columns)
+            self._point()
+
+        self._carry_out(act)
 
     def _point(self) -> None:
         """Shows all panels that follow the pointer which unit it is at; no picture is drawn for it."""
         with self._lock:
             if self._look is None:
                 return  # not yet on screen
+            trace = self._tracing.trace(self._look)
             self._spot = self._pointing.spot(self._look)
             pinned = self._pointing.pinned(self._look)
             for panel in self._panels:
@@ -535,6 +565,8 @@ class FeatureMapWidget(ipywidgets.VBox):
                     panel.point(self._look, self._spot)
                 if hasattr(panel, "pin"):
                     panel.pin(self._look, pinned)
+                if hasattr(panel, "trace"):
+                    panel.trace(self._look, trace, pinned)
 
     def _choose_place(self, place: int) -> None:
         with self._lock:

@@ -67,8 +67,8 @@ INSIDE: dict[str, set[str]] = {
     "training": {"activations"},
     "memo": set(),
     "looking": {
-        *("activations", "batch", "channels", "forward", "grid", "images", "layers", "memo", "messages"),
-        *("preprocessing", "profile"),
+        *("activations", "batch", "channels", "forward", "grid", "images", "layers", "layout", "memo"),
+        *("messages", "preprocessing", "profile"),
     },
     "choices": {"hints"},
     "upload": {"frontend", "images", "messages"},
@@ -81,13 +81,15 @@ INSIDE: dict[str, set[str]] = {
     "film": {"figure", "hints", "looking", "messages", "png"},
     "readout": {"channels", "drawing", "grid"},
     "lookout": {"forward", "looking", "receptive_fields", "seeing", "wiring"},
+    "tracing": {"grid", "looking", "lookout", "pointing", "seeing"},
+    "column": {"frontend", "grid", "looking", "messages", "page", "tracing"},
     "terms": {"contributions", "page", "readout"},
-    "panels": {"channels", "figure", "grid", "layers", "looking", "memo", "readout", "view"},
+    "panels": {"channels", "figure", "grid", "layers", "looking", "memo", "readout", "tracing", "view"},
     "pointing": {"grid", "looking", "messages", "view"},
     "saved": {"page"},
     "overlay": {
         *("channels", "drawing", "figure", "grid", "looking", "lookout", "memo", "page", "panels", "png"),
-        *("receptive_fields", "relations"),
+        *("receptive_fields", "tracing"),
         *("preprocessing", "view"),
     },
     "numbers": {"channels", "figure", "looking", "memo", "normalization", "page", "panels", "png", "view"},
@@ -119,9 +121,10 @@ MODEL_SIDE = {
     "wiring",
 }
 OUTSIDE = {
-    "anywidget": {"naming", "upload", "view"},
+    "anywidget": {"column", "naming", "upload", "view"},
     "ipywidgets": {
         "answer",
+        "column",
         "controls",
         "depth",
         "fields",
