@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -25,6 +26,10 @@ from .layout import to_maps
 log = logging.getLogger(__name__)
 
 DEFAULT_CACHE_BYTES = 512 * 2**20
+
+# Seconds that compiling stands still once somebody looks, and at most for one call of a layer: the two would
+# take the interpreter from each other, and a look that takes 10 ms would take 100.
+_STAND_STILL, _AT_MOST = 0.06, 0.3
 
 # One thread for all models: compiling holds the interpreter, two at once would only slow each other.
 _compiler = ThreadPoolExecutor(1, thread_name_prefix="fmwidget-compile")
@@ -89,6 +94,7 @@ class ActivationModel:
         self._last: Batch = None
         self._growth = math.inf  # bytes of maps for a byte of input
         self._version = 0
+        self._asked = 0.0  # when somebody last looked
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -251,6 +257,7 @@ class ActivationModel:
 
     def _freshen(self) -> None:
         """Forgets what no longer holds: the maps after a change of weights, all after a change of layers."""
+        self._asked = time.monotonic()
         change = self._watch.change(self.model)
         if change is backend.Change.NONE:
             return
@@ -292,7 +299,7 @@ def _compile_for(
     if am is None:
         raise ReferenceError("The ActivationModel is gone.")
     try:
-        compiled = compile_forward(am.model, batch, shapes)
+        compiled = compile_forward(am.model, batch, shapes, pause=lambda: _give_way(am))
         _require_same_calls(compiled(batch), paths)
     except Exception as error:
         log.info("%s stays eager, since its forward pass cannot be compiled: %s", am.model.name, error)
@@ -300,6 +307,14 @@ def _compile_for(
     am.stats.traces += 1
     am._watch.compile()  # noqa: SLF001
     return compiled
+
+
+def _give_way(am: ActivationModel) -> None:
+    began = time.monotonic()
+    while (wait := am._asked + _STAND_STILL - time.monotonic()) > 0:  # noqa: SLF001
+        if time.monotonic() - began > _AT_MOST:
+            return  # or somebody who looks without end would never see it compiled
+        time.sleep(wait)
 
 
 def _require_same_calls(forward: Forward, paths: tuple[str, ...]) -> None:

@@ -132,7 +132,9 @@ def measure_eagerly(
     return found
 
 
-def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -> Callable[[Batch], Forward]:
+def compile_forward(
+    model: keras.Model, batch: Batch, shapes: tuple[Any, ...], pause: Callable[[], None] = lambda: None
+) -> Callable[[Batch], Forward]:
     """Compiles the forward pass with all maps captured, for batches like `batch`.
 
     The compiled pass reads the weights at each run: it need not be compiled again when they change.
@@ -141,6 +143,7 @@ def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -
         model: The model; nothing about it is changed.
         batch: An example of its input.
         shapes: The shape of each input; `None` where it may differ from run to run.
+        pause: Called after each call that the model makes while it is traced.
 
     Raises:
         Exception: Whatever tracing raises for a model that branches on its data.
@@ -152,7 +155,12 @@ def compile_forward(model: keras.Model, batch: Batch, shapes: tuple[Any, ...]) -
         nonlocal layers
         walk = Walk()
         maps: dict[str, Tensor] = {}
-        outputs = run_recorded(model, inputs, lambda call: maps.update(walk.follow(call)))
+
+        def visit(call: Call) -> None:
+            maps.update(walk.follow(call))
+            pause()
+
+        outputs = run_recorded(model, inputs, visit)
         layers = walk.layers()
         unique = {id(tensor): tensor for tensor in maps.values()}
         order = {key: position for position, key in enumerate(unique)}
