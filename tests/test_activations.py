@@ -14,7 +14,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmwidget import ActivationModel, backend
+from fmwidget import ActivationModel, activations, backend
 from fmwidget.forward import ForwardError
 from tests import oracle, strangers, zoo
 
@@ -510,3 +510,29 @@ def test_a_model_that_fails_says_where():
 def test_input_that_does_not_fit_is_explained_in_keras_words(model, shape, sentence):
     with pytest.raises(ForwardError, match=sentence):
         ActivationModel(model()).predictions(np.zeros(shape, "float32"))
+
+
+def test_compiling_stands_still_while_somebody_looks_but_not_for_ever(monkeypatch):
+    class Clock:
+        now = 100.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+        def sleep(self, seconds: float) -> None:
+            self.now += seconds
+            if looks:
+                am.version()
+
+    clock, looks = Clock(), False
+    monkeypatch.setattr(activations, "time", clock)
+    am = ActivationModel(zoo.sequential())
+    am.version()
+    activations._give_way(am)
+    assert clock.now == pytest.approx(100.06)
+    activations._give_way(am)
+    assert clock.now == pytest.approx(100.06)
+    looks = True
+    am.version()
+    activations._give_way(am)
+    assert 0.3 < clock.now - 100.06 < 0.4
