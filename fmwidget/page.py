@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -121,6 +122,7 @@ def _stamp(indices: Array, text: Text, ratio: int) -> None:
     np.copyto(area, _greys(text.ink)[seen], where=seen > 0)
 
 
+@lru_cache(maxsize=16)
 def _greys(ink: float) -> Array:
     return (PAPER + np.rint(np.arange(256) / 255 * ink * (GREYS - 1))).astype(np.uint8)
 
