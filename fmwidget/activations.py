@@ -115,8 +115,13 @@ class ActivationModel:
 
         Before the first picture, an empty one is sent through the model to find out.
         """
+        return self.layers_at(None)
+
+    def layers_at(self, version: int | None) -> tuple[FeatureLayer, ...]:
+        """As `layers`; where `version` is what `version()` has just returned, without another check."""
         with self._lock:
-            self._freshen()
+            if version != self._version:
+                self._freshen()
             if not self._layers:
                 self._note(run_eagerly(self.model, empty_batch(self.model), budget=0))
             return tuple(self._layers.values())

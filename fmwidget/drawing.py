@@ -265,7 +265,7 @@ def _write_facts(
         drawing.area(box)[:] = index
         if index == INACTIVE:
             drawing.edge(box)
-            _strike(drawing, box)
+            drawing.area(box)[:] = _struck(*drawing.area(box).shape, drawing.ratio)
         x += swatch + gap
         drawing.write(x, FACTS_LINE, text, FACTS_SIZE, ink=STRONG)
         x += text_width(text, FACTS_SIZE)

@@ -125,7 +125,7 @@ class Looker:
         )
         self._outputs = Latest(lambda batch, weights: activations.predictions(batch, version=weights))
         self._profile = Latest(lambda batch, _weights: depth_profile(activations, [batch]))
-        self._layers = Latest(lambda _batch, _weights: activations.layers)
+        self._layers = Latest(lambda _batch, weights: activations.layers_at(weights))
         self._statistics = Latest(channel_statistics)
         self._order = Latest(channel_order)
         self._layout = Latest(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
 import unicodedata
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 # Matplotlib, its fonts included, is not thread-safe, and widget callbacks run beside cells: whatever of ours
 # draws with it holds this lock.
 DRAWING = threading.RLock()
+
+# What may be cut at its digits: Latin letters, punctuation and mathematical signs. Other scripts may run the
+# other way, or join their letters.
+_CUTTABLE = re.compile(r"[\x20-\u024f\u2010-\u2027\u2030-\u205e\u2190-\u22ff]*")
 
 LONGEST = 400  # characters; more would not fit any page
 
@@ -75,8 +81,14 @@ def printable(text: str) -> str:
 @lru_cache(maxsize=4096)
 def rasterize(text: str, size: float, *, bold: bool = False) -> Mask:
     """Draws a line of printable text, `size` pixels high."""
-    if len(text) > 1 and text.isdecimal() and text.isascii():
-        return _rasterize_number(text, size, bold=bold)
+    pieces = re.findall(r"[0-9]|[^0-9]+", text)
+    if len(pieces) > 1 and _CUTTABLE.fullmatch(text):
+        return _set_side_by_side(pieces, size, bold=bold)
+    return _draw(text, size, bold=bold)
+
+
+@lru_cache(maxsize=4096)
+def _draw(text: str, size: float, *, bold: bool) -> Mask:
     with DRAWING:
         ascent = math.ceil(1.2 * size)
         # Drawn on more paper than needed: to measure the text first costs as much as drawing it.
@@ -90,28 +102,31 @@ def rasterize(text: str, size: float, *, bold: bool = False) -> Mask:
     return Mask(coverage, ascent - int(top))
 
 
-def _rasterize_number(text: str, size: float, *, bold: bool) -> Mask:
-    """Sets a number digit by digit: a page has a hundred, and drawing each takes longer than all else."""
-    digits = [rasterize(digit, size, bold=bold) for digit in text]
-    advance = digit_width(size, bold=bold)
-    lefts = [round(place * advance) for place in range(len(digits))]
-    ascent = max(digit.ascent for digit in digits)
-    below = max(digit.coverage.shape[0] - digit.ascent for digit in digits)
-    width = max(left + digit.coverage.shape[1] for left, digit in zip(lefts, digits, strict=True))
-    coverage = np.zeros((ascent + below, width), np.uint8)
-    for left, digit in zip(lefts, digits, strict=True):
-        rows, columns = digit.coverage.shape
-        top = ascent - digit.ascent
+def _set_side_by_side(pieces: list[str], size: float, *, bold: bool) -> Mask:
+    """Sets a line from pieces drawn before: a page says the same words again with other numbers."""
+    masks = [_draw(piece, size, bold=bold) for piece in pieces]
+    ends = accumulate((_advance(piece, size, bold=bold) for piece in pieces), initial=0.0)
+    placed = [(round(left), mask) for left, mask in zip(ends, masks, strict=False)]
+    ascent = max(mask.ascent for mask in masks)
+    below = max(mask.coverage.shape[0] - mask.ascent for mask in masks)
+    coverage = np.zeros(
+        (ascent + below, max(left + mask.coverage.shape[1] for left, mask in placed)), np.uint8
+    )
+    for left, mask in placed:
+        rows, columns = mask.coverage.shape
+        top = ascent - mask.ascent
         area = coverage[top : top + rows, left : left + columns]
-        np.maximum(area, digit.coverage, out=area)
+        np.maximum(area, mask.coverage, out=area)
     coverage.flags.writeable = False
     return Mask(coverage, ascent)
 
 
-@lru_cache(maxsize=64)
-def digit_width(size: float, *, bold: bool = False) -> float:
-    """Pixels from one digit to the next; in this font all are as wide."""
-    return (text_width("0" * 9 + "x", size, bold=bold) - text_width("0x", size, bold=bold)) / 8
+@lru_cache(maxsize=4096)
+def _advance(piece: str, size: float, *, bold: bool) -> float:
+    """Pixels from the start of a piece of text to what follows it; of short ones to a fraction of a pixel."""
+    times = max(1, 40 // len(piece))
+    bare, full = (_draw(f"|{n * piece}|", size, bold=bold).coverage.shape[1] for n in (0, times))
+    return (full - bare) / times
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> int:
