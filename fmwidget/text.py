@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import threading
@@ -17,6 +18,8 @@ from matplotlib.font_manager import FontProperties
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 # Matplotlib, its fonts included, is not thread-safe, and widget callbacks run beside cells: whatever of ours
 # draws with it holds this lock.
@@ -55,6 +58,19 @@ def _fonts() -> tuple[tuple[str, ...], frozenset[int]]:
     return families, frozenset(characters)
 
 
+@lru_cache(maxsize=1)
+def _learn_of_new_fonts() -> None:
+    """Has matplotlib know of our families where they were installed since it wrote down what there is."""
+    known = {font.fname for font in font_manager.fontManager.ttflist}
+    for path in sorted(set(font_manager.findSystemFonts()) - known):
+        try:
+            if font_manager.get_font(path).family_name in CJK_FAMILIES:
+                font_manager.fontManager.addfont(path)
+        except (OSError, RuntimeError) as error:
+            log.info("A font file cannot be read: %s", error)
+    _fonts.cache_clear()
+
+
 def font(size: float, *, bold: bool = False) -> FontProperties:
     """The font of `size` points that all figures are written in."""
     with DRAWING:
@@ -64,18 +80,17 @@ def font(size: float, *, bold: bool = False) -> FontProperties:
 @lru_cache(maxsize=4096)
 def printable(text: str) -> str:
     """Text on one line without control characters, `?` standing for what no font here can write."""
-    with DRAWING:
-        characters = _fonts()[1]
     if len(text) > LONGEST:
         half = LONGEST // 2
         text = f"{text[:half]}…{text[-half:]}"
     text = unicodedata.normalize("NFC", " ".join(text.split()))
-    shown = (
-        character if ord(character) in characters else "?"
-        for character in text
-        if unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-    )
-    return "".join(shown)
+    text = "".join(each for each in text if unicodedata.category(each) not in ("Cc", "Cf", "Cs"))
+    with DRAWING:
+        _, characters = _fonts()
+        if not characters.issuperset(map(ord, text)):
+            _learn_of_new_fonts()
+            _, characters = _fonts()
+    return "".join(each if ord(each) in characters else "?" for each in text)
 
 
 @lru_cache(maxsize=4096)
