@@ -13,7 +13,7 @@ from .depth import LayerChooser
 from .fields import dropdown, move_slider, slider, step_buttons
 from .images import MAX_PICTURES, Picture
 from .layers import FeatureLayer
-from .looking import State
+from .looking import WIDEST, State
 from .normalization import NORMS
 from .preprocessing import FITS, SCALINGS
 from .upload import Uploader
@@ -53,8 +53,8 @@ class Controls:
 
     def __init__(self, choose: Callable[[str, Any], None], add: Callable[[str, bytes], None]) -> None:
         self.layer = LayerChooser(lambda path: self._report("layer", path))
-        self.channel = slider("Channel", "280px")
-        self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "230px")
+        self.channel = slider("Channel", "220px")
+        self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "220px")
         self.cmap = dropdown("Colours", [(name, name) for name in CMAPS], "130px")
         self.order = dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "150px")
         self.preprocess = dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "200px")
@@ -66,18 +66,18 @@ class Controls:
             layout={"width": "auto"},
         )
         self.page = Pager()
-        self.image = ThumbnailPicker(label="Picture")
-        self.upload = Uploader(add)
-        pictures = ipywidgets.VBox([self.image, self.upload])
+        self.image = ThumbnailPicker(label="Picture", layout={"flex": "0 1 auto", "min_width": "0"})
+        self.upload = Uploader(add, layout={"flex": "1 1 170px"})
+        pictures = ipywidgets.HBox([self.image, self.upload], layout={"align_items": "center"})
         pictures.add_class("fmw-pictures")
         layer = self.layer
         self.main = ipywidgets.VBox(
             [
-                _row(layer.list, layer.back, layer.on, layer.filter, self.profile),
-                _row(layer.slider, self.channel),
-                _row(self.norm, self.order, self.cmap, self.page.box),
+                _row(layer.list, layer.back, layer.on, self.profile, layer.slider, layer.filter),
+                _row(self.channel, self.norm, self.order, self.cmap, self.page.box),
                 pictures,
-            ]
+            ],
+            layout={"max_width": f"{WIDEST}px"},
         )
         self.input = _row(self.opacity, self.preprocess, self.fit)
 

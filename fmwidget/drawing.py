@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from .channels import Array, ChannelStatistics
 
 # A digit of 11 pixels is 7 wide: numbers are set evenly.
-TITLE_SIZE, FACTS_SIZE, LABEL_SIZE, TICK_SIZE = 15, 12, 11, 10
+TITLE_SIZE, FACTS_SIZE, LABEL_SIZE, TICK_SIZE = 15, 12, 11, 11
 TITLE_LINE, FACTS_LINE = 21, 42  # baselines
 WORD_GAP = 4
-BAR_WIDTH, BAR_THICKNESS = 220, 8
-BAR_SPACE = BAR_THICKNESS + 62  # a vertical bar, its ticks and a margin
+BAR_WIDTH, BAR_THICKNESS = 240, 8
+BAR_SPACE = BAR_THICKNESS + 66  # a vertical bar, its ticks and a margin
 SHORTEST_BAR = 100
 SHORTEST_TITLE = 360
 FRACTIONS = {2: "½", 3: "⅓", 4: "¼", 5: "⅕", 6: "⅙", 8: "⅛"}
@@ -67,7 +67,7 @@ def draw_grid(
     limits = shared_limits(statistics, norm) if norm in SHARED_NORMS else None
     room = float(layout.width - 2 * MARGIN)
     if limits and limits[0] < limits[1]:
-        bar_width = min(BAR_WIDTH, layout.width // 4)
+        bar_width = min(BAR_WIDTH, 2 * layout.width // 7)
         bar = Box(layout.width - MARGIN - 20 - bar_width, 5, bar_width, BAR_THICKNESS)
         colour_bar(drawing, bar, limits, vertical=False, size=TICK_SIZE)
         room = bar.x - MARGIN - 40

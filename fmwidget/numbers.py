@@ -189,7 +189,7 @@ def draw_histogram(statistics: ChannelStatistics, channel: int, norm: str, ratio
     ticks = nice_ticks(low, high, 4)
     for label, tick in zip(tick_labels(ticks), _to_one(*ticks, low, high), strict=False):
         x = PLOT.x + (tick - start) / (end - start) * PLOT.width
-        page.write(x, HEIGHT - 4, label, 10, align="center")
+        page.write(x, HEIGHT - 4, label, 11, align="center")
     return page
 
 

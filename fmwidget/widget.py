@@ -28,7 +28,7 @@ from .images import Picture, free_name, load_pictures
 from .incoming import listen
 from .lifetime import Closed, displayed, everything, hold_weakly, release
 from .live import answer_at_once
-from .looking import WIDEST, Array, Looker, State
+from .looking import Array, Looker, State
 from .lookout import Lookout
 from .memo import Latest
 from .messages import Surroundings
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STATE = tuple(field.name for field in fields(State))
+ALL_PANELS = 1600  # CSS px, in which they lie side by side
 TRIED = ("layer", "image", "preprocess", "fit")  # maps are computed with these before they are taken
 
 
@@ -171,7 +172,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         shown = [self._controls.main, self._profile.box, self._status.box, self._grid.box, below]
         super().__init__([*shown, Naming(layout={"display": "none"})])
         self.add_class("fmwidget")
-        self.layout.max_width = f"{WIDEST}px"
+        self.layout.max_width = f"{ALL_PANELS}px"
 
         try:
             self.image = next(iter(pictures)) if image is None else image

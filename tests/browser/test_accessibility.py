@@ -27,7 +27,8 @@ weights = deep.layers[1].get_weights()
 weights[1][:] = np.nan
 deep.layers[1].set_weights(weights)
 deep = FeatureMapWidget(deep, profile=True)
-deep._say("It failed.", "a long\\nstory")
+deep._status.training = True
+deep._status.say("It failed.", "a long\\nstory")
 deep
 """
 
