@@ -63,4 +63,4 @@ def test_runs_without_noise(path, tmp_path):
 def test_the_readmes_lines_run(tmp_path):
     (lines,) = CODE.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, check=True)
-    assert {path.name for path in tmp_path.iterdir()} == {"maps.png", "all_layers.pdf"}
+    assert {path.name for path in tmp_path.iterdir()} == {"maps.png", "depth.gif", "all_layers.pdf"}
