@@ -15,6 +15,7 @@ from .images import MAX_PICTURES, Picture
 from .layers import FeatureLayer
 from .looking import WIDEST, State
 from .normalization import NORMS
+from .player import Player
 from .preprocessing import FITS, SCALINGS
 from .upload import Uploader
 from .view import ThumbnailPicker
@@ -35,6 +36,8 @@ ORDER_LABELS = {
 
 
 _SCALING_OPTIONS = [(f"{name}: {label}", name) for name, label in SCALINGS.items()]
+
+LAYER_MS, CHANNEL_MS = 800, 300  # that a film shows each of them at least
 
 
 def _row(*children: ipywidgets.Widget) -> ipywidgets.HBox:
@@ -65,6 +68,8 @@ class Controls:
             tooltip="What becomes of the picture from layer to layer, and where channels fall silent",
             layout={"width": "auto"},
         )
+        self.play_layers = Player(what="layers", pace=LAYER_MS)
+        self.play_channels = Player(what="channels", pace=CHANNEL_MS)
         self.page = Pager()
         self.image = ThumbnailPicker(label="Picture", layout={"flex": "0 1 auto", "min_width": "0"})
         self.upload = Uploader(add, layout={"flex": "1 1 170px"})
@@ -73,8 +78,11 @@ class Controls:
         layer = self.layer
         self.main = ipywidgets.VBox(
             [
-                _row(layer.list, layer.back, layer.on, self.profile, layer.slider, layer.filter),
-                _row(self.channel, self.norm, self.order, self.cmap, self.page.box),
+                _row(
+                    *(layer.list, layer.back, layer.on, self.play_layers),
+                    *(self.profile, layer.slider, layer.filter),
+                ),
+                _row(self.channel, self.play_channels, self.norm, self.order, self.cmap, self.page.box),
                 pictures,
             ],
             layout={"max_width": f"{WIDEST}px"},
@@ -88,6 +96,10 @@ class Controls:
             getattr(self, name).observe(self._reporter(name), names="value")
         self.image.observe(self._report_picture, names="value")
         self.page.on_turn(lambda page: self._report("page", page))
+
+    def pause(self) -> None:
+        """Stops the films."""
+        self.play_layers.playing = self.play_channels.playing = False
 
     def offer_layers(self, layers: Sequence[FeatureLayer]) -> None:
         """Lists the layers, each with its type and shape."""

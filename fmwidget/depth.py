@@ -24,6 +24,7 @@ class LayerChooser:
     def __init__(self, choose: Callable[[str], None]) -> None:
         self._choose = choose
         self._labels: dict[str, str] = {}
+        self._after: dict[str, str | None] = {}
         self._listed: tuple[str, ...] = ()
         self._path = ""
         self.list = dropdown("Layer", (), "260px")
@@ -46,6 +47,12 @@ class LayerChooser:
         self._labels = {
             each.path: f"{each.path}   {each.type_name}   {shape_text(each.shape)}" for each in layers
         }
+        self._after = {each.path: each.after for each in layers}
+
+    @property
+    def film(self) -> list[str]:
+        """What is listed, without the maps before an activation whose maps after it are listed as well."""
+        return [path for path in self._listed if self._after[path] not in self._listed]
 
     def show(self, path: str) -> None:
         """Shows which layer is on screen; it is listed whatever the filter says."""

@@ -38,6 +38,7 @@ from .numbers import NumbersPanel
 from .origin import OriginPanel
 from .overlay import InputPanel
 from .panels import ChannelPanel, GridPanel
+from .player import next_stop
 from .pointing import Pointing
 from .preprocessing import FITS
 from .profile_panel import ProfilePanel
@@ -490,10 +491,23 @@ class FeatureMapWidget(ipywidgets.VBox):
             except Exception as error:  # noqa: BLE001
                 self._report(error)
 
+    def _play_layers(self, *, is_first: bool) -> bool:
+        """Shows the next of the layers that are listed; returns whether there is another."""
+        self._controls.play_channels.playing = False
+        self.layer, is_more = next_stop(self._controls.layer.film, self.layer, is_first=is_first)
+        return is_more
+
+    def _play_channels(self, *, is_first: bool) -> bool:
+        """Shows the next channel in the order of the grid; returns whether there is another."""
+        self._controls.play_layers.playing = False
+        self.channel, is_more = next_stop(self._look.layout.order, self.channel, is_first=is_first)
+        return is_more
+
     def _choose(self, name: str, value: Any) -> None:
         """Takes a choice made with a control; one that cannot be met is explained, and undone."""
 
         def act() -> None:
+            self._controls.pause()
             try:
                 setattr(self, name, value)
                 self._status.say("")
@@ -513,6 +527,8 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._choose("image", picture.name)
 
     def _listen_to_pictures(self) -> None:
+        self._controls.play_layers.on_step(self._play_layers)
+        self._controls.play_channels.on_step(self._play_channels)
         self._grid.box.on_point(self._choose_tile)
         self._detail.box.on_point(lambda x, y: self._pin(self._detail.spot_at(self._look, x, y)))
         self._input.view.on_point(self._trace)

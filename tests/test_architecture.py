@@ -73,10 +73,11 @@ INSIDE: dict[str, set[str]] = {
     "choices": {"hints"},
     "upload": {"frontend", "images", "messages"},
     "fields": set(),
+    "player": {"frontend", "messages"},
     "depth": {"fields", "layers", "page"},
     "controls": {
         *("channels", "depth", "fields", "images", "layers", "looking", "normalization", "preprocessing"),
-        *("upload", "view"),
+        *("player", "upload", "view"),
     },
     "film": {"figure", "hints", "looking", "messages", "png"},
     "readout": {"channels", "drawing", "grid"},
@@ -121,7 +122,7 @@ MODEL_SIDE = {
     "wiring",
 }
 OUTSIDE = {
-    "anywidget": {"column", "naming", "upload", "view"},
+    "anywidget": {"column", "player", "naming", "upload", "view"},
     "ipywidgets": {
         "answer",
         "column",

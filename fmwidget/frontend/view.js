@@ -50,6 +50,7 @@ function render({ model, el }) {
     if (listensTo("surroundings") && !listened) surroundings.repeat();
     if (decoding) return; // the loop that is running sees what is wanted now
     decoding = true;
+    figure.classList.add("fmw-decoding"); // a film waits for it
     while (wanted.png !== tried && !signal.aborted) {
       const next = wanted;
       tried = next.png;
@@ -60,6 +61,7 @@ function render({ model, el }) {
       }
     }
     decoding = false;
+    figure.classList.remove("fmw-decoding");
     // The mark may have moved meanwhile. What belongs to a picture that is not on screen is not shown either.
     if (image && shown.png === wanted.png) lay(wanted);
   }
