@@ -28,6 +28,7 @@ from .report import paired, summary
 FLOOR = "round trip: a ready-made 8×8 picture"
 LAYER, CHANNEL, PICTURE = "layer change", "channel change", "picture change, seen"
 KEYS, MARK = "arrow key on the grid: the channel large", "arrow key on the grid: its mark"
+HOVER = "pointer on the grid: the value in words"
 LOOP, LOOP_CHANNEL = "interact, tutorial's loop: layer", "interact, tutorial's loop: channel"
 
 MODEL = """
@@ -80,12 +81,14 @@ class Contender:
     Attributes:
         focus: Selects what takes the key.
         box: Selects what holds the picture.
-        moves: Selects what is to move, if it is not the picture that is to change.
+        moves: Selects what is to move or say something else, if it is not the picture that is to change.
+        event: The event that does it: a key press, or a move of the pointer over what has the focus.
     """
 
     focus: str
     box: str
     moves: str = ""
+    event: str = "keydown"
 
 
 def _slider(name: str) -> str:
@@ -99,11 +102,14 @@ CONTENDERS_BY_NAME = {
     PICTURE: Contender('.fmwidget [role="radio"][aria-checked="true"]', GRID),
     KEYS: Contender(GRID, LARGE),
     MARK: Contender(GRID, GRID, ".fmw-mark"),
+    HOVER: Contender(
+        GRID, f".fmw-view:has(> {GRID.removeprefix('.fmwidget ')})", ".fmw-readout", "pointermove"
+    ),
     LOOP: Contender('.bench-1 [role="slider"]', ".bench-1 .jp-OutputArea"),
     LOOP_CHANNEL: Contender('.bench-2 [role="slider"]', ".bench-2 .jp-OutputArea"),
 }
 
-OURS = (LAYER, CHANNEL, PICTURE, KEYS, MARK)
+OURS = (LAYER, CHANNEL, PICTURE, KEYS, MARK, HOVER)
 WITHIN_A_FRAME = (MARK,)
 
 
@@ -182,8 +188,12 @@ class _Found:
 def _press(page: Page, contender: Contender, key: str) -> dict[str, float]:
     page.locator(contender.focus).first.focus()
     page.wait_for_timeout(60)  # what a person takes at least, and ipywidgets to be told that all is done
-    page.evaluate("([box, moves]) => probe.watch(box, moves)", [contender.box, contender.moves])
-    page.keyboard.press(key)
+    event = contender.event
+    page.evaluate("arguments => probe.watch(...arguments)", [contender.box, contender.moves, event])
+    if event == "keydown":
+        page.keyboard.press(key)
+    else:
+        page.locator(contender.focus).first.hover(position={"x": 60 if key == "ArrowLeft" else 200, "y": 90})
     late = "new Promise((_, no) => setTimeout(() => no(new Error('nothing changed')), 20000))"
     seen: dict[str, float] = page.evaluate(f"Promise.race([probe.done, {late}])")
     return seen
@@ -198,7 +208,7 @@ def _burst(page: Page, contender: Contender, count: int) -> dict[str, float]:
     seen: dict[str, float] = page.evaluate("probe.done")
     value = page.locator(contender.focus).first.get_attribute("aria-valuenow")
     alt = page.locator(f"{contender.box} img").get_attribute("alt") or ""
-    return seen | {"values": count, "newest": alt.startswith(f"Channel {value} ")}
+    return seen | {"values": count, "newest": alt.startswith(f"Channel {float(value or -1):.0f} ")}
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 // Runs in the page: how long after a key press a picture is painted, and whether any frame showed none.
 
 window.probe = {
-  // Watches the picture in `box`: what changes of it is its `src`, or with `moves` the style of what `moves`
-  // selects. `done` resolves to milliseconds from the key press until the change is painted, and frames.
-  watch(box, moves) {
+  // Watches the picture in `box`: what changes of it is its `src`, or with `moves` the style or the text of what
+  // `moves` selects. `done` resolves to milliseconds from the event until the change is painted, and frames.
+  watch(box, moves, event) {
     const place = document.querySelector(box);
     const seen = { frames: 0, blank: 0 };
     let running = true;
@@ -14,8 +14,7 @@ window.probe = {
     };
     requestAnimationFrame(frame);
     let began = 0;
-    const pressed = (event) => (began = event.timeStamp);
-    window.addEventListener("keydown", pressed, { capture: true, once: true });
+    window.addEventListener(event, ({ timeStamp }) => (began = timeStamp), { capture: true, once: true });
     const before = look(place, moves);
     this.done = new Promise((resolve) => {
       const check = async () => {
@@ -36,7 +35,7 @@ window.probe = {
         }, 120);
       };
       const observer = new MutationObserver(check);
-      const what = { subtree: true, childList: true, attributes: true, attributeFilter: ["src", "style"] };
+      const what = { subtree: true, childList: true, characterData: true, attributeFilter: ["src", "style"] };
       observer.observe(place, what);
     });
   },
@@ -78,14 +77,17 @@ window.probe = {
         last = performance.now();
         settle();
       });
-      observer.observe(place, { subtree: true, childList: true, attributes: true, attributeFilter: ["src"] });
+      observer.observe(place, { subtree: true, childList: true, attributeFilter: ["src"] });
       settle();
     });
   },
 };
 
 function look(place, moves) {
-  if (moves) return place.querySelector(moves)?.getAttribute("style");
+  if (moves) {
+    const moving = place.querySelector(moves);
+    return moving && moving.getAttribute("style") + moving.textContent;
+  }
   return place.querySelector("img")?.src;
 }
 

@@ -95,7 +95,7 @@ def _browser(browser: Results) -> Iterator[Line]:
         return Line(what, target, f"{ratios[kind]:.2f}× ({ms})", ratios[kind], limit)
 
     floor = "≤ 1.5× the round trip"
-    for kind in (room.LAYER, room.CHANNEL, room.PICTURE, room.KEYS):
+    for kind in (room.LAYER, room.CHANNEL, room.PICTURE, room.KEYS, room.HOVER):
         yield ratio(kind, f"browser: {kind}", floor, 1.5, room.FLOOR)
     for kind, loop in ((room.LAYER, room.LOOP), (room.CHANNEL, room.LOOP_CHANNEL)):
         value = ratios[loop]
