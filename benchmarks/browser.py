@@ -196,6 +196,7 @@ def _press(page: Page, contender: Contender, key: str) -> dict[str, float]:
         page.locator(contender.focus).first.hover(position={"x": 60 if key == "ArrowLeft" else 200, "y": 90})
     late = "new Promise((_, no) => setTimeout(() => no(new Error('nothing changed')), 20000))"
     seen: dict[str, float] = page.evaluate(f"Promise.race([probe.done, {late}])")
+    page.mouse.move(1, 1)  # what is pointed at is drawn too
     return seen
 
 
