@@ -110,7 +110,6 @@ CONTENDERS_BY_NAME = {
 }
 
 OURS = (LAYER, CHANNEL, PICTURE, KEYS, MARK, HOVER)
-WITHIN_A_FRAME = (MARK,)
 
 
 @dataclass
@@ -168,7 +167,7 @@ def measure_browser(*, rounds: int, burst: int = 50) -> dict[str, Any]:
 class _Found:
     def __init__(self) -> None:
         self.times: list[float] = []
-        self.blank = self.frames = 0
+        self.blank = self.frames = self.late = 0
         self.messages: list[int] = []
         self.bytes: list[int] = []
 
@@ -176,12 +175,19 @@ class _Found:
         self.times.append(seen["ms"] / 1000)
         self.blank += int(seen["blank"])
         self.frames += int(seen["frames"])
+        self.late = max(self.late, int(seen["late"]))
         self.messages.append(messages)
         self.bytes.append(received)
 
     def summary(self) -> dict[str, float]:
         middle = sorted(self.messages)[len(self.messages) // 2], sorted(self.bytes)[len(self.bytes) // 2]
-        rest = {"blank": self.blank, "frames": self.frames, "messages": middle[0], "bytes": middle[1]}
+        rest = {
+            "blank": self.blank,
+            "frames": self.frames,
+            "late": self.late,
+            "messages": middle[0],
+            "bytes": middle[1],
+        }
         return summary(self.times) | rest
 
 

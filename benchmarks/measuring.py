@@ -87,7 +87,8 @@ def is_compiled(am: ActivationModel) -> bool:
 
 def grid_of(widget: FeatureMapWidget) -> PictureView:
     """The picture of the grid in a widget."""
-    return next(part for part in parts(widget) if isinstance(part, PictureView))
+    views = [part for part in parts(widget) if isinstance(part, PictureView)]
+    return next(view for view in views if view.label == "Feature maps of the layer")
 
 
 def spread(items: Sequence[str], count: int) -> list[str]:

@@ -2,10 +2,11 @@
 
 window.probe = {
   // Watches the picture in `box`: what changes of it is its `src`, or with `moves` the style or the text of what
-  // `moves` selects. `done` resolves to milliseconds from the event until the change is painted, and frames.
+  // `moves` selects. `done` resolves to milliseconds from the event until the change is painted, frames, how many
+  // of them were blank, and how many began between the event and the change.
   watch(box, moves, event) {
     const place = document.querySelector(box);
-    const seen = { frames: 0, blank: 0 };
+    const seen = { frames: 0, blank: 0, late: 0 };
     let running = true;
     const frame = () => {
       seen.frames += 1;
@@ -14,12 +15,15 @@ window.probe = {
     };
     requestAnimationFrame(frame);
     let began = 0;
-    window.addEventListener(event, ({ timeStamp }) => (began = timeStamp), { capture: true, once: true });
+    let first = 0;
+    const note = ({ timeStamp }) => ([began, first] = [timeStamp, seen.frames]);
+    window.addEventListener(event, note, { capture: true, once: true });
     const before = look(place, moves);
     this.done = new Promise((resolve) => {
       const check = async () => {
         const now = look(place, moves);
         if (!running || !began || !now || now === before) return;
+        seen.late = seen.frames - first;
         try {
           if (!moves) await place.querySelector("img").decode();
         } catch {
@@ -40,11 +44,11 @@ window.probe = {
     });
   },
 
-  // A burst: `done` resolves when the picture has been still for half a second: milliseconds from the last
-  // key press until the last picture was painted, how many pictures there were, and frames.
+  // A burst: `done` resolves when the picture has been still for two seconds: milliseconds from the last key
+  // press until the last picture was painted, how many pictures there were, and how many after that key press.
   watchBurst(box) {
     const place = document.querySelector(box);
-    const seen = { frames: 0, blank: 0, pictures: 0, ms: 0 };
+    const seen = { frames: 0, blank: 0, pictures: 0, after: 0, ms: 0 };
     let last = 0;
     let pressed = 0;
     let timer = 0;
@@ -55,7 +59,7 @@ window.probe = {
       if (running) requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
-    const note = (event) => (pressed = event.timeStamp);
+    const note = (event) => ([pressed, seen.after] = [event.timeStamp, 0]);
     window.addEventListener("keydown", note, { capture: true });
     let before = look(place);
     this.done = new Promise((resolve) => {
@@ -73,6 +77,7 @@ window.probe = {
         if (!now || now === before) return;
         before = now;
         seen.pictures += 1;
+        seen.after += 1;
         await painted();
         last = performance.now();
         settle();

@@ -34,12 +34,15 @@ def test_the_smallest_benchmark_counts_nothing_it_should_not(monkeypatch):
     assert model["times"][kernel.LOOP]["messages"] == 0
     model["memory"] = {"peak": extent.peak_memory(), "steady": extent.steady_memory()}
     contender = summary([0.01]) | {"blank": 0, "frames": 9, "messages": 2, "bytes": 900}
+    sizes = extent.measure_sizes()
+    plain, sharp = (max(v for k, v in sizes.items() if k.endswith(f"ratio {ratio}")) for ratio in (1, 2))
+    assert 1.3 * plain < sharp < 3 * plain, "four times the pixels"
     results = {
         "machine": "a machine",
         "load": 0.0,
         "seconds": 1,
         "memory": extent.measure_memory(interactions=20),
-        "bytes": extent.measure_sizes(),
+        "bytes": sizes,
         "channels": extent.measure_widths(rounds=2),
         "import_ms": 1.0,
         "models": {"tiny": model},
