@@ -242,7 +242,11 @@ class ActivationModel:
         compiled = self._compiled.get(input_shapes(batch, self.inputs))
         fits = self._growth * _nbytes(batch) <= self.cache_bytes
         if fits and compiled is not None and compiled.done() and compiled.exception() is None:
-            return self._note(compiled.result()(batch), compiled=True)
+            try:
+                return self._note(compiled.result()(batch), compiled=True)
+            except Exception as error:  # noqa: BLE001 - an eager pass says what is wrong, or there is nothing
+                log.info("%s stays eager, since its compiled forward pass failed: %s", self.model.name, error)
+                self._compiled[input_shapes(batch, self.inputs)] = Future()  # never done
         forward = self._note(run_eagerly(self.model, batch, budget=self.cache_bytes, wanted=path))
         self._growth = forward.nbytes / _nbytes(batch) if forward.is_complete else math.inf
         if self.stats.forwards > 1:

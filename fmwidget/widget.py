@@ -6,6 +6,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from .figure import CSS_DPI, FeatureFigure, cmap_for, palette, require_cmap
 from .film import check_file, film_pages, film_stops, frame_rate, save_film
 from .forward import ForwardError
 from .grid import COLUMNS, PAGE_WIDTH, Spot
-from .images import Picture, free_name, load_pictures
+from .images import Picture, PictureError, free_name, load_pictures
 from .incoming import listen
 from .lifetime import Closed, displayed, everything, hold_weakly, release
 from .live import answer_at_once
@@ -511,8 +512,11 @@ class FeatureMapWidget(ipywidgets.VBox):
             try:
                 setattr(self, name, value)
                 self._status.say("")
-            finally:
                 self._show_controls()
+            except Exception as error:  # noqa: BLE001
+                self._report(error)
+                with suppress(Exception):  # what is broken has been told
+                    self._show_controls()
 
         self._carry_out(act)
 
@@ -609,15 +613,17 @@ class FeatureMapWidget(ipywidgets.VBox):
             return  # by the redraw that an action led to
         self._reported = error
         details = ""
-        if not isinstance(error, traitlets.TraitError):
+        if not (isinstance(error, traitlets.TraitError) and isinstance(error.__cause__, PictureError | None)):
             log.error("Could not bring the screen in line with the state.", exc_info=error)
             details = "".join(traceback.format_exception(error))
         self._status.say(str(error) or type(error).__name__, details)
 
     def _training(self, is_on: bool) -> None:  # noqa: FBT001
         def act() -> None:
-            self._status.training = is_on
-            if not is_on:
-                self._refresh()  # what is on screen was computed on the way
+            try:
+                if not is_on:
+                    self._refresh()  # what is on screen was computed on the way
+            finally:
+                self._status.training = is_on
 
         self._carry_out(act)

@@ -106,6 +106,10 @@ class Notebook:
             "panel.content.widgets[argument[0]].model.sharedModel.setSource(argument[1])", [index, source]
         )
 
+    def interrupt(self) -> None:
+        """Presses the Interrupt button."""
+        self._evaluate("await app.commands.execute('notebook:interrupt-kernel')")
+
     def save(self) -> None:
         """Saves the notebook with its outputs."""
         self._evaluate("await panel.context.save()")

@@ -49,7 +49,52 @@ def test_the_slider_moves_the_picture_while_fit_runs(open_notebook, page):
         page.wait_for_timeout(500)  # some steps of training
     assert notebook.is_running(2), "the cell was over before the last key"
     assert len(sources) > 2, "each look shows the weights of the moment"
+    expect(root.locator(".fmw-status")).to_contain_text("The model is in training")
+    assert notebook.is_running(2), "the cell was over before it was said"
     expect(notebook.cell(2).locator(".jp-InputPrompt")).not_to_contain_text("*", timeout=60_000)
+    expect(root.locator(".fmw-status")).not_to_contain_text("training", timeout=20_000)
     notebook.run_cell(3)
     assert notebook.output(3).inner_text() == "(np.True_, True)"
     notebook.check_no_complaints()
+
+
+SLOW = """
+import time, keras, numpy as np
+from fmwidget import FeatureMapWidget, sample_images
+class Slow(keras.layers.Layer):
+    seconds = 0
+    def call(self, x):
+        x.numpy()  # nothing that could be compiled
+        for _ in range(10 * Slow.seconds):
+            time.sleep(0.1)
+        return x
+    def compute_output_shape(self, shape):
+        return shape
+model = keras.Sequential([keras.Input((60, 60, 3)), Slow(name="slow"), keras.layers.Conv2D(8, 3, name="conv")])
+widget = FeatureMapWidget(model, sample_images())
+"""
+
+
+def test_a_forward_that_is_interrupted_does_no_harm(open_notebook, page):
+    look = "Slow.seconds = 60\nwidget.image = 'coffee'"
+    check = "Slow.seconds = 0\nkeras.Operation.__call__.__module__, widget.image"
+    notebook = open_notebook([SLOW, "widget", look, check])
+    for cell in (0, 1):
+        notebook.run_cell(cell)
+    root = page.locator(".fmwidget")
+    grid = root.get_by_label("Feature maps of the layer").locator("img")
+    grid.wait_for()
+    notebook.start_cell(2)
+    page.wait_for_timeout(1500)
+    assert notebook.is_running(2)
+    notebook.interrupt()
+    expect(notebook.cell(2).locator(".jp-InputPrompt")).not_to_contain_text("*", timeout=20_000)
+    expect(notebook.output(2).last).to_contain_text("KeyboardInterrupt")
+    notebook.run_cell(3)
+    assert notebook.output(3).inner_text() == "('keras.src.ops.operation', 'cat')"
+    slider = root.locator(".widget-slider", has_text="Channel").get_by_role("slider")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(grid).to_have_attribute("alt", re.compile("for cat.*Channel 1 is chosen"))
+    root.get_by_role("radio", name="coffee").click()
+    expect(grid).to_have_attribute("alt", re.compile("for coffee"))
