@@ -348,6 +348,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             closed: Any = Closed()
             self._am = self._looker = self._grid = self._detail = self._input = self._tracing = closed
             self._profile = self._controls = self._pointing = self._lookout = closed
+            self.children = ()
             self._panels, self._look, self._reported = (), None, None
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002

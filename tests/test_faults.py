@@ -1,7 +1,8 @@
-"""An exception anywhere on the way to the screen: a sentence, its traceback, a log record; then on it goes."""
+"""An exception anywhere on the way to the screen: a sentence, its traceback, a log record, and on it goes."""
 
 from __future__ import annotations
 
+import linecache
 import logging
 import sys
 import threading
@@ -123,7 +124,7 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "encode": (lambda widget, patch: patch.setattr(widget._grid._drawing._png, "_function", fails), NORM),
     "send": (lambda widget, patch: patch.setattr(widget._grid.box.comm, "publish_msg", fails), NORM),
     "controls": (lambda widget, patch: patch.setattr(widget._controls, "show", fails), NORM),
-    **{f"panel {index}": (panel(index), LAYER) for index in range(6)},
+    **{f"panel {index}": (panel(index), LAYER) for index in range(8)},
     "pointed at": (lambda widget, patch: patch.setattr(widget._pointing, "spot", fails), "hover"),
     "tile": (lambda widget, patch: patch.setattr(widget._grid, "spot_at", fails), "point"),
     "surroundings": (lambda widget, patch: patch.setattr(widget._looker, "layout", fails), "surroundings"),
@@ -200,8 +201,10 @@ class Interrupting:
             return self._line
         return None
 
-    def _line(self, _frame: Any, event: str, _argument: Any) -> Any:
-        if event == "line":
+    def _line(self, frame: Any, event: str, _argument: Any) -> Any:
+        # Python itself is never interrupted on its way out of a `with`, before what it leaves has been told.
+        source = linecache.getline(frame.f_code.co_filename, frame.f_lineno) if event == "line" else "with"
+        if not source.lstrip().startswith("with"):
             self.left -= 1
             if self.left == 0:
                 raise KeyboardInterrupt

@@ -193,13 +193,15 @@ def test_close_detaches_everything_and_may_be_called_twice(model):
     heard: list[Any] = []
     widget.observe(heard.append, names="channel")
     all_parts = list(everything(widget))
-    pictures = weakref.ref(widget._looker)
+    held = [weakref.ref(each) for each in (widget._looker, widget._am, *widget._panels)]
+    del am
     threads = threading.active_count()
     for _ in range(2):
         widget.close()
-    gc.collect()
     assert all(part.comm is None for part in all_parts)
-    assert pictures() is None
+    del all_parts
+    gc.collect()
+    assert [each() for each in held if each() is not None] == []
     assert threading.active_count() <= threads
     widget.channel = 3
     assert heard == []

@@ -70,7 +70,8 @@ class Slow(keras.layers.Layer):
         return x
     def compute_output_shape(self, shape):
         return shape
-model = keras.Sequential([keras.Input((60, 60, 3)), Slow(name="slow"), keras.layers.Conv2D(8, 3, name="conv")])
+layers = keras.Input((60, 60, 3)), Slow(name="slow"), keras.layers.Conv2D(8, 3, name="conv")
+model = keras.Sequential(layers)
 widget = FeatureMapWidget(model, sample_images())
 """
 
