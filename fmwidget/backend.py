@@ -117,7 +117,14 @@ class WeightWatch:
             return Change.VARIABLES
         self._take()
         moved = [at for at, place in enumerate(places) if place != self._places[at]]
-        same = all(np.array_equal(self._values[at], before[at]) for at in moved)
+        large = [at for at in moved if before[at].nbytes > _CHUNK]
+        for at in large:
+            # Once a part of a variable was written to, TensorFlow copies it at every read, until told not to.
+            tf.raw_ops.DisableCopyOnRead(resource=self._variables[at].handle)
+        if large:
+            self._take()
+        moved.sort(key=lambda at: before[at].nbytes)
+        same = all(_is_same(self._values[at], before[at]) for at in moved)
         return Change.NONE if same else Change.VALUES
 
     def adopt(self, model: keras.Model) -> bool:
@@ -164,6 +171,14 @@ def _raw(held: Any) -> Iterator[tf.Variable]:
 
 def _read(variables: list[tf.Variable]) -> list[Tensor]:
     return [tf.raw_ops.ReadVariableOp(resource=each.handle, dtype=each.dtype) for each in variables]
+
+
+def _is_same(a: Bytes, b: Bytes) -> bool:
+    """Whether two memories hold the same, found out part by part: most changes show in the first."""
+    return all(np.array_equal(a[at : at + _CHUNK], b[at : at + _CHUNK]) for at in range(0, len(a), _CHUNK))
+
+
+_CHUNK = 2**20
 
 
 def _bytes(tensor: Tensor) -> Bytes:

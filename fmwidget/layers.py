@@ -225,19 +225,45 @@ def model_inputs(model: keras.Model) -> tuple[ModelInput, ...]:
 
 def _input_structure(model: keras.Model) -> Any:
     """The symbolic inputs in the structure the model takes them in, `None` where it has no graph (yet)."""
-    try:
-        return model.input
+    try:  # a Sequential has an `input` only once it was called
+        return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     except (AttributeError, ValueError):
         return None
 
 
 def _built_shape(model: keras.Model) -> tuple[int | None, ...]:
-    """The picture's shape a model was built with, if it was built by shape."""
+    """The picture's shape a model was built with, or that a model inside it states; else that of any size."""
     shapes = getattr(model, "_build_shapes_dict", None) or {}
     for shape in shapes.values():
         if isinstance(shape, tuple | list) and len(shape) == 4:
             return tuple(shape[1:])
+    if shape := _inner_shape(model):
+        return shape
     return (3, None, None) if keras.config.image_data_format() == CHANNELS_FIRST else (None, None, 3)
+
+
+def _inner_shape(model: keras.Model) -> tuple[int | None, ...] | None:
+    """The shape of the picture that the first model inside takes, such as a backbone behind augmentation."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            structure = _input_structure(layer)
+            tensors = [] if structure is None else keras.tree.flatten(structure)
+            shapes = (tuple(each.shape[1:]) for each in tensors if is_maps(each))
+            shape = _inner_shape(layer) if structure is None else next(shapes, None)
+            if shape is not None and (shape[0] in (1, 3) or shape[-1] in (1, 3)):
+                return shape
+        elif isinstance(model, keras.Sequential) and not _keeps_size(layer):
+            return None
+    return None
+
+
+def _keeps_size(layer: keras.Layer) -> bool:
+    """Whether a layer hands pictures on in their size, as augmentation does."""
+    kinds = "activations", "preprocessing", "regularization"
+    changing = keras.layers.CenterCrop | keras.layers.RandomCrop | keras.layers.Resizing
+    return type(layer).__module__.startswith(tuple(f"keras.src.layers.{kind}." for kind in kinds)) and (
+        not isinstance(layer, changing)
+    )
 
 
 def _picture_format(model: keras.Model, shape: tuple[int | None, ...]) -> str:

@@ -5,7 +5,6 @@ Names of models as arguments choose some; without any it compares all, which tak
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -26,12 +25,16 @@ Maker = Callable[[], keras.Model]
 SMALL: dict[str, Maker] = zoo.MODELS | combinations.MODELS | strangers.MODELS
 
 
-def _application(name: str) -> Maker:
+def _application(name: str, dtype: str = "float32") -> Maker:
     """A network of keras.applications at random weights, for pictures as small as most allow."""
 
     def make() -> keras.Model:
         keras.utils.set_random_seed(1)
-        return getattr(keras.applications, name)(weights=None, input_shape=(80, 96, 3), classes=10)
+        keras.config.set_dtype_policy(dtype)
+        try:
+            return getattr(keras.applications, name)(weights=None, input_shape=(80, 96, 3), classes=10)
+        finally:
+            keras.config.set_dtype_policy("float32")
 
     return make
 
@@ -59,7 +62,13 @@ LARGE: dict[str, Maker] = {
         "EfficientNetV2B0",
         "ConvNeXtTiny",
     )
-} | {
+}
+LARGE |= {
+    f"{name} in {dtype}": _application(name, dtype)
+    for name in ("MobileNetV2", "ResNet50", "EfficientNetB0")
+    for dtype in ("mixed_float16", "mixed_bfloat16")
+}
+LARGE |= {
     path.name: _saved(path)
     for path in sorted((Path(__file__).parents[2] / "shared" / "models").glob("*.keras"))
 }
@@ -144,18 +153,6 @@ def compare(make: Maker, *, batches: int = 3) -> Comparison:
     return result
 
 
-def cost_of_freshness(model: keras.Model) -> float:
-    """Milliseconds that a look takes to find that no weight has changed; the median of some."""
-    am = ActivationModel(model)
-    am.version()
-    times = []
-    for _ in range(25):
-        began = time.perf_counter()
-        am.version()
-        times.append(time.perf_counter() - began)
-    return 1000 * statistics.median(times)
-
-
 def main(names: list[str]) -> None:
     """Compares the models of these names; all if there are none."""
     makers = SMALL | LARGE
@@ -174,13 +171,6 @@ def main(names: list[str]) -> None:
         f"{len(chosen)} models, {total.calls} calls, {total.maps} maps compared in "
         f"{time.perf_counter() - began:.0f} s; largest relative difference {total.difference:.1e}"
     )
-    for name in ("VGG16", "MobileNetV2"):
-        model = getattr(keras.applications, name)(weights=None)
-        size = sum(weight.value.numpy().nbytes for weight in model.weights)
-        _say(
-            f"{name}: {cost_of_freshness(model):.1f} ms a look to find {len(model.weights)} weights "
-            f"of {size / 1e6:.0f} MB unchanged"
-        )
 
 
 def _say(line: str) -> None:

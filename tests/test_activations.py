@@ -225,6 +225,22 @@ def test_a_look_that_knows_the_weights_version_does_not_check_them_again(monkeyp
     assert len(checks) == 2
 
 
+def test_a_large_weight_is_seen_to_change_wherever_it_does_and_is_copied_no_more_afterwards():
+    model = keras.Sequential([keras.Input((300_000,)), keras.layers.Dense(2, name="dense")])
+    kernel = model.get_layer("dense").kernel.value
+    watch = backend.WeightWatch()
+    watch.adopt(model)
+    for row in (0, 150_000, 299_999):
+        kernel[row, 1].assign(float(row) + 7)
+        assert watch.change(model) is backend.Change.VALUES
+        first, again = (watch._places for _ in range(2) if watch.change(model) is backend.Change.NONE)
+        assert first == again
+    kernel.scatter_nd_add([[299_999, 0]], [1.0])
+    assert watch.change(model) is backend.Change.VALUES
+    kernel.assign(kernel.numpy())
+    assert watch.change(model) is backend.Change.NONE
+
+
 def test_a_raw_tensorflow_variable_counts_as_a_weight():
     model = zoo.subclassed()
     am = ActivationModel(model)

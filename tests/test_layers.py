@@ -166,6 +166,32 @@ def test_the_input_that_takes_the_picture_is_found():
     ]
     (only,) = model_inputs(zoo.channels_first())
     assert only.data_format == "channels_first"
+    (stated,) = model_inputs(keras.Sequential([keras.Input((8, 9, 3), dtype="uint8"), layers.Flatten()]))
+    assert (stated.shape, stated.dtype, stated.is_stated) == ((8, 9, 3), "uint8", True)
     (assumed,) = model_inputs(zoo.unbuilt_subclassed())
     assert assumed.shape == (None, None, 3)
     assert not assumed.is_stated
+
+
+class Around(keras.Model):
+    def __init__(self, backbone: keras.Model) -> None:
+        super().__init__()
+        self.small = keras.Sequential([keras.Input((4, 4, 7)), layers.Conv2D(7, 1)])
+        self.backbone = backbone
+
+
+@pytest.mark.parametrize(
+    ("wrap", "shape"),
+    [
+        (lambda model: keras.Sequential([layers.RandomFlip(), model, layers.Flatten()]), zoo.SIZE),
+        (lambda model: keras.Sequential([keras.Sequential([layers.ReLU(), model])]), zoo.SIZE),
+        (Around, zoo.SIZE),
+        (lambda model: keras.Sequential([layers.Resizing(*zoo.SIZE[:2]), model]), (None, None, 3)),
+        (lambda model: keras.Sequential([layers.MaxPooling2D(2), model]), (None, None, 3)),
+    ],
+)
+def test_a_model_that_is_not_built_takes_pictures_in_the_size_its_backbone_wants(wrap, shape):
+    backbone = keras.Sequential([keras.Input(zoo.SIZE), layers.Conv2D(2, 3)])
+    (only,) = model_inputs(wrap(backbone))
+    assert only.shape == shape
+    assert not only.is_stated
