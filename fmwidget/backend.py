@@ -165,7 +165,8 @@ def _raw(held: Any) -> Iterator[tf.Variable]:
     if isinstance(held, tf.Variable):
         yield held
     elif isinstance(held, dict | list | tuple):
-        for each in held.values() if isinstance(held, dict) else held:
+        # Copied at once: a training loop on another thread may set attributes meanwhile.
+        for each in list(held.values() if isinstance(held, dict) else held):
             yield from _raw(each)
 
 

@@ -1,6 +1,7 @@
 """Compares every map with a plain forward pass of the model; `python -m tests.conformance` prints a table.
 
-Names of models as arguments choose some; without any it compares all, which takes minutes.
+Names of models, or paths of saved ones, as arguments choose some; without any it compares all, which takes
+minutes.
 """
 
 from __future__ import annotations
@@ -154,9 +155,9 @@ def compare(make: Maker, *, batches: int = 3) -> Comparison:
 
 
 def main(names: list[str]) -> None:
-    """Compares the models of these names; all if there are none."""
+    """Compares the models of these names or paths; all if there are none."""
     makers = SMALL | LARGE
-    chosen = {name: makers[name] for name in names} or makers
+    chosen = {name: makers.get(name) or _saved(Path(name)) for name in names} or makers
     _say("model                                   calls     maps   difference  at")
     total = Comparison()
     began = time.perf_counter()

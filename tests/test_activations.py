@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -326,6 +327,30 @@ def test_fit_gives_the_same_weights_with_and_without_a_look(name):
 
     for a, b in zip(train(looks=False), train(looks=True), strict=True):
         assert np.array_equal(a, b)
+
+
+def test_a_look_does_not_mind_attributes_that_come_and_go_on_another_thread():
+    model = zoo.subclassed()
+    am = ActivationModel(model)
+    stop = threading.Event()
+
+    def train() -> None:
+        while not stop.is_set():
+            for name in map("history_{}".format, range(9)):
+                setattr(model, name, [name])
+            for name in map("history_{}".format, range(9)):
+                delattr(model, name)
+
+    trainer = threading.Thread(target=train)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    trainer.start()
+    try:
+        assert {am.version() for _ in range(10)} == {1}
+    finally:
+        stop.set()
+        trainer.join()
+        sys.setswitchinterval(interval)
 
 
 def test_nothing_about_the_model_changes():
