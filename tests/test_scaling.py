@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import random
+import sys
+from types import FunctionType
 
 import keras
 import numpy as np
@@ -87,6 +90,37 @@ def test_every_family_gets_what_its_own_preprocess_input_makes(name):
         assert scaling.known, variant
         prepared = prepare(PICTURE, (SIZE, SIZE, 3), scaling.name)
         np.testing.assert_array_equal(prepared, expected, err_msg=variant)
+
+
+CONSTRUCTORS = [name for name in dir(applications) if isinstance(getattr(applications, name), FunctionType)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONSTRUCTORS)
+def test_every_network_there_is_gets_what_its_own_preprocess_input_makes(name):
+    constructor = getattr(applications, name)
+    batch = PICTURE[np.newaxis].astype(np.float32)
+    expected = sys.modules[constructor.__module__].preprocess_input(batch.copy(), data_format="channels_last")
+    backbone = network(name)
+    nested = model_of(lambda x: head(backbone(x)), (SIZE, SIZE, 3))
+    for model in (backbone, nested):
+        scaling = detect_scaling(model)
+        assert scaling.known
+        np.testing.assert_array_equal(prepare(PICTURE, (SIZE, SIZE, 3), scaling.name), expected)
+    if "include_preprocessing" in inspect.signature(constructor).parameters:
+        for layer in backbone.layers[1:]:
+            if not isinstance(layer, layers.Rescaling | layers.Normalization):
+                break
+            expected = layer(expected)
+        bare = network(name, include_preprocessing=False)
+        scaling = detect_scaling(bare)
+        assert scaling.known
+        np.testing.assert_allclose(prepare(PICTURE, (SIZE, SIZE, 3), scaling.name), expected, atol=0.01)
+
+
+def test_no_network_is_left_out():
+    assert len(CONSTRUCTORS) >= 40
+    assert {*FAMILIES} <= {*CONSTRUCTORS}
 
 
 @pytest.mark.parametrize("name", slow_but({"MobileNetV3Small"}, WITHOUT_PREPROCESSING))
