@@ -160,9 +160,9 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._profile,
             self._detail,
             self._input,
-            ColumnPanel(lambda channel: self._choose("channel", channel)),
             NumbersPanel(),
             AnswerPanel(class_names),
+            ColumnPanel(lambda channel: self._choose("channel", channel)),
             OriginPanel(self._am.model, self._point),
         )
         self._pointing = Pointing(self._point, self._grid, self._detail)
