@@ -7,6 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.test_accessibility import violations
+
 SHOW = """
 from fmwidget import FeatureMapWidget, sample_images, sample_model
 widget = FeatureMapWidget(sample_model(), sample_images(), layer="conv2d_1")
@@ -68,6 +70,10 @@ def test_from_a_unit_to_the_picture_and_from_a_pixel_to_the_units(open_notebook,
     value = float(lines.last.locator("td").inner_text())
     total = float(lines.nth(-2).locator("td").inner_text())
     assert abs(max(total, 0) - value) < 1e-3
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator("body")).to_have_attribute("data-jp-theme-light", str(scheme == "light").lower())
+        assert violations(page) == [], scheme
     notebook.check_no_complaints()
 
 
