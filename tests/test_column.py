@@ -122,6 +122,26 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     assert page.widget._spot is not None
 
 
+def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
+    page = Page(stride_two(), layer="conv")
+    page.click(10, 12)
+    asked: list[tuple[int, ...]] = []
+    lookout = page.widget._lookout
+    answer = lookout.viewers
+
+    def counted(look: Any, *pixel: int) -> Any:
+        asked.append(pixel)
+        return answer(look, *pixel)
+
+    monkeypatch.setattr(lookout, "viewers", counted)
+    for x in range(60, 160, 5):
+        page.detail._receive(page.detail, {"type": "hover", "x": x, "y": 100}, [])
+    assert page.widget._spot != Spot(0, 10, 12)
+    assert asked == []
+    page.widget.channel = 1
+    assert asked == [(10, 12)]
+
+
 def test_a_picture_of_another_size_has_other_pixels():
     page = Page(zoo.free_size(), layer="conv")
     page.click(12, 6)
