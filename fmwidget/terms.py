@@ -63,8 +63,8 @@ def _channel(parts: Contributions, place: int, layers: list[tuple[str, Array]], 
         for name, array in layers
     ]
     return (
-        f'<div class="fmw-term"><span class="fmw-caption">input channel {channel}</span>'
-        f"{grids[0]}<span>×</span>{grids[1]}<span>=</span>{grids[2]}</div>"
+        f'<div class="fmw-caption">input channel {channel}</div>'
+        f'<div class="fmw-term">{grids[0]}<span>×</span>{grids[1]}<span>=</span>{grids[2]}</div>'
     )
 
 
