@@ -33,7 +33,7 @@ class ChannelList(anywidget.AnyWidget):
 
     Args:
         channels: Their numbers.
-        lengths: How long their bars are, 0 to 1.
+        lengths: How long their bars are, 0 to 1; below 0 they are hollow.
         texts: What is written beside them.
         chosen: The channel that is chosen.
     """
@@ -114,11 +114,11 @@ def strongest(values: Array, chosen: int) -> list[int]:
 
 
 def bars(values: Array) -> list[float]:
-    """How long the bars of some values are, 0 to 1: by magnitude; none for what is not a number."""
-    sizes = np.abs(values.astype(np.float64))
-    finite = np.isfinite(sizes)
-    largest = sizes[finite].max(initial=0.0)
-    lengths = np.where(finite, sizes / largest if largest else 0.0, np.isinf(sizes))
+    """How long the bars of some values are, up to 1, and below 0 as they are; NaN has none."""
+    values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    largest = np.abs(values[finite]).max(initial=0.0)
+    lengths = np.where(finite, values / largest if largest else 0.0, np.nan_to_num(np.sign(values)))
     return [float(length) for length in lengths]
 
 

@@ -37,7 +37,7 @@ class Contributions:
         window: The input under the kernel, `(kh, kw, C)`, float64; 0 beyond the input's edge.
         inside: Which positions of the window lie within the input, `(kh, kw)`.
         kernel: The weights, `(kh, kw, C)`, float64.
-        bias: What is added to all of it.
+        bias: What is added to all of it; `None` for a layer without.
         dtype: The type of number that the layer computes in; the terms are rounded to it, their sum is not.
     """
 
@@ -45,7 +45,7 @@ class Contributions:
     window: Array
     inside: Array
     kernel: Array
-    bias: float
+    bias: float | None
     dtype: str
 
     @property
@@ -65,7 +65,7 @@ class Contributions:
     def total(self) -> float:
         """The sum of it all, the bias included."""
         with np.errstate(all="ignore"):
-            return float(self.by_channel.sum() + self.bias)
+            return float(self.by_channel.sum() + (self.bias or 0.0))
 
     def is_sum(self, value: float) -> bool:
         """Whether a layer that adds up these terms may have found `value`, whatever the order it adds in."""
@@ -73,7 +73,7 @@ class Contributions:
             return True
         step, least = _PRECISION[self.dtype]
         terms = self.kernel.size + 1
-        size = np.abs(self.products).sum() + abs(self.bias)
+        size = np.abs(self.products).sum() + abs(self.bias or 0.0)
         share = min(max(terms * step, _LEAST_SHARE), _MOST_SHARE)
         return bool(abs(self.total - value) <= share * size + terms * least)
 
@@ -111,7 +111,7 @@ def contributions(layer: keras.Layer, inputs: Array, channel: int, row: int, col
     inside = np.outer((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
     under = inputs[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)][..., channels]
     window = np.where(inside[..., np.newaxis], under.astype(layer.compute_dtype).astype(np.float64), 0.0)
-    bias = float(_weights(layer, layer.bias)[channel]) if layer.use_bias else 0.0
+    bias = float(_weights(layer, layer.bias)[channel]) if layer.use_bias else None
     return Contributions(channels, window, inside, kernel, bias, layer.compute_dtype)
 
 

@@ -41,7 +41,8 @@ class InputPanel:
     """
 
     def __init__(self, lookout: Lookout, *controls: ipywidgets.Widget) -> None:
-        self._title, self._scaling, self._sees = (ipywidgets.HTML() for _ in range(3))
+        self._title, self._scaling = ipywidgets.HTML(), ipywidgets.HTML()
+        self._sees = ipywidgets.HTML(layout={"min_height": "20px"})  # nothing moves when it says something
         self.view = PictureView(label="Picture as the model sees it")
         self._lookout = lookout
         self.box = ipywidgets.VBox(

@@ -43,7 +43,8 @@ def terms_html(parts: Contributions, value: Any, *, title: str, activation: str 
     steps = _sum(parts, shown, value, activation=activation, follows=follows)
     return (
         f'<div class="fmw-terms"><div class="fmw-caption"><b>{html.escape(title)}</b><br>'
-        f"a window of {shape_text((height, width))} in {over}, times the kernel, and the bias</div>"
+        f"a window of {shape_text((height, width))} in {over}, times the kernel"
+        f"{'' if parts.bias is None else ', and the bias'}</div>"
         f"<div>{tables}</div>{steps}</div>"
     )
 
@@ -62,8 +63,8 @@ def _channel(parts: Contributions, place: int, layers: list[tuple[str, Array]], 
         for name, array in layers
     ]
     return (
-        f'<div class="fmw-term"><span class="fmw-caption">input channel {channel}</span>'
-        f"{grids[0]}<span>×</span>{grids[1]}<span>=</span>{grids[2]}</div>"
+        f'<div class="fmw-caption">input channel {channel}</div>'
+        f'<div class="fmw-term">{grids[0]}<span>×</span>{grids[1]}<span>=</span>{grids[2]}</div>'
     )
 
 
@@ -90,8 +91,9 @@ def _sum(parts: Contributions, shown: Array, value: Any, *, activation: str | No
     others = np.delete(sums, shown)
     if len(others):
         with np.errstate(all="ignore"):
-            lines.append((f"the other {len(others)} channels together", float(others.sum())))
-    lines.append(("bias", parts.bias))
+            lines.append((f"{len(others)} other channels", float(others.sum())))
+    if parts.bias is not None:
+        lines.append(("bias", parts.bias))
     lines.append(("sum", parts.total))
     texts = _in_line([each for _, each in lines])
     *rows, total = (_line(name, text) for (name, _), text in zip(lines, texts, strict=True))

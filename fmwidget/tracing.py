@@ -37,14 +37,15 @@ class Tracing:
         self._pixel: tuple[int, int] | None = None
         self._sizes: tuple[int, int] = (0, 0)  # of the input that it is in
         self._pinned_in: tuple[object, ...] | None = None  # the maps whose nearest unit has been pinned
+        self._answer: tuple[Look, Viewers] | None = None  # worked out once a look, not for each hover
 
     def choose(self, look: Look, pixel: tuple[int, int]) -> None:
         """Follows a pixel, given as row and column in the model's input."""
-        self._pixel, self._sizes, self._pinned_in = pixel, look.sizes, None
+        self._pixel, self._sizes, self._pinned_in, self._answer = pixel, look.sizes, None, None
 
     def drop(self) -> None:
         """Follows none."""
-        self._pixel = None
+        self._pixel = self._answer = None
 
     def nudge(self, look: Look, rows: int, columns: int) -> None:
         """Moves the pixel down and to the right; begins in the middle of the picture."""
@@ -55,10 +56,15 @@ class Tracing:
     def trace(self, look: Look) -> Trace | None:
         """The pixel and who sees it, if one is followed."""
         if self._pixel is None or look.sizes != self._sizes:
-            self._pixel = None
+            self.drop()
             return None
-        viewers, maps = self._lookout.viewers(look, *self._pixel), (look.layer.path, look.maps.shape)
-        if viewers is not None and maps != self._pinned_in:
+        if self._answer is None or self._answer[0] is not look:
+            viewers = self._lookout.viewers(look, *self._pixel)
+            self._answer = None if viewers is None else (look, viewers)
+        if self._answer is None:
+            return Trace(self._pixel, None)
+        viewers, maps = self._answer[1], (look.layer.path, look.maps.shape)
+        if maps != self._pinned_in:
             self._pinned_in = maps
             self._pointing.pin(look, viewers.nearest and Spot(look.channel, *viewers.nearest))
         return Trace(self._pixel, viewers)

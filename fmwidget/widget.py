@@ -160,9 +160,9 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._profile,
             self._detail,
             self._input,
-            ColumnPanel(lambda channel: self._choose("channel", channel)),
             NumbersPanel(),
             AnswerPanel(class_names),
+            ColumnPanel(lambda channel: self._choose("channel", channel)),
             OriginPanel(self._am.model, self._point),
         )
         self._pointing = Pointing(self._point, self._grid, self._detail)
@@ -349,7 +349,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._am = self._looker = self._grid = self._detail = self._input = self._tracing = closed
             self._profile = self._controls = self._pointing = self._lookout = closed
             self.children = ()
-            self._panels, self._look, self._reported = (), None, None
+            self._panels, self._look, self._reported, self._inputs = (), None, None, None
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
         """The state for the front end: see ipywidgets. A page that is being loaded has no view yet."""

@@ -91,7 +91,7 @@ def test_the_values_there_come_strongest_first():
         values[page.list.channels], rel=1e-3
     )
     sizes = np.abs(values[page.list.channels])
-    assert page.list.lengths == pytest.approx(sizes / sizes.max())
+    assert page.list.lengths == pytest.approx(values[page.list.channels] / sizes.max())
     assert "row 3, column 7, strongest first: 12 of 20 channels" in page.words()
     page.list._handle_custom_msg({"type": "choose", "channel": int(order[4])}, [])
     assert page.widget.channel == order[4]
@@ -120,6 +120,26 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     assert page.panel.layout.display == "none"
     assert page.detail.mark == page.picture.mark == []
     assert page.widget._spot is not None
+
+
+def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
+    page = Page(stride_two(), layer="conv")
+    page.click(10, 12)
+    asked: list[tuple[int, ...]] = []
+    lookout = page.widget._lookout
+    answer = lookout.viewers
+
+    def counted(look: Any, *pixel: int) -> Any:
+        asked.append(pixel)
+        return answer(look, *pixel)
+
+    monkeypatch.setattr(lookout, "viewers", counted)
+    for x in range(60, 160, 5):
+        page.detail._receive(page.detail, {"type": "hover", "x": x, "y": 100}, [])
+    assert page.widget._spot != Spot(0, 10, 12)
+    assert asked == []
+    page.widget.channel = 1
+    assert asked == [(10, 12)]
 
 
 def test_a_picture_of_another_size_has_other_pixels():
@@ -176,6 +196,6 @@ def test_the_page_may_choose_only_what_is_listed(caplog):
 def test_nan_comes_before_all_others_and_has_no_bar():
     values = np.array([1, np.nan, -np.inf, 5, np.inf, -2], np.float32)
     assert strongest(values, 0) == [1, 4, 3, 0, 5, 2]
-    assert bars(values) == pytest.approx([0.2, 0, 1, 1, 1, 0.4])
+    assert bars(values) == pytest.approx([0.2, 0, -1, 1, 1, -0.4])
     assert bars(np.zeros(3)) == [0, 0, 0]
     assert strongest(np.arange(20.0), 2) == [*range(19, 7, -1), 2]

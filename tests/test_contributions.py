@@ -27,9 +27,11 @@ def random_weights(layer: keras.Layer, seed: int) -> None:
 
 def check(parts: Contributions, value: float, dtype: str = "float32") -> None:
     """The sum is the value, but for the rounding of each addition; and it is the sum of what is shown."""
-    size = np.abs(parts.window * parts.kernel).sum() + abs(parts.bias)
+    size = np.abs(parts.window * parts.kernel).sum() + abs(parts.bias or 0)
     assert abs(parts.total - value) <= EPS[dtype] * (parts.kernel.size + 1) * size
-    assert parts.total == pytest.approx(float((parts.window * parts.kernel).sum() + parts.bias), rel=1e-12)
+    assert parts.total == pytest.approx(
+        float((parts.window * parts.kernel).sum() + (parts.bias or 0)), rel=1e-12
+    )
     assert parts.by_channel == pytest.approx((parts.window * parts.kernel).sum(axis=(0, 1)), rel=1e-9)
     assert parts.is_sum(value)
     assert not parts.is_sum(value + 0.1 * size + 1)
@@ -114,6 +116,7 @@ def test_beyond_the_edge_nothing_is_added():
     inputs = np.ones((4, 4, 1), "float32")
     layer.build((1, 4, 4, 1))
     parts = contributions(layer, inputs, 0, 0, 3)
+    assert parts.bias is None
     assert parts.inside.tolist() == [[False, False, False], [True, True, False], [True, True, False]]
     assert parts.total == 4
     layer.set_weights([np.full((3, 3, 1, 1), np.inf, "float32")])

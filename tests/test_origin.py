@@ -117,7 +117,7 @@ def test_the_channels_that_matter_most_come_first_and_the_rest_is_summed():
     best = np.argsort(-np.abs(by_channel))[:3]
     assert [name for name in lines if name.startswith("input")] == [f"input channel {each}" for each in best]
     others = np.delete(by_channel, best).sum()
-    assert lines["the other 2 channels together"] == pytest.approx(others, rel=1e-3, abs=1e-4)
+    assert lines["2 other channels"] == pytest.approx(others, rel=1e-3, abs=1e-4)
     assert lines["sum"] == pytest.approx(by_channel.sum() + bias[9], rel=1e-3)
 
 
@@ -204,6 +204,13 @@ def test_kernels_of_any_size(side, small):
     assert ("fmw-small" in page) == small
     assert [drawn.shape for _, drawn in tables(page)] == [(side, side)] * 6
     assert sums(page)["value in the map"] == pytest.approx(made.total, rel=1e-6)
+
+
+def test_a_layer_without_bias_has_no_line_for_it():
+    made = made_up(3, 1, bias=None)
+    page = terms_html(made, np.float32(made.total), title="t", activation=None, follows=False)
+    assert "bias" not in page
+    assert sums(page)["sum"] == pytest.approx(made.total, rel=1e-3)
 
 
 def test_what_is_beyond_the_edge_and_what_is_not_finite():

@@ -35,7 +35,9 @@ function render({ model, el }) {
     rows.forEach(({ button, bar, number }, place) => {
       button.textContent = `channel ${channels[place]}`;
       button.setAttribute("aria-pressed", channels[place] === chosen);
-      bar.style.width = `${100 * (lengths[place] ?? 0)}%`;
+      const length = lengths[place] ?? 0;
+      bar.style.width = `${100 * Math.abs(length)}%`;
+      bar.className = length < 0 ? "fmw-negative" : "";
       number.textContent = texts[place] ?? "";
     });
   }

@@ -11,7 +11,7 @@ from tests.browser.page import show
 
 @pytest.fixture
 def shown(page):
-    listed = ChannelList(channels=[7, 0, 12], lengths=[1, 0.5, 0], texts=["3.2", "1.6", "<b>"], chosen=0)
+    listed = ChannelList(channels=[7, 0, 12], lengths=[1, -0.5, 0], texts=["3.2", "1.6", "<b>"], chosen=0)
     return show(page, listed, style="width: 300px")
 
 
@@ -20,6 +20,7 @@ def test_each_channel_has_a_bar_and_a_number(shown):
     expect(rows).to_have_text(["channel 73.2", "channel 01.6", "channel 12<b>"])
     widths = [bar.bounding_box()["width"] for bar in shown.page.locator(".fmw-bar > div").all()]
     assert widths[0] == pytest.approx(2 * widths[1], abs=1)
+    expect(shown.page.locator(".fmw-negative")).to_have_count(1)
     expect(shown.page.get_by_role("button", name="channel 0", pressed=True)).to_be_visible()
     assert shown.page.get_by_role("button", pressed=True).count() == 1
 
