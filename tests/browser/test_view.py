@@ -48,6 +48,7 @@ def view_of(data=None, width=400, height=300, **traits):
     view.on_point(lambda _x, _y: None)
     view.on_place(lambda _place: None)
     view.on_nudge(lambda _rows, _columns: None)
+    view.on_open(lambda _place: None)
     view.on_surroundings(lambda _surroundings: None)
     return view
 
@@ -472,6 +473,35 @@ def test_keys_are_kept_from_the_page_and_others_are_not(page):
     assert not any(prevented for _, prevented in heard)
     # The notebook's own shortcuts live on the document: they may hear modified keys, not the plain ones.
     assert [key for key, _ in heard if key in KEYS] == ["ArrowLeft", "Home", "End"]
+
+
+def test_enter_and_a_double_click_ask_for_a_channel_alone(page):
+    grid = Grid(page, 5)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")  # of the tile that is marked, whatever the kernel has heard of
+    grid.answer()
+    assert [wish.place for wish in messages(grid.shown, "open")] == [5, 6]
+    assert grid.asked() == []
+    left, top, *_ = box(grid.shown.figure)
+    x, y, *_ = grid.layout.tile_box(17)
+    page.mouse.dblclick(left + x + 4, top + y + 4)
+    grid.shown.evaluate("void (model.answers = true)")
+    grid.answer()
+    page.mouse.dblclick(left + x - 1, top + y + 4)  # between two tiles
+    assert [wish.place for wish in messages(grid.shown, "open")] == [5, 6, 17]
+
+
+def test_a_picture_without_tiles_opens_what_it_shows(page):
+    view = PictureView(png=png(400, 300))
+    view.on_open(lambda _place: None)
+    shown = show(page, view)
+    wait_for_picture(shown, 400)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    shown.figure.dblclick()
+    assert [wish.place for wish in messages(shown, "open")] == [None, None]
 
 
 def test_shift_and_arrows_move_the_unit_and_are_added_up_while_the_kernel_is_busy(page):
