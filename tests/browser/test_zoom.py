@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from fmwidget.messages import Close, Pin, Unit, Window, parse_message
 from fmwidget.zoom import ZoomView
+from tests.browser.measures import Finger, contrast
 from tests.browser.page import show
-from tests.browser.test_view import Finger, contrast
 
 MIDDLE = (300, 250)
 
@@ -392,6 +393,15 @@ def test_screen_readers_hear_what_keys_reach_and_everything_has_a_name(page):
     zoom.shown.update(readout="by key")
     page.locator(".fmw-readout", has_text="by key").wait_for()
     assert spoken.text_content() == "by key"
+
+
+@pytest.mark.parametrize("background", ["white", "#111"])
+def test_axe_finds_nothing_to_complain_of(page, background):
+    color = "black" if background == "white" else "#eee"
+    Zoom(page, 7, 7, around=f"background: {background}; color: {color}", readout="channel 3", unit=[1, 2])
+    found = Axe().run(page, context="#output").response
+    assert found["passes"], "nothing was looked at"
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
 
 
 def test_names_are_text_whatever_is_in_them(page):
