@@ -137,6 +137,14 @@ def tiles(
     return indices.repeat(sampling.rows, axis=1).repeat(sampling.columns, axis=2)
 
 
+def map_indices(maps: Array, statistics: ChannelStatistics, channel: int, norm: str) -> Array:
+    """A channel as palette indices, `(H, W)`: one for each value."""
+    indices: Array = tiles(maps, norm, [channel], statistics, Sampling(1, 1, 1))[0]
+    if statistics.inactive[channel]:
+        indices[:] = INACTIVE
+    return indices
+
+
 def _paste_all(drawing: Page, layout: GridLayout, drawn: Array, inactive: Array) -> None:
     """Draws all tiles of a page, each with its edge, in one go: a hundred small writes take longer."""
     ratio = drawing.ratio

@@ -9,6 +9,7 @@ MAX_PX = 100_000  # no screen is wider, and no float drawn from it loses a pixel
 MAX_RATIO = 16.0  # a high-density screen (4) with the page zoomed in (4)
 MAX_ID = 64
 MAX_PLACES = 1_000_000  # tiles: no layer has more channels
+MAX_VALUES = 600  # in one answer: as many as fit a window, written in their cells
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,42 @@ class Nudge:
 
 
 @dataclass(frozen=True)
+class Open:
+    """A wish to see a channel alone: that of a tile, or the one that is shown."""
+
+    place: int | None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The row and column of a map seen alone that are pointed at, or `None` where the pointer has left."""
+
+    at: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The row and column of a map seen alone that were clicked, or reached with the keys."""
+
+    at: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a map seen alone whose cells are large enough to have their values written in them."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True)
+class Close:
+    """A map seen alone was put away."""
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """Where a picture is shown.
 
@@ -56,7 +93,7 @@ class Surroundings:
     width: int
 
 
-Message = Point | Hover | Place | Nudge | Surroundings
+Message = Point | Hover | Place | Nudge | Open | Unit | Pin | Window | Close | Surroundings
 
 
 def parse_message(content: object) -> Message | None:
@@ -80,6 +117,22 @@ def parse_message(content: object) -> Message | None:
         case {"type": "nudge", "rows": rows, "columns": columns}:
             if is_index(rows, -MAX_PX, MAX_PX) and is_index(columns, -MAX_PX, MAX_PX):
                 return Nudge(rows, columns)
+        case {"type": "open", "place": place}:
+            if is_index(place, 0, MAX_PLACES):
+                return Open(place)
+        case {"type": "open", **rest} if rest.keys() <= {"id"}:
+            return Open(None)
+        case {"type": "unit" | "pin" as kind, "row": row, "column": column}:
+            if is_index(row, 0, MAX_PX) and is_index(column, 0, MAX_PX):
+                return Unit((row, column)) if kind == "unit" else Pin((row, column))
+        case {"type": "unit", **rest} if rest.keys() <= {"id"}:
+            return Unit(None)
+        case {"type": "window", "row": row, "column": column, "rows": rows, "columns": columns}:
+            edges = (row, column, rows, columns)
+            if all(is_index(edge, 0, MAX_PX) for edge in edges) and 0 < rows * columns <= MAX_VALUES:
+                return Window(*edges)
+        case {"type": "close"}:
+            return Close()
         case {"type": "surroundings", "ratio": ratio, "dark": bool(dark), "width": width} if is_number(
             ratio, 1 / MAX_RATIO, MAX_RATIO
         ) and is_number(width, 1, MAX_PX):

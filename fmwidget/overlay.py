@@ -10,14 +10,13 @@ import ipywidgets
 import numpy as np
 from PIL import Image
 
-from .drawing import tiles
+from .drawing import map_indices
 from .figure import cmap_for, palette
-from .grid import Sampling, Spot
+from .grid import Spot
 from .looking import Look
 from .memo import Latest
 from .page import number, shape_text
 from .panels import DETAIL_BOX
-from .png import INACTIVE
 from .preprocessing import SCALINGS, restore
 from .view import PictureView
 
@@ -136,10 +135,8 @@ def seen_pixels(seen: Array, scaling: str, data_format: str, ratio: int) -> Arra
 
 def map_pixels(maps: Array, statistics: ChannelStatistics, channel: int, norm: str, colours: Array) -> Array:
     """A channel in its colours, a pixel for each value: RGB, uint8."""
-    indices = tiles(maps, norm, [channel], statistics, Sampling(1, 1, 1))[0]
-    if statistics.inactive[channel]:
-        indices[:] = INACTIVE
-    return colours[indices]
+    pixels: Array = colours[map_indices(maps, statistics, channel, norm)]
+    return pixels
 
 
 def overlay_png(picture: Array, over: Array | None, opacity: int) -> bytes:

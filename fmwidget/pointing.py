@@ -37,7 +37,7 @@ class Pointing:
 
     def __init__(self, changed: Callable[[], None], *panels: Pointable) -> None:
         self._changed = changed
-        self._hovered: tuple[Pointable, Point] | None = None
+        self._hovered: Callable[[Look], Spot | None] | None = None
         self._pinned: Spot | None = None
         self._map_shape: tuple[int, ...] = ()  # of the maps that the pinned unit is in
         for panel in panels:
@@ -45,11 +45,9 @@ class Pointing:
 
     def spot(self, look: Look) -> Spot | None:
         """The unit that is pointed at in what is looked at, if any."""
-        if self._hovered is not None:
-            panel, point = self._hovered
-            spot = panel.spot_at(look, point.x, point.y)
-            if spot is not None:
-                return spot
+        spot = self._hovered and self._hovered(look)
+        if spot is not None:
+            return spot
         return self.pinned(look)
 
     def pinned(self, look: Look) -> Spot | None:
@@ -57,6 +55,15 @@ class Pointing:
         if self._pinned is not None and look.maps.shape[:2] != self._map_shape:
             self._pinned = None
         return self._pinned and Spot(look.channel, self._pinned.row, self._pinned.column)
+
+    def hover(self, find: Callable[[Look], Spot | None] | None) -> None:
+        """Points at what `find` says is under the pointer, now and when the maps change below it.
+
+        Args:
+            find: Takes what is looked at; `None` where the pointer has left.
+        """
+        self._hovered = find
+        self._changed()
 
     def pin(self, look: Look, spot: Spot | None) -> None:
         """Keeps pointing at a unit when the pointer leaves; `None` lets go."""
@@ -77,7 +84,12 @@ class Pointing:
 
     def _watch(self, panel: Pointable) -> None:
         def hover(point: Point | None) -> None:
-            self._hovered = None if point is None else (panel, point)
-            self._changed()
+            self.hover(None if point is None else lambda look: panel.spot_at(look, point.x, point.y))
 
         panel.box.on_hover(hover)
+
+
+def unit_of(look: Look, row: int, column: int) -> Spot | None:
+    """A unit of the chosen channel; `None` if its map has no such row and column."""
+    height, width, _ = look.maps.shape
+    return Spot(look.channel, row, column) if row < height and column < width else None

@@ -18,6 +18,7 @@ from .messages import (
     MAX_PX,
     Hover,
     Nudge,
+    Open,
     Place,
     Point,
     Surroundings,
@@ -33,7 +34,40 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class PictureView(anywidget.AnyWidget):
+class HearingWidget(anywidget.AnyWidget):
+    """A widget that Python draws: its front end sets nothing, and says what the reader does to it."""
+
+    # Kinds of message that somebody waits for. The browser sends no others, and only a picture that answers
+    # to clicks or keys is a stop for the Tab key.
+    _listening = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._callbacks: dict[type, list[Callable[[Any], None]]] = {}
+        self.on_msg(self._receive)
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Refuses every trait the front end may try to set."""
+        _log.warning("Ignored traits set by the front end on a picture: %s", brief(sync_data))
+
+    def _listen(self, record: type, kind: str, callback: Callable[[Any], None]) -> None:
+        self._callbacks.setdefault(record, []).append(callback)
+        if kind not in self._listening:
+            self._listening = [*self._listening, kind]
+
+    def _receive(self, _view: HearingWidget, content: object, _buffers: object) -> None:
+        message = parse_message(content)
+        if message is None:
+            _log.warning("Ignored a message of the front end that means nothing: %s", brief(content))
+        try:
+            for callback in self._callbacks.get(type(message), ()):
+                callback(message)
+        finally:  # the browser sends no other of this kind before it has an answer
+            if id_ := asked_by(content):
+                self.send({"type": "answered", "id": id_})
+
+
+class PictureView(HearingWidget):
     """A picture with a name and an alt text that can be clicked, pointed at and walked through with the keys.
 
     A new picture replaces the old one once the browser has decoded it: no frame is blank, and size, alt text
@@ -67,16 +101,6 @@ class PictureView(anywidget.AnyWidget):
     tiles = traitlets.Dict().tag(sync=True)
     place = traitlets.Int(-1).tag(sync=True)
     label = traitlets.Unicode("Picture").tag(sync=True)
-    # Kinds of message that somebody waits for. The browser sends no others, and only a picture that answers
-    # to clicks or keys is a stop for the Tab key.
-    _listening = traitlets.List(traitlets.Unicode()).tag(sync=True)
-
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
-        self._callbacks: dict[type, list[Callable[[Any], None]]] = {
-            kind: [] for kind in (Point, Hover, Place, Nudge, Surroundings)
-        }
-        self.on_msg(self._receive)
 
     def show(
         self,
@@ -145,6 +169,14 @@ class PictureView(anywidget.AnyWidget):
         """
         self._listen(Nudge, "nudge", lambda nudge: callback(nudge.rows, nudge.columns))
 
+    def on_open(self, callback: Callable[[int | None], None]) -> None:
+        """Calls `callback(place)` when a channel is to be seen alone: by Enter or a double click.
+
+        Args:
+            callback: Takes the tile as `on_place` does; `None` in a picture without tiles.
+        """
+        self._listen(Open, "open", lambda wish: callback(wish.place))
+
     def on_surroundings(self, callback: Callable[[Surroundings], None]) -> None:
         """Calls `callback(surroundings)` when the picture is first shown, and when its surroundings change.
 
@@ -154,10 +186,6 @@ class PictureView(anywidget.AnyWidget):
             callback: Takes a `Surroundings`.
         """
         self._listen(Surroundings, "surroundings", callback)
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Refuses every trait the front end may try to set: a picture is Python's to draw."""
-        _log.warning("Ignored traits set by the front end on a picture: %s", brief(sync_data))
 
     @traitlets.validate("mark", "region")
     def _validate_box(self, proposal: traitlets.Bunch) -> list[float]:
@@ -170,22 +198,6 @@ class PictureView(anywidget.AnyWidget):
                 f"Received `{name}={brief(box)}`, expected `[x, y, width, height]` in CSS px, or `[]`."
             )
         return list(box)
-
-    def _listen(self, record: type, kind: str, callback: Callable[[Any], None]) -> None:
-        self._callbacks[record].append(callback)
-        if kind not in self._listening:
-            self._listening = [*self._listening, kind]
-
-    def _receive(self, _view: PictureView, content: object, _buffers: object) -> None:
-        message = parse_message(content)
-        if message is None:
-            _log.warning("Ignored a message of the front end that means nothing: %s", brief(content))
-        try:
-            for callback in self._callbacks.get(type(message), ()):
-                callback(message)
-        finally:  # the browser sends no other of this kind before it has an answer
-            if id_ := asked_by(content):
-                self.send({"type": "answered", "id": id_})
 
 
 class ThumbnailPicker(anywidget.AnyWidget):

@@ -40,7 +40,7 @@ from .origin import OriginPanel
 from .overlay import InputPanel
 from .panels import ChannelPanel, GridPanel
 from .player import next_stop
-from .pointing import Pointing
+from .pointing import Pointing, unit_of
 from .preprocessing import FITS
 from .profile_panel import ProfilePanel
 from .samples import sample_images
@@ -57,6 +57,7 @@ from .saved import (
 from .status import StatusLine
 from .tracing import Tracing
 from .training import TrainingWatch
+from .zoom import ZoomPanel
 
 if TYPE_CHECKING:
     import keras
@@ -152,7 +153,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._controls = Controls(self._choose, self._add_picture)
         self._offer_layers = Latest(self._controls.offer_layers)
         self._lookout = Lookout(self._am.model, self._point)
-        self._grid, self._detail = GridPanel(), ChannelPanel()
+        self._grid, self._detail, self._zoom = GridPanel(), ChannelPanel(), ZoomPanel()
         self._input = InputPanel(self._lookout, self._controls.input)
         self._profile = ProfilePanel(lambda path: self._choose("layer", path))
         self._panels: tuple[Any, ...] = (
@@ -164,14 +165,17 @@ class FeatureMapWidget(ipywidgets.VBox):
             AnswerPanel(class_names),
             ColumnPanel(lambda channel: self._choose("channel", channel)),
             OriginPanel(self._am.model, self._point),
+            self._zoom,
         )
         self._pointing = Pointing(self._point, self._grid, self._detail)
         self._tracing = Tracing(self._lookout, self._pointing)
         self._spot: Spot | None = None  # the unit that is pointed at
         self._status = StatusLine()
         self._watch = TrainingWatch(self._am, self._training)
-        below = ipywidgets.HBox([panel.box for panel in self._panels[2:]], layout={"flex_flow": "row wrap"})
-        shown = [self._controls.main, self._profile.box, self._status.box, self._grid.box, below]
+        below = ipywidgets.HBox([panel.box for panel in self._panels[2:-1]], layout={"flex_flow": "row wrap"})
+        grid = ipywidgets.Box([self._grid.box, self._zoom.box])
+        grid.add_class("fmw-stack")
+        shown = [self._controls.main, self._profile.box, self._status.box, grid, below]
         super().__init__([*shown, Naming(layout={"display": "none"})])
         self.add_class("fmwidget")
         self.layout.max_width = f"{ALL_PANELS}px"
@@ -541,6 +545,10 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._grid.box.on_place(self._choose_place)
         for panel in (self._grid, self._detail):
             panel.box.on_nudge(self._nudge)
+            panel.box.on_open(self._open)
+        self._zoom.box.on_unit(lambda at: self._pointing.hover(at and (lambda look: unit_of(look, *at))))
+        self._zoom.box.on_pin(lambda at: self._pin(unit_of(self._look, *at)))
+        self._zoom.box.on_close(lambda: self._pointing.hover(None))
         self._grid.box.on_surroundings(self._move_in)
 
     def _choose_tile(self, x: float, y: float) -> None:
@@ -594,6 +602,14 @@ class FeatureMapWidget(ipywidgets.VBox):
         with self._lock:
             if place < len(self._look.layout.order):  # else it was a tile of a layer that is gone
                 self._choose("channel", self._look.layout.order[place])
+
+    def _open(self, place: int | None) -> None:
+        """Shows a tile's channel alone; the chosen one for `None`."""
+        with self._lock:
+            if place is not None:
+                self._choose_place(place)
+            self._zoom.open(self._look)
+            self._point()
 
     def _nudge(self, rows: int, columns: int) -> None:
         with self._lock:

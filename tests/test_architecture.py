@@ -86,6 +86,10 @@ INSIDE: dict[str, set[str]] = {
     "column": {"frontend", "grid", "looking", "messages", "page", "tracing"},
     "terms": {"contributions", "page", "readout"},
     "panels": {"channels", "figure", "grid", "layers", "looking", "memo", "readout", "tracing", "view"},
+    "zoom": {
+        *("channels", "drawing", "figure", "frontend", "grid", "looking", "memo", "messages", "page"),
+        *("readout", "view"),
+    },
     "pointing": {"grid", "looking", "messages", "view"},
     "saved": {"page"},
     "overlay": {

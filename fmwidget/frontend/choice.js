@@ -30,6 +30,12 @@ export function choosing(model, signal, marked, settled) {
       if (place !== current(state)) choose(place, { type: "place", place });
       return true;
     },
+    // Wants the chosen tile alone, or the one at a place; in a picture without tiles, what it shows.
+    open(state, at) {
+      const place = at ? placeAt(state.tiles, at) : current(state);
+      if (!state.tiles.all) asked.ask({ type: "open" });
+      else if (place !== null && place >= 0) choose(place, { type: "open", place });
+    },
     // Where the mark belongs. One on another page stays where it was last until that page is here.
     mark(state, last) {
       return current(state) === state.place ? state.mark : (tileBox(state.tiles, current(state)) ?? last);

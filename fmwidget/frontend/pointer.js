@@ -1,11 +1,11 @@
-// What a mouse, a pen or a finger does to a picture: clicks it, and points at it.
+// What a mouse, a pen or a finger does to a picture: clicks it once or twice, and points at it.
 
 const HOLD_MS = 400; // a finger that stays so long points; one that moves before scrolls the page
 const UNSTEADY_PX = 10;
 
-// Calls `click(place)` and `hover(place)`, with what `at(x, y)` makes of a place in the window, and `hover(null)`
+// Calls `click(place)`, `open(place)` and `hover(place)`, with what `at(x, y)` makes of a place in the window, and `hover(null)`
 // when the pointer has left. A finger that was lifted stays where it was: it had covered what it pointed at.
-export function watchPointer(figure, { at, click, hover }, signal) {
+export function watchPointer(figure, { at, click, open, hover }, signal) {
   const listen = (kind, action) => figure.addEventListener(kind, action, { signal, passive: false });
   let finger = null; // { x, y, timer, pointing } of one that is down
 
@@ -14,6 +14,7 @@ export function watchPointer(figure, { at, click, hover }, signal) {
     figure.focus({ preventScroll: true });
     click(at(event.clientX, event.clientY));
   });
+  listen("dblclick", (event) => open(at(event.clientX, event.clientY)));
   listen("pointermove", (event) => {
     if (event.pointerType !== "touch") hover(at(event.clientX, event.clientY));
   });

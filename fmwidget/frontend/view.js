@@ -67,7 +67,7 @@ function render({ model, el }) {
   }
 
   function describe() {
-    const interactive = ["point", "place", "nudge"].some(listensTo);
+    const interactive = ["point", "place", "nudge", "open"].some(listensTo);
     // "application": a screen reader passes the arrow keys on instead of reading the page with them.
     figure.setAttribute("role", interactive ? "application" : "figure");
     figure.setAttribute("aria-label", wanted.label);
@@ -138,6 +138,9 @@ function render({ model, el }) {
       speaks = false;
       if (listensTo("point")) choice.click(shown, place);
     },
+    open(place) {
+      if (listensTo("open")) choice.open(shown, place);
+    },
     hover(place) {
       speaks = false;
       if (listensTo("hover")) hovering.ask({ type: "hover", ...place });
@@ -154,6 +157,10 @@ function render({ model, el }) {
 
   // Whether the key was one for the picture.
   function press(key, shift) {
+    if (key === "Enter" && listensTo("open")) {
+      choice.open(wanted);
+      return true;
+    }
     if (listensTo("place") && !shift) return choice.press(wanted, key);
     if (!listensTo("nudge") || shift !== listensTo("place") || !(key in NUDGES)) return false;
     const [rows, columns] = NUDGES[key];

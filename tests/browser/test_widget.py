@@ -212,6 +212,42 @@ def test_a_value_is_read_under_the_pointer_and_with_the_keys(lab, page):
     assert f"channel {channel + 1:2}" in lab.grid.locator("xpath=..").get_by_role("status").inner_text()
 
 
+def test_a_channel_is_seen_alone_and_escape_returns_to_its_tile(lab, page):
+    lab.choose_layer("max_pooling2d_3")
+    lab.wait_for("layer max_pooling2d_3 ")
+    maps = lab.maps("max_pooling2d_3", "cat")
+    layout = grid_layout(maps.shape)
+    box = layout.tile_box(9)
+    lab.grid.dblclick(position={"x": box.x + 5, "y": box.y + 5})
+    stage = lab.root.locator(".fmw-stage")
+    stage.wait_for()
+    assert lab.root.get_by_role("dialog", name="channel 9 of max_pooling2d_3").is_visible()
+    expect(stage).to_be_focused()
+    assert not lab.grid.is_visible()
+    page.keyboard.press("Shift+Tab")  # the grid below is no stop
+    expect(lab.root.get_by_role("button", name="Close")).to_be_focused()
+    page.keyboard.press("Tab")
+
+    page.keyboard.press("ArrowRight")
+    readout = lab.root.locator(".fmw-zoom .fmw-readout")
+    expect(readout).to_contain_text("row 0  column 1")  # next to the one that was clicked
+    value = float(readout.inner_text().split()[-1])
+    assert value == pytest.approx(maps[0, 1, 9], rel=1e-3, abs=1e-4)
+
+    page.keyboard.press("Escape")
+    expect(stage).to_be_hidden()
+    expect(lab.grid).to_be_focused()
+    lab.wait_for("Channel 9 is chosen")
+    page.keyboard.press("ArrowRight")
+    lab.wait_for("Channel 10 is chosen")
+    before = lab.root.bounding_box()
+    page.keyboard.press("Enter")
+    lab.root.get_by_role("dialog", name="channel 10 of max_pooling2d_3").wait_for()
+    assert lab.root.bounding_box() == before, "it takes the grid's place, and nothing moves"
+    lab.root.get_by_role("button", name="Close").click()
+    expect(lab.grid).to_be_focused()
+
+
 def test_no_blank_frame_while_a_slider_is_dragged_through_the_layers(lab, page):
     page.evaluate(
         """() => {

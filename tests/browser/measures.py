@@ -1,0 +1,129 @@
+"""What the tests of the front-end pieces share: pictures to show, and measures of what is seen of them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from fmwidget.messages import parse_message
+from fmwidget.view import PictureView
+
+if TYPE_CHECKING:
+    from tests.browser.page import Shown
+
+
+HOSTILE = '<img src=x onerror="window.hacked = true"> \u202eevil\u202c &amp; "quoted"'
+
+
+def png(width=64, height=48, color=(200, 30, 30)):
+    """A picture of one colour."""
+    return encoded(np.full((height, width, 3), color, np.uint8))
+
+
+def noise(width, height, seed=0):
+    """A picture in which no two neighbours are alike, so that any resampling shows."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def encoded(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png", compress_level=1)
+    return file.getvalue()
+
+
+def pixels_of(screenshot):
+    return np.asarray(Image.open(io.BytesIO(screenshot)).convert("RGB"))
+
+
+def view_of(data=None, width=400, height=300, **traits):
+    """A picture that is listened to in every way."""
+    view = PictureView(png=data or png(width, height), width=width, height=height, **traits)
+    view.on_point(lambda _x, _y: None)
+    view.on_place(lambda _place: None)
+    view.on_nudge(lambda _rows, _columns: None)
+    view.on_open(lambda _place: None)
+    view.on_surroundings(lambda _surroundings: None)
+    return view
+
+
+def messages(shown: Shown, kind: str) -> list[Any]:
+    """What the front end sent of one kind, as Python reads it."""
+    return [parse_message(content) for content in shown.sent if content["type"] == kind]
+
+
+def wait_for_picture(shown: Shown, width: int) -> None:
+    shown.page.wait_for_function(
+        "width => [...document.querySelectorAll('.fmw-figure')].every("
+        "  (figure) => figure.querySelector('img')?.naturalWidth === width)",
+        arg=width,
+    )
+
+
+class Finger:
+    """A finger on the screen, as Chromium's own emulation has it."""
+
+    def __init__(self, page) -> None:
+        self.session = page.context.new_cdp_session(page)
+
+    def down(self, *points):
+        self._send("touchStart", *_pairs(points))
+
+    def move(self, *points):
+        self._send("touchMove", *_pairs(points))
+
+    def up(self):
+        self._send("touchEnd")
+
+    def _send(self, kind, *points):
+        touches = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+
+def _pairs(numbers):
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def hovers(shown: Shown) -> list[tuple[float, float] | None]:
+    """The places that were pointed at, `None` where the pointer left, to half a pixel."""
+    points = [hover.point for hover in messages(shown, "hover")]
+    return [point and (round(point.x), round(point.y)) for point in points]
+
+
+def hold_decoding(page):
+    """Pictures are decoded from now on when the test calls the functions in the page's `held`."""
+    page.evaluate("""() => {
+        window.held = [];
+        const { decode } = HTMLImageElement.prototype;
+        HTMLImageElement.prototype.decode = async function () {
+            await new Promise((release) => held.push(release));
+            return decode.call(this);
+        };
+    }""")
+
+
+def box(locator):
+    """Left, top, width and height on the page."""
+    bounds = locator.bounding_box()
+    return tuple(round(bounds[side], 2) for side in ("x", "y", "width", "height"))
+
+
+def box_in_picture(shown: Shown):
+    """The mark's box, counted from the picture's corner."""
+    left, top, *_ = box(shown.figure)
+    x, y, width, height = box(shown.figure.locator(".fmw-mark"))
+    return (x - left, y - top, width, height)
+
+
+def contrast(one, other):
+    """The contrast ratio of two sRGB colours, as WCAG 2 defines it."""
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(color):
+    channels = np.asarray(color) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
