@@ -64,6 +64,7 @@ INSIDE: dict[str, set[str]] = {
     "lifetime": {"live"},
     "incoming": {"messages"},
     "status": set(),
+    "visible": set(),
     "training": {"activations"},
     "memo": set(),
     "looking": {
@@ -139,6 +140,7 @@ OUTSIDE = {
         "profile_panel",
         "status",
         "view",
+        "visible",
         "widget",
     },
     "jax": {"backend"},
