@@ -216,7 +216,7 @@ USED = {"value", "index", "_view_count"}  # what a control is for, and what foll
 
 def fixed(widget):
     """All that no message may change."""
-    state = {}
+    state: dict[tuple[int, str], object] = {}
     for number, part in enumerate(everything(widget)):
         for name in (
             "_esm",
@@ -245,7 +245,7 @@ def test_no_message_does_more_than_a_person_could(widget, number, data):
     part = all_parts[number % len(all_parts)]
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler.emit = records.append  # type: ignore[method-assign, assignment]
     logging.getLogger("fmwidget").addHandler(handler)
     try:
         part.comm.handle_msg({"content": {"data": data}, "buffers": []})

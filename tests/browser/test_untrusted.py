@@ -24,7 +24,12 @@ widget
 
 def test_names_are_read_and_do_nothing(open_notebook, page):
     asked = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog):
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
     notebook = open_notebook(
         [NAMED, "widget.snapshot()", "widget.layer = TURNED", "widget.image = 'no' + TURNED"]
     )
