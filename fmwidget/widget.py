@@ -57,6 +57,7 @@ from .saved import (
 from .status import StatusLine
 from .tracing import Tracing
 from .training import TrainingWatch
+from .visible import send_visibly, visible
 from .zoom import ZoomPanel
 
 if TYPE_CHECKING:
@@ -179,6 +180,11 @@ class FeatureMapWidget(ipywidgets.VBox):
         super().__init__([*shown, Naming(layout={"display": "none"})])
         self.add_class("fmwidget")
         self.layout.max_width = f"{ALL_PANELS}px"
+        for part in everything(self):
+            answer_at_once(part)
+            listen(part, self._carry_out)
+            hold_weakly(part)
+            send_visibly(part)
 
         try:
             self.image = next(iter(pictures)) if image is None else image
@@ -194,10 +200,6 @@ class FeatureMapWidget(ipywidgets.VBox):
             self.close()  # or ipywidgets would keep what there is of it
             raise
         self._listen_to_pictures()
-        for part in everything(self):
-            answer_at_once(part)
-            listen(part, self._carry_out)
-            hold_weakly(part)
         self._am.warm_up()
 
     def __repr__(self) -> str:
@@ -317,7 +319,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         with self._lock:
             box, ratio = self._grid.box, self._look.ratio
             return SavedPicture(
-                framed(box.png, box.mark, ratio), round(box.width), round(box.height), box.alt
+                framed(box.png, box.mark, ratio), round(box.width), round(box.height), visible(box.alt)
             )
 
     def _ipython_display_(self) -> None:

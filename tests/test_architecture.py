@@ -64,6 +64,7 @@ INSIDE: dict[str, set[str]] = {
     "lifetime": {"live"},
     "incoming": {"messages"},
     "status": set(),
+    "visible": set(),
     "training": {"activations"},
     "memo": set(),
     "looking": {
@@ -143,6 +144,7 @@ OUTSIDE = {
         "profile_panel",
         "status",
         "view",
+        "visible",
         "widget",
     },
     "jax": {"backend"},
