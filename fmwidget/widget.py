@@ -190,8 +190,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             self.image = next(iter(pictures)) if image is None else image
             self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
             self.opacity, self.profile = opacity, profile
-            self.layer = self._first_layer() if layer is None else layer
-            self.channel = channel
+            self.layer, self.channel = self._first_layer() if layer is None else layer, channel
             check_class_names(class_names, self._looker.outputs(self._state()))
             self._controls.offer_pictures(pictures)
             self._refresh(follow=True)
