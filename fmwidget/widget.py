@@ -352,7 +352,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._trait_validators.clear()  # a trait that is linked may be set still; nothing comes of it
             closed: Any = Closed()
             self._am = self._looker = self._grid = self._detail = self._input = self._tracing = closed
-            self._profile = self._controls = self._pointing = self._lookout = closed
+            self._profile = self._controls = self._pointing = self._lookout = self._zoom = closed
             self.children = ()
             self._panels, self._look, self._reported, self._inputs = (), None, None, None
 

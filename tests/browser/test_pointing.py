@@ -151,6 +151,7 @@ def test_a_long_press_points_and_moving_before_scrolls(browser):
     page.wait_for_function("scrollY > 50")
     assert hovers(shown) == []
 
+    page.wait_for_timeout(500)  # the page scrolls on for a while after the finger
     page.evaluate("scrollTo(0, 0)")
     page.wait_for_function("scrollY === 0")
     finger.down(left + 100, top + 200)
