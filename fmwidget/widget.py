@@ -67,6 +67,7 @@ log = logging.getLogger(__name__)
 
 STATE = tuple(field.name for field in fields(State))
 ALL_PANELS = 1600  # CSS px, in which they lie side by side
+MOST_CHANGES = 20  # of observers that answer to one another, before they are taken to go on for ever
 TRIED = ("layer", "image", "preprocess", "fit")  # maps are computed with these before they are taken
 
 
@@ -450,9 +451,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         try:
             if not checked:
                 self._check_weights()
-            self.channel = min(self.channel, self._looker.maps(self._state()).shape[-1] - 1)
-            layout = self._looker.layout(self._state(), self._surroundings)
-            self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
+            self._settle(follow=follow)
             self._look = self._looker.look(self._state(), self._surroundings)
             for panel in self._panels:
                 panel.show(self._look)
@@ -463,6 +462,17 @@ class FeatureMapWidget(ipywidgets.VBox):
             raise
         finally:
             self._settling = False
+
+    def _settle(self, *, follow: bool) -> None:
+        """Brings channel and page within what the layer has, whatever their observers set meanwhile."""
+        for _ in range(MOST_CHANGES):
+            before = self._state()
+            self.channel = min(self.channel, self._looker.maps(before).shape[-1] - 1)
+            layout = self._looker.layout(self._state(), self._surroundings)
+            self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
+            if self._state() == before:
+                return
+        raise RuntimeError("Observers of this widget go on changing it: they never agree on what to show.")
 
     def _check_weights(self) -> None:
         if self._looker.check_weights():

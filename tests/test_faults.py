@@ -230,6 +230,20 @@ def test_an_observer_that_fails_is_told_and_does_no_harm(widget, caplog):
     assert "on purpose" not in status(widget)
 
 
+def test_what_observers_set_in_the_middle_of_a_redraw_is_part_of_it():
+    convolutions = [keras.layers.Conv2D(count, 1, name=f"of_{count}") for count in (300, 100, 4)]
+    wide = keras.Sequential([keras.Input((20, 24, 3)), *convolutions])
+    widget = FeatureMapWidget(wide, PICTURES, channel=299)
+    assert widget.page > 0
+    widget.observe(lambda _: setattr(widget, "layer", "of_4"), names="page")
+    choose(widget, LAYER, widget.layers.index("of_100"))
+    look = widget._look
+    assert (look.layer.path, look.channel, look.page, widget.channel) == ("of_4", 3, 0, 3)
+    assert "<details>" not in status(widget)
+    assert widget._controls.layer.list.value == "of_4"
+    widget.close()
+
+
 def test_a_forward_that_cannot_be_compiled_stays_eager_and_is_logged_once(model, monkeypatch, caplog):
     monkeypatch.setattr(fmwidget.activations, "compile_forward", fails)
     am = ActivationModel(model)
