@@ -181,12 +181,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         super().__init__([*shown, Naming(layout={"display": "none"})])
         self.add_class("fmwidget")
         self.layout.max_width = f"{ALL_PANELS}px"
-        for part in everything(self):
-            answer_at_once(part)
-            listen(part, self._carry_out)
-            hold_weakly(part)
-            send_visibly(part)
-
+        self._prepare_parts()
         try:
             self.image = next(iter(pictures)) if image is None else image
             self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
@@ -201,6 +196,14 @@ class FeatureMapWidget(ipywidgets.VBox):
             raise
         self._listen_to_pictures()
         self._am.warm_up()
+
+    def _prepare_parts(self) -> None:
+        """Sees to how all parts deal with the page, before it is told any of their state."""
+        for part in everything(self):
+            answer_at_once(part)
+            listen(part, self._carry_out)
+            hold_weakly(part)
+            send_visibly(part)
 
     def __repr__(self) -> str:
         if isinstance(self._am, Closed):
