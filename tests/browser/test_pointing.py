@@ -129,42 +129,47 @@ def test_the_region_stands_out_and_is_not_taken_for_the_mark(page, background):
     assert (np.diff(edge[:, 0].astype(int) > 128) != 0).sum() > 8
 
 
-def test_a_long_press_points_and_moving_before_scrolls(browser):
+@pytest.fixture
+def touched(browser):
+    """A picture on a page that scrolls and is touched, a finger, and the picture's corner."""
     context = browser.new_context(has_touch=True, viewport={"width": 600, "height": 500})
     page = context.new_page()
     view = view_of()
     view.on_hover(lambda _point: None)
     shown = show(page, view, style="height: 3000px")
     wait_for_picture(shown, 400)
-    left, top, *_ = box(shown.figure)
-    finger = Finger(page)
     # The test says when a finger has stayed long enough: a busy machine must not say it for us.
     page.evaluate("""() => {
         const wait = window.setTimeout;
         window.setTimeout = (action, ms) => (ms === 400 ? void (window.hold = action) : wait(action, ms));
     }""")
+    yield shown, Finger(page), box(shown.figure)[:2]
+    context.close()
 
-    finger.down(left + 100, top + 200)
-    finger.move(left + 100, top + 150)
-    finger.move(left + 100, top + 60)
+
+def test_a_finger_that_moves_soon_scrolls(touched):
+    shown, finger, (left, top) = touched
+    finger.down(left + 100, top + 300)
+    for y in range(280, 40, -20):
+        finger.move(left + 100, top + y)
+        shown.page.wait_for_timeout(20)
     finger.up()
-    page.wait_for_function("scrollY > 50")
+    shown.page.wait_for_function("scrollY > 50")
     assert hovers(shown) == []
 
-    page.wait_for_timeout(500)  # the page scrolls on for a while after the finger
-    page.evaluate("scrollTo(0, 0)")
-    page.wait_for_function("scrollY === 0")
+
+def test_a_long_press_points(touched):
+    shown, finger, (left, top) = touched
     finger.down(left + 100, top + 200)
-    page.evaluate("hold()")
+    shown.page.evaluate("hold()")
     for y in (190, 150, 100):
         finger.move(left + 50, top + y)
     finger.up()
-    page.wait_for_timeout(100)
+    shown.page.wait_for_timeout(100)
     assert [hovers(shown)[0], hovers(shown)[-1]] == [(100, 200), (50, 100)]
-    assert page.evaluate("scrollY") == 0
+    assert shown.page.evaluate("scrollY") == 0
     assert messages(shown, "point") == []
 
-    page.touchscreen.tap(left + 10, top + 20)
+    shown.page.touchscreen.tap(left + 10, top + 20)
     assert len(messages(shown, "point")) == 1
     assert hovers(shown)[-1] == (50, 100)
-    context.close()
