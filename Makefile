@@ -26,7 +26,8 @@ check: $(VENV)/.ready-to-test ## ruff and mypy only
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(VENV)/.ready-to-test ## measure every interaction beside the tutorial's loop; ARGS=--quick is a look
+bench: $(VENV)/.ready-to-test ## measure every interaction, in the kernel and in Chromium; ARGS=--quick is a look
+	$(BIN)/python -m tests.browser.chromium
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## remove the virtual environment and all caches

@@ -24,6 +24,7 @@ from .report import write
 from .targets import targets
 
 QUICK_MODELS = ("tutorial's CNN",)
+_STARTED = time.perf_counter()
 
 
 def main() -> None:
@@ -32,12 +33,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds and one model; writes nothing")
     parser.add_argument("--no-browser", action="store_true", help="the kernel only")
     arguments = parser.parse_args()
-    started = time.perf_counter()
     results = measure(quick=arguments.quick, browser=not arguments.no_browser)
     lines = targets(results)
     for line in lines:
         print(f"{line.what:70} {line.target:46} {line.measured}   {line.verdict}")
-    results["seconds"] = round(time.perf_counter() - started)
+    results["seconds"] = round(time.perf_counter() - _STARTED)
     print(f"{results['seconds']} s")
     if not arguments.quick and not arguments.no_browser:
         write(results, lines)
@@ -75,7 +75,7 @@ def measure(*, quick: bool, browser: bool) -> dict[str, Any]:
 
 
 def _say(what: str) -> None:
-    print(f"{what} ...", flush=True)
+    print(f"{time.perf_counter() - _STARTED:4.0f} s  {what} ...", flush=True)
 
 
 if __name__ == "__main__":

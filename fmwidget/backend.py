@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -105,47 +105,55 @@ class WeightWatch:
     """
 
     def __init__(self) -> None:
-        self._variables: list[tf.Variable] = []
-        self._read: Callable[[], list[Tensor]] = list
-        self._values: list[Bytes] = []
-        self._places: list[int] = []
+        self._held = _Held([], [], [])
+        self._compiled: tuple[list[tf.Variable], Callable[[], list[Tensor]]] = [], list
 
     def change(self, model: keras.Model) -> Change:
         """How the weights differ from the last call."""
-        before, places = self._values, self._places
         if self.adopt(model):
             return Change.VARIABLES
-        self._take()
-        moved = [at for at, place in enumerate(places) if place != self._places[at]]
-        large = [at for at in moved if before[at].nbytes > _CHUNK]
+        old, new = self._held, self._look(self._held.variables)
+        moved = [at for at, place in enumerate(old.places) if place != new.places[at]]
+        large = [at for at in moved if old.values[at].nbytes > _CHUNK]
         for at in large:
             # Once a part of a variable was written to, TensorFlow copies it at every read, until told not to.
-            tf.raw_ops.DisableCopyOnRead(resource=self._variables[at].handle)
+            tf.raw_ops.DisableCopyOnRead(resource=old.variables[at].handle)
         if large:
-            self._take()
-        moved.sort(key=lambda at: before[at].nbytes)
-        same = all(_is_same(self._values[at], before[at]) for at in moved)
+            new = self._look(old.variables)
+        moved.sort(key=lambda at: old.values[at].nbytes)
+        same = all(_is_same(new.values[at], old.values[at]) for at in moved)
+        self._held = new
         return Change.NONE if same else Change.VALUES
 
     def adopt(self, model: keras.Model) -> bool:
         """Takes in weights the model has gained, such as by being built in its first call, if it has."""
         variables = _variables(model)
-        if list(map(id, variables)) == list(map(id, self._variables)):
+        if list(map(id, variables)) == list(map(id, self._held.variables)):
             return False
-        self._variables, self._read = variables, lambda: _read(variables)
-        self._take()
+        self._held = self._look(variables)
         return True
 
     def compile(self) -> None:
         """Makes ready a way to read all variables at once, which takes a fifth of the time."""
-        variables = self._variables
-        read = compile_function(lambda _: _read(variables), (), ()) if variables else list
-        if variables is self._variables:
-            self._read = lambda: read(())
+        variables = self._held.variables
+        if variables:
+            read = compile_function(lambda _: _read(variables), (), ())
+            self._compiled = variables, lambda: read(())
 
-    def _take(self) -> None:
-        self._values = list(map(_bytes, self._read()))
-        self._places = [value.__array_interface__["data"][0] for value in self._values]
+    def _look(self, variables: list[tf.Variable]) -> _Held:
+        # It may have been set on another thread, for variables that are no longer these.
+        compiled_for, read = self._compiled
+        tensors = read() if compiled_for is variables else _read(variables)
+        values = list(map(_bytes, tensors))
+        return _Held(variables, values, [value.__array_interface__["data"][0] for value in values])
+
+
+class _Held(NamedTuple):
+    """Variables, the memory that each was last read as, and its address."""
+
+    variables: list[tf.Variable]
+    values: list[Bytes]
+    places: list[int]
 
 
 def _variables(model: keras.Model) -> list[tf.Variable]:

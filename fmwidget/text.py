@@ -93,7 +93,7 @@ def printable(text: str) -> str:
     return "".join(each if ord(each) in characters else "?" for each in text)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # the labels of some pages: lines with numbers in them seldom come twice
 def rasterize(text: str, size: float, *, bold: bool = False) -> Mask:
     """Draws a line of printable text, `size` pixels high."""
     pieces = re.findall(r"[0-9]|[^0-9]+", text)
@@ -102,7 +102,7 @@ def rasterize(text: str, size: float, *, bold: bool = False) -> Mask:
     return _draw(text, size, bold=bold)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def _draw(text: str, size: float, *, bold: bool) -> Mask:
     with DRAWING:
         ascent = math.ceil(1.2 * size)

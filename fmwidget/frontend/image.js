@@ -4,9 +4,16 @@
 export async function decode(bytes) {
   if (!bytes?.byteLength) return null;
   const image = new Image();
+  // The browser shows the picture and what changes with it in one frame. To await `decode()` as well would cost
+  // a frame or two: it is answered between frames, when whatever else is new has been decoded too.
+  image.decoding = "sync";
+  const loaded = new Promise((resolve, reject) => {
+    image.onload = resolve;
+    image.onerror = () => reject(new Error("not a picture"));
+  });
   image.src = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
   try {
-    await image.decode();
+    await loaded;
   } catch (error) {
     release(image);
     throw error;

@@ -93,10 +93,18 @@ def hovers(shown: Shown) -> list[tuple[float, float] | None]:
 
 
 def hold_decoding(page):
-    """Pictures are decoded from now on when the test calls the functions in the page's `held`."""
+    """Pictures are loaded or decoded from now on when the test calls the functions in the page's `held`."""
     page.evaluate("""() => {
         window.held = [];
         const { decode } = HTMLImageElement.prototype;
+        const source = Object.getOwnPropertyDescriptor(HTMLImageElement.prototype, "src");
+        Object.defineProperty(HTMLImageElement.prototype, "src", {
+            ...source,
+            set(url) {
+                if (this.decoding === "sync") held.push(() => source.set.call(this, url));
+                else source.set.call(this, url);
+            },
+        });
         HTMLImageElement.prototype.decode = async function () {
             await new Promise((release) => held.push(release));
             return decode.call(this);

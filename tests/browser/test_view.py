@@ -62,6 +62,33 @@ def test_no_frame_is_blank_while_pictures_change(page):
     assert len(set(seen)) >= 10
 
 
+def test_no_frame_that_is_painted_lacks_the_picture(page):
+    gray = noise(800, 500)[..., 0] // 64
+    shown = show(page, view_of(encoded(gray), 800, 500))
+    wait_for_picture(shown, 800)
+    shown.evaluate(
+        "window.pictures = revive(argument)", [encoded(gray[:, :width]) for width in range(799, 759, -1)]
+    )
+    session, frames = page.context.new_cdp_session(page), []
+
+    def painted(event):
+        frames.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(event["data"]))).convert("L")))
+        session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
+
+    session.on("Page.screencastFrame", painted)
+    session.send("Page.startScreencast", {"format": "png"})
+    page.evaluate("""async () => {
+        for (const [place, png] of pictures.entries()) {
+            models[0].update({ png, width: 799 - place });
+            await new Promise((wake) => setTimeout(wake, 40));
+        }
+    }""")
+    page.wait_for_timeout(300)
+    session.send("Page.stopScreencast")
+    assert len(frames) >= 10
+    assert all(set(np.unique(frame[150:350, 100:500])) == {0, 1, 2, 3} for frame in frames), "noise, no paper"
+
+
 def test_the_latest_picture_stays_and_those_it_overtook_are_never_decoded(page):
     shown = show(page, view_of())
     wait_for_picture(shown, 400)
