@@ -60,6 +60,7 @@ INSIDE: dict[str, set[str]] = {
     "messages": set(),
     "view": {"frontend", "messages"},
     "naming": {"frontend"},
+    "saving": {"frontend", "messages"},
     "live": set(),
     "lifetime": {"live"},
     "incoming": {"messages"},
@@ -77,7 +78,7 @@ INSIDE: dict[str, set[str]] = {
     "depth": {"fields", "layers", "page"},
     "controls": {
         *("channels", "depth", "fields", "images", "layers", "looking", "normalization", "preprocessing"),
-        *("player", "upload", "view"),
+        *("player", "saving", "upload", "view"),
     },
     "film": {"figure", "hints", "looking", "messages", "png"},
     "readout": {"channels", "drawing", "grid"},
@@ -122,7 +123,7 @@ MODEL_SIDE = {
     "wiring",
 }
 OUTSIDE = {
-    "anywidget": {"column", "player", "naming", "upload", "view"},
+    "anywidget": {"column", "player", "naming", "saving", "upload", "view"},
     "ipywidgets": {
         "answer",
         "column",
