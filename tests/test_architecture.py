@@ -96,7 +96,9 @@ INSIDE: dict[str, set[str]] = {
     },
     "numbers": {"channels", "figure", "looking", "memo", "normalization", "page", "panels", "png", "view"},
     "answer": {"looking", "memo", "numbers", "page"},
-    "profile_panel": {"figure", "looking", "memo", "panels", "profile", "profile_drawing", "view"},
+    "profile_panel": {
+        *("figure", "looking", "memo", "messages", "panels", "profile", "profile_drawing", "view"),
+    },
     "origin": {
         *("backend", "contributions", "forward", "grid", "layers", "layout", "looking", "memo"),
         *("preactivation", "terms"),
