@@ -17,6 +17,7 @@ from .looking import WIDEST, State
 from .normalization import NORMS
 from .player import Player
 from .preprocessing import FITS, SCALINGS
+from .saving import SaveButton
 from .upload import Uploader
 from .view import ThumbnailPicker
 
@@ -52,14 +53,20 @@ class Controls:
     Args:
         choose: Called with a trait's name and the value that the person chose for it.
         add: Called with the name and the bytes of a picture that the person adds; see `Uploader`.
+        draw: Returns name and bytes of the picture that the person saves; see `SaveButton`.
     """
 
-    def __init__(self, choose: Callable[[str, Any], None], add: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self,
+        choose: Callable[[str, Any], None],
+        add: Callable[[str, bytes], None],
+        draw: Callable[[], tuple[str, bytes]],
+    ) -> None:
         self.layer = LayerChooser(lambda path: self._report("layer", path))
-        self.channel = slider("Channel", "220px")
-        self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "220px")
+        self.channel = slider("Channel", "185px")
+        self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "215px")
         self.cmap = dropdown("Colours", [(name, name) for name in CMAPS], "130px")
-        self.order = dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "150px")
+        self.order = dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "140px")
         self.preprocess = dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "200px")
         self.fit = dropdown("Fit", [(name, name) for name in FITS], "100px")
         self.opacity = slider("Overlay %", "100%", max=100)
@@ -72,6 +79,7 @@ class Controls:
         self.play_channels = Player(what="channels", pace=CHANNEL_MS)
         self.page = Pager()
         self.image = ThumbnailPicker(label="Picture", layout={"flex": "0 1 auto", "min_width": "0"})
+        self.save = SaveButton(draw)
         self.upload = Uploader(add, layout={"flex": "1 1 170px"})
         pictures = ipywidgets.HBox([self.image, self.upload], layout={"align_items": "center"})
         pictures.add_class("fmw-pictures")
@@ -82,7 +90,15 @@ class Controls:
                     *(layer.list, layer.back, layer.on, self.play_layers),
                     *(self.profile, layer.slider, layer.filter),
                 ),
-                _row(self.channel, self.play_channels, self.norm, self.order, self.cmap, self.page.box),
+                _row(
+                    self.channel,
+                    self.play_channels,
+                    self.norm,
+                    self.order,
+                    self.cmap,
+                    self.page.box,
+                    self.save,
+                ),
                 pictures,
             ],
             layout={"max_width": f"{WIDEST}px"},

@@ -27,14 +27,14 @@ class LayerChooser:
         self._after: dict[str, str | None] = {}
         self._listed: tuple[str, ...] = ()
         self._path = ""
-        self.list = dropdown("Layer", (), "260px")
-        self.slider = slider("Depth", "200px", min=1)
+        self.list = dropdown("Layer", (), "230px")
+        self.slider = slider("Depth", "180px", min=1)
         self.back, self.on = step_buttons("layer")
         self.filter = ipywidgets.Text(
             description="Filter",
             placeholder="conv, block_3, 28 × 28 …",
             style=STYLE,
-            layout=flexible("160px", display="none"),
+            layout=flexible("130px", display="none"),
         )
         self.list.observe(lambda change: self._choose(change["new"]), names="value")
         self.slider.observe(lambda change: self._choose_place(change["new"] - 1), names="value")

@@ -10,6 +10,7 @@ import ipywidgets
 from .figure import Page
 from .looking import Look
 from .memo import Latest
+from .messages import Point
 from .panels import Drawing
 from .profile import DepthProfile
 from .profile_drawing import ProfileLayout, draw_profile, layer_in_words, profile_in_words, profile_layout
@@ -31,8 +32,9 @@ class ProfilePanel:
         self.box.add_class("fmw-profile")
         self._layout = Latest(profile_layout)
         self._drawing = Drawing(draw_profile)
-        self._shown: tuple[DepthProfile, ProfileLayout] | None = None
+        self._shown: tuple[DepthProfile, ProfileLayout, int] | None = None
         self._view.on_point(self._point)
+        self._view.on_hover(self._hover)
         self._view.on_place(self._choose_layer)
 
     def show(self, look: Look) -> None:
@@ -45,11 +47,11 @@ class ProfilePanel:
         layout = self._layout(profile, width)
         page: Page = self._drawing.page(profile, width, look.ratio)
         layer = profile.paths.index(look.layer.after or look.layer.path)
-        self._shown = profile, layout
+        self._shown = profile, layout, layer
         of_all, of_one = profile_in_words(profile), layer_in_words(profile, layer)
         self._caption.value = (
             f'<div class="fmw-caption"><b>Depth profile</b> of <b>{html.escape(look.picture)}</b>, '
-            f"{html.escape(of_all)}<br>{html.escape(of_one)}</div>"
+            f"{html.escape(of_all)}</div>"
         )
         alt = f"Depth profile of {look.picture}: {of_all}. {of_one}."
         png = self._drawing.png(look, page)
@@ -62,6 +64,14 @@ class ProfilePanel:
             tiles=layout.tiles(),
             place=layer,
         )
+        self._view.readout = of_one
+
+    def _hover(self, point: Point | None) -> None:
+        """Says below the picture what is known of the layer under the pointer, or of the one looked at."""
+        if self._shown is not None:
+            profile, layout, layer = self._shown
+            under = None if point is None else layout.layer_at(point.x, point.y)
+            self._view.readout = layer_in_words(profile, layer if under is None else under)
 
     def _point(self, x: float, y: float) -> None:
         if self._shown is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 import traceback
@@ -152,7 +153,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._by_name = [f"{name}={name}" for name, value in given.items() if value is not None]
 
         self._reported: Exception | None = None
-        self._controls = Controls(self._choose, self._add_picture)
+        self._controls = Controls(self._choose, self._add_picture, self._file)
         self._offer_layers = Latest(self._controls.offer_layers)
         self._lookout = Lookout(self._am.model, self._point)
         self._grid, self._detail, self._zoom = GridPanel(), ChannelPanel(), ZoomPanel()
@@ -548,6 +549,12 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._looker.pictures = {**pictures, picture.name: picture}
             self._controls.offer_pictures(self._looker.pictures)
             self._choose("image", picture.name)
+
+    def _file(self) -> tuple[str, bytes]:
+        """Name and bytes of the picture that the button saves."""
+        file = io.BytesIO()
+        self.savefig(file, format="png")
+        return f"{self.image} {self.layer}", file.getvalue()
 
     def _listen_to_pictures(self) -> None:
         self._controls.play_layers.on_step(self._play_layers)

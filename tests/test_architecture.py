@@ -60,6 +60,7 @@ INSIDE: dict[str, set[str]] = {
     "messages": set(),
     "view": {"frontend", "messages"},
     "naming": {"frontend"},
+    "saving": {"frontend", "messages"},
     "live": set(),
     "lifetime": {"live"},
     "incoming": {"messages"},
@@ -78,7 +79,7 @@ INSIDE: dict[str, set[str]] = {
     "depth": {"fields", "layers", "page"},
     "controls": {
         *("channels", "depth", "fields", "images", "layers", "looking", "normalization", "preprocessing"),
-        *("player", "upload", "view"),
+        *("player", "saving", "upload", "view"),
     },
     "film": {"figure", "hints", "looking", "messages", "png"},
     "readout": {"channels", "drawing", "grid"},
@@ -100,7 +101,9 @@ INSIDE: dict[str, set[str]] = {
     },
     "numbers": {"channels", "figure", "looking", "memo", "normalization", "page", "panels", "png", "view"},
     "answer": {"looking", "memo", "numbers", "page"},
-    "profile_panel": {"figure", "looking", "memo", "panels", "profile", "profile_drawing", "view"},
+    "profile_panel": {
+        *("figure", "looking", "memo", "messages", "panels", "profile", "profile_drawing", "view"),
+    },
     "origin": {
         *("backend", "contributions", "forward", "grid", "layers", "layout", "looking", "memo"),
         *("preactivation", "terms"),
@@ -127,7 +130,7 @@ MODEL_SIDE = {
     "wiring",
 }
 OUTSIDE = {
-    "anywidget": {"column", "player", "naming", "upload", "view"},
+    "anywidget": {"column", "player", "naming", "saving", "upload", "view"},
     "ipywidgets": {
         "answer",
         "column",

@@ -321,3 +321,16 @@ def test_a_layer_is_gone_to_by_click_and_key(widget):
     widget.profile = False
     view._receive(view, {"type": "place", "place": 0, "id": "a"}, [])
     assert widget.layer == layer, "what is not shown is not pointed at"
+
+
+def test_the_layer_under_the_pointer_is_told(widget):
+    widget.profile, widget.layer = True, "signed"
+    view, profile = widget._profile._view, widget._look.profile
+    assert view.readout == layer_in_words(profile, 2)
+    x, y, width, _ = profile_layout(profile).column(0)
+    view._receive(view, {"type": "hover", "x": x + width / 2, "y": y + 5, "id": "a"}, [])
+    assert view.readout.startswith("quiet: ")
+    view._receive(view, {"type": "hover", "id": "b"}, [])
+    assert view.readout.startswith("signed: ")
+    widget.layer = "small"
+    assert view.readout.startswith("small: ")

@@ -78,11 +78,18 @@ def test_axe_finds_nothing_to_complain_of(open_notebook, page):
     notebook.check_no_complaints()
 
 
-def test_every_control_is_named_and_a_stop_of_the_tab_key(open_notebook, page):
+def test_all_is_there_for_who_has_no_mouse_and_wants_no_motion(open_notebook, page):
     notebook = open_notebook([SAMPLE])
     notebook.run_all()
     root = page.locator(".fmwidget")
     shown(root)
+    every_control_is_named_and_a_stop_of_the_tab_key(page, root)
+    controls_work_by_key_alone(root)
+    motion_is_left_out_for_who_asks_for_less(page, root)
+    notebook.check_no_complaints()
+
+
+def every_control_is_named_and_a_stop_of_the_tab_key(page, root):
     root.get_by_label("Layer", exact=True).focus()
     stops = []
     while (focused := page.evaluate(FOCUSED)) is not None:
@@ -107,11 +114,7 @@ def test_every_control_is_named_and_a_stop_of_the_tab_key(open_notebook, page):
     assert [each for each in dict.fromkeys(stops) if each in some] == some
 
 
-def test_controls_work_by_key_alone(open_notebook, page):
-    notebook = open_notebook([SAMPLE])
-    notebook.run_all()
-    root = page.locator(".fmwidget")
-    shown(root)
+def controls_work_by_key_alone(root):
     profile = root.get_by_role("button", name="Depth profile")
     expect(profile).to_have_attribute("aria-pressed", "true")
     profile.press("Enter")
@@ -123,14 +126,9 @@ def test_controls_work_by_key_alone(open_notebook, page):
     depth.press("ArrowRight")
     grid = root.get_by_label("Feature maps of the layer").locator("img")
     expect(grid).to_have_attribute("alt", re.compile("layer max_pooling2d "))
-    notebook.check_no_complaints()
 
 
-def test_motion_is_left_out_for_who_asks_for_less(open_notebook, page):
-    notebook = open_notebook([SAMPLE])
-    notebook.run_all()
-    root = page.locator(".fmwidget")
-    shown(root)
+def motion_is_left_out_for_who_asks_for_less(page, root):
     seconds = """root => Math.max(...[...root.querySelectorAll("*")].map(element => {
         element.classList.add("noUi-state-tap"); // as while a handle glides
         const { transitionDuration, animationDuration } = getComputedStyle(element);
