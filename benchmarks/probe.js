@@ -8,12 +8,7 @@ window.probe = {
     const place = document.querySelector(box);
     const seen = { frames: 0, blank: 0, late: 0 };
     let running = true;
-    const frame = () => {
-      seen.frames += 1;
-      if (!shows(place)) seen.blank += 1;
-      if (running) requestAnimationFrame(frame);
-    };
-    requestAnimationFrame(frame);
+    countFrames(place, seen, () => running);
     let began = 0;
     let first = 0;
     const note = ({ timeStamp }) => ([began, first] = [timeStamp, seen.frames]);
@@ -53,12 +48,7 @@ window.probe = {
     let pressed = 0;
     let timer = 0;
     let running = true;
-    const frame = () => {
-      seen.frames += 1;
-      if (!shows(place)) seen.blank += 1;
-      if (running) requestAnimationFrame(frame);
-    };
-    requestAnimationFrame(frame);
+    countFrames(place, seen, () => running);
     const note = (event) => ([pressed, seen.after] = [event.timeStamp, 0]);
     window.addEventListener("keydown", note, { capture: true });
     let before = look(place);
@@ -87,6 +77,16 @@ window.probe = {
     });
   },
 };
+
+// Counts frames, and those in which no picture was there, while `isRunning()`.
+function countFrames(place, seen, isRunning) {
+  const frame = () => {
+    seen.frames += 1;
+    if (!shows(place)) seen.blank += 1;
+    if (isRunning()) requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+}
 
 function look(place, moves) {
   if (moves) {

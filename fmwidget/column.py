@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import html
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import ipywidgets
 import numpy as np
 import traitlets
 
-from .frontend import joined, source
-from .messages import brief
+from .frontend import joined
 from .page import number, shape_text
+from .pieces import Piece, ignore
 
 if TYPE_CHECKING:
     from .grid import Spot
     from .looking import Look
     from .tracing import Trace
 
-log = logging.getLogger(__name__)
-
 MOST = 12  # rows; the chosen channel has one more if it is not among them
 
 Array = np.ndarray[Any, Any]
 
 
-class ChannelList(anywidget.AnyWidget):
+class ChannelList(Piece):
     """A list of channels with a bar and a number each, to choose one from.
 
     Args:
@@ -39,7 +35,6 @@ class ChannelList(anywidget.AnyWidget):
     """
 
     _esm = joined("column.js")
-    _css = source("view.css")
 
     channels = traitlets.List(traitlets.Int()).tag(sync=True)
     lengths = traitlets.List(traitlets.Float()).tag(sync=True)
@@ -54,13 +49,9 @@ class ChannelList(anywidget.AnyWidget):
                 case {"type": "choose", "channel": int(channel)} if channel in self.channels:
                     callback(channel)
                 case _:
-                    log.warning("Ignored a message that means nothing to a list: %s", brief(content))
+                    ignore(content)
 
         self.on_msg(receive)
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Refuses every trait that the front end may try to set: the list is Python's to fill."""
-        log.warning("Ignored traits set by the front end on a list: %s", brief(sync_data))
 
 
 class ColumnPanel:

@@ -14,6 +14,7 @@ from typing import Any
 import ipywidgets
 
 from .messages import brief, is_number
+from .pieces import ignore
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def take(widget: ipywidgets.Widget, message: Any) -> None:
         case {"content": {"data": {"method": "custom", "content": content}}}:
             _hear(widget, content, message.get("buffers"))
         case _:
-            log.warning("Ignored a message of the front end that means nothing: %s", brief(message))
+            ignore(message)
 
 
 def _set(widget: ipywidgets.Widget, state: dict[str, Any]) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import anywidget
 import traitlets
 
-from .frontend import joined, source
-from .messages import asked_by, brief
-
-log = logging.getLogger(__name__)
+from .frontend import joined
+from .pieces import Piece, ignore
 
 
-class Player(anywidget.AnyWidget):
+class Player(Piece):
     """A button that plays and pauses.
 
     The browser asks for each step, once it shows what the last one led to: there is no clock here, nothing
@@ -27,7 +23,6 @@ class Player(anywidget.AnyWidget):
     """
 
     _esm = joined("player.js")
-    _css = source("view.css")
 
     what = traitlets.Unicode().tag(sync=True)
     pace = traitlets.Int(500).tag(sync=True)
@@ -47,10 +42,6 @@ class Player(anywidget.AnyWidget):
         """
         self._advance = advance
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Refuses every trait that the front end may try to set: it asks by messages."""
-        log.warning("Ignored traits set by the front end on a player: %s", brief(sync_data))
-
     def _receive(self, _: Player, content: object, _buffers: object) -> None:
         try:
             match content:
@@ -62,10 +53,9 @@ class Player(anywidget.AnyWidget):
                 case {"type": "pause"}:
                     self.playing = False
                 case _:
-                    log.warning("Ignored a message that means nothing to a player: %s", brief(content))
+                    ignore(content)
         finally:
-            if id_ := asked_by(content):
-                self.send({"type": "answered", "id": id_})
+            self.answer(content)
 
     def _step(self, *, is_first: bool) -> None:
         if not self.playing:

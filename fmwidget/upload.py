@@ -11,12 +11,12 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from .frontend import source
 from .images import MAX_PICTURES, PictureError
 from .messages import brief
+from .pieces import Piece, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ def _is_printable(character: str) -> bool:
     )
 
 
-class Uploader(anywidget.AnyWidget):
+class Uploader(Piece):
     """A button that adds pictures; they can also be dropped on the row of pictures, or pasted.
 
     It sits in a box of class `fmw-pictures`, where pictures may be dropped, within one of class `fmwidget`,
@@ -107,7 +107,6 @@ class Uploader(anywidget.AnyWidget):
     """
 
     _esm = source("upload.js")
-    _css = source("view.css")
 
     room = traitlets.Int(MAX_PICTURES, min=0).tag(sync=True)
 
@@ -116,14 +115,10 @@ class Uploader(anywidget.AnyWidget):
         self._add = add
         self.on_msg(self._receive)
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Refuses every trait the front end may try to set."""
-        _log.warning("Ignored traits set by the front end on an uploader: %s", brief(sync_data))
-
     def _receive(self, _uploader: Uploader, content: object, buffers: object) -> None:
         upload = parse_upload(content, buffers)
         if upload is None:
-            _log.warning("Ignored a message of the front end that means nothing: %s", brief(content))
+            ignore(content)
             return
         # The browser sends nothing more until it has an answer: there is one whatever happens.
         self.send({"type": "answer", "id": upload.id, "error": self._problem_with(upload)})

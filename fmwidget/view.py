@@ -22,11 +22,11 @@ from .messages import (
     Place,
     Point,
     Surroundings,
-    asked_by,
     brief,
     is_number,
     parse_message,
 )
+from .pieces import Piece, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class HearingWidget(anywidget.AnyWidget):
+class HearingWidget(Piece):
     """A widget that Python draws: its front end sets nothing, and says what the reader does to it."""
 
     # Kinds of message that somebody waits for. The browser sends no others, and only a picture that answers
@@ -46,10 +46,6 @@ class HearingWidget(anywidget.AnyWidget):
         self._callbacks: dict[type, list[Callable[[Any], None]]] = {}
         self.on_msg(self._receive)
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Refuses every trait the front end may try to set."""
-        _log.warning("Ignored traits set by the front end on a picture: %s", brief(sync_data))
-
     def _listen(self, record: type, kind: str, callback: Callable[[Any], None]) -> None:
         self._callbacks.setdefault(record, []).append(callback)
         if kind not in self._listening:
@@ -58,13 +54,12 @@ class HearingWidget(anywidget.AnyWidget):
     def _receive(self, _view: HearingWidget, content: object, _buffers: object) -> None:
         message = parse_message(content)
         if message is None:
-            _log.warning("Ignored a message of the front end that means nothing: %s", brief(content))
+            ignore(content)
         try:
             for callback in self._callbacks.get(type(message), ()):
                 callback(message)
         finally:  # the browser sends no other of this kind before it has an answer
-            if id_ := asked_by(content):
-                self.send({"type": "answered", "id": id_})
+            self.answer(content)
 
 
 class PictureView(HearingWidget):
@@ -89,7 +84,6 @@ class PictureView(HearingWidget):
     """
 
     _esm = joined("view.js")
-    _css = source("view.css")
 
     png = traitlets.Bytes().tag(sync=True)
     width = traitlets.Float(0.0, min=0.0, max=MAX_PX).tag(sync=True)

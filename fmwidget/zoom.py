@@ -9,7 +9,7 @@ import traitlets
 
 from .drawing import map_indices
 from .figure import cmap_for, encode_png, palette
-from .frontend import joined, source
+from .frontend import joined
 from .memo import Latest
 from .messages import MAX_PX, Close, Pin, Unit, Window
 from .page import MINUS, number, shape_text
@@ -42,7 +42,6 @@ class ZoomView(HearingWidget):
     """
 
     _esm = joined("zoom.js")
-    _css = source("view.css")
 
     shown = traitlets.Bool(False).tag(sync=True)  # noqa: FBT003 - traitlets has it so
     png = traitlets.Bytes().tag(sync=True)

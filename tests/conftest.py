@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,3 +20,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
     # The slow ones last; and once Playwright has started, its event loop stays in the main thread.
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """A small model to look at, for tests that leave it as it is; others make their own."""
+    import keras  # TensorFlow takes seconds, and many tests do without
+
+    from tests import zoo
+
+    keras.utils.set_random_seed(7)
+    return zoo.sequential()

@@ -58,12 +58,13 @@ INSIDE: dict[str, set[str]] = {
     },
     "frontend": set(),
     "messages": set(),
-    "view": {"frontend", "messages"},
+    "pieces": {"frontend", "messages"},
+    "view": {"frontend", "messages", "pieces"},
     "naming": {"frontend"},
-    "saving": {"frontend", "messages"},
+    "saving": {"frontend", "messages", "pieces"},
     "live": set(),
     "lifetime": {"live"},
-    "incoming": {"messages"},
+    "incoming": {"messages", "pieces"},
     "status": set(),
     "visible": set(),
     "training": {"activations"},
@@ -73,9 +74,9 @@ INSIDE: dict[str, set[str]] = {
         *("messages", "preprocessing", "profile"),
     },
     "choices": {"hints"},
-    "upload": {"frontend", "images", "messages"},
+    "upload": {"frontend", "images", "messages", "pieces"},
     "fields": set(),
-    "player": {"frontend", "messages"},
+    "player": {"frontend", "pieces"},
     "depth": {"fields", "layers", "page"},
     "controls": {
         *("channels", "depth", "fields", "images", "layers", "looking", "normalization", "preprocessing"),
@@ -85,7 +86,7 @@ INSIDE: dict[str, set[str]] = {
     "readout": {"channels", "drawing", "grid"},
     "lookout": {"forward", "looking", "receptive_fields", "seeing", "wiring"},
     "tracing": {"grid", "looking", "lookout", "pointing", "seeing"},
-    "column": {"frontend", "grid", "looking", "messages", "page", "tracing"},
+    "column": {"frontend", "grid", "looking", "page", "pieces", "tracing"},
     "terms": {"contributions", "page", "readout"},
     "panels": {"channels", "figure", "grid", "layers", "looking", "memo", "readout", "tracing", "view"},
     "zoom": {
@@ -130,7 +131,7 @@ MODEL_SIDE = {
     "wiring",
 }
 OUTSIDE = {
-    "anywidget": {"column", "player", "naming", "saving", "upload", "view"},
+    "anywidget": {"naming", "pieces", "view"},
     "ipywidgets": {
         "answer",
         "column",

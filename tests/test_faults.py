@@ -18,7 +18,7 @@ import fmwidget.activations
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.images import Picture
 from fmwidget.live import parts
-from tests import zoo
+from tests.acting import deliver, described, status
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (24, 30, 3), np.uint8)
@@ -35,12 +35,6 @@ def fails(*_args: Any, **_options: Any) -> Any:
     raise FaultError("<b>broken</b> on purpose")
 
 
-@pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(7)
-    return zoo.sequential()
-
-
 @pytest.fixture
 def widget(model):
     made = FeatureMapWidget(model, PICTURES, preprocess=scaled)
@@ -55,11 +49,6 @@ def scaled(pixels):
 # ---------------------------------------------------------------- what a person does
 
 
-def deliver(part, **data):
-    """Hands a message to a widget as the kernel does."""
-    part.comm.handle_msg({"content": {"data": data}, "buffers": []})
-
-
 def choose(widget, what, index):
     """Makes a choice in the browser: of an option, a thumbnail, a number."""
     if what == PICTURE:
@@ -67,7 +56,7 @@ def choose(widget, what, index):
             next(p for p in parts(widget) if hasattr(p, "thumbs")), method="update", state={"value": index}
         )
         return
-    control = next(part for part in parts(widget) if getattr(part, "description", "") == what)
+    control = described(widget, what)
     name = "index" if hasattr(control, "options") else "value"
     deliver(control, method="update", state={name: index})
 
@@ -75,10 +64,6 @@ def choose(widget, what, index):
 def point(widget, kind):
     x, y, *_ = widget._grid.box.mark
     deliver(widget._grid.box, method="custom", content={"type": kind, "x": x + 3, "y": y + 3})
-
-
-def status(widget):
-    return next(str(part.value) for part in parts(widget) if "fmw-status" in str(getattr(part, "value", "")))
 
 
 def screen(widget):

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import comm
-import keras
 import numpy as np
 import pytest
 import traitlets
@@ -21,18 +20,11 @@ import fmwidget.activations
 import fmwidget.lifetime
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.lifetime import everything, hold, release
-from tests import zoo
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (24, 30, 3), np.uint8)
     for seed, name in enumerate(["one", "two"])
 }
-
-
-@pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(7)
-    return zoo.sequential()
 
 
 def counts():

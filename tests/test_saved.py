@@ -6,7 +6,6 @@ import base64
 import io
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -15,18 +14,11 @@ from PIL import Image
 
 from fmwidget import FeatureMapWidget
 from fmwidget.saved import WIDGET
-from tests import zoo
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (30, 36, 3), np.uint8)
     for seed, name in enumerate(["one", 'the "other" one'])
 }
-
-
-@pytest.fixture(scope="module")
-def model():
-    keras.utils.set_random_seed(7)
-    return zoo.sequential()
 
 
 @pytest.fixture

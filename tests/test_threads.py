@@ -18,9 +18,9 @@ from PIL import Image
 import fmwidget.activations
 import fmwidget.training
 from fmwidget import ActivationModel, FeatureMapWidget
-from fmwidget.live import parts
 from fmwidget.training import Motion, TrainingWatch
 from tests import zoo
+from tests.acting import deliver, described, status
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (20, 24, 3), np.uint8)
@@ -37,12 +37,7 @@ def model():
 
 def choose(widget, description, **state):
     """Makes a choice in the browser."""
-    control = next(part for part in parts(widget) if getattr(part, "description", "") == description)
-    control.comm.handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
-
-
-def status(widget):
-    return next(str(part.value) for part in parts(widget) if "fmw-status" in str(getattr(part, "value", "")))
+    deliver(described(widget, description), method="update", state=state)
 
 
 # ---------------------------------------------------------------- every order of a few steps

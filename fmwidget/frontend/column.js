@@ -1,10 +1,11 @@
 // A list of channels with a bar and a number each. Python fills it; this reports which one is chosen.
 
-import { element, once } from "./small.js";
+import { element, onTraits } from "./small.js";
 
 const TRAITS = ["channels", "lengths", "texts", "chosen"];
 
 function render({ model, el }) {
+  const gone = new AbortController();
   const table = element("table", "fmw-answer fmw-column");
   table.setAttribute("aria-label", "Channels, strongest first");
   el.classList.add("fmw-view");
@@ -42,12 +43,11 @@ function render({ model, el }) {
     });
   }
 
-  const refreshSoon = once(refresh); // one message changes several traits
-  for (const name of TRAITS) model.on(`change:${name}`, refreshSoon);
+  onTraits(model, TRAITS, refresh, gone.signal);
   refresh();
 
   return () => {
-    for (const name of TRAITS) model.off(`change:${name}`, refreshSoon);
+    gone.abort();
     table.remove();
   };
 }

@@ -6,7 +6,7 @@ import { outlines } from "./boxes.js";
 import { choosing } from "./choice.js";
 import { decode, release } from "./image.js";
 import { watchPointer } from "./pointer.js";
-import { clamp, element, once } from "./small.js";
+import { claimKeys, clamp, element, onTraits } from "./small.js";
 import { watchSurroundings } from "./surroundings.js";
 
 const TRAITS = [
@@ -148,12 +148,7 @@ function render({ model, el }) {
   };
   watchPointer(figure, pointer, signal);
 
-  figure.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey || !press(event.key, event.shiftKey)) return;
-    speaks = true;
-    event.preventDefault();
-    event.stopPropagation(); // or the notebook moves to another cell
-  });
+  claimKeys(figure, ({ key, shiftKey }) => press(key, shiftKey) && (speaks = true));
 
   // Whether the key was one for the picture.
   function press(key, shift) {
@@ -174,14 +169,12 @@ function render({ model, el }) {
   const resized = new ResizeObserver(sharpen);
   resized.observe(figure);
 
-  const refreshSoon = once(refresh); // one message may change several traits
-  for (const name of TRAITS) model.on(`change:${name}`, refreshSoon);
+  onTraits(model, TRAITS, refresh, signal);
   refresh();
 
   return () => {
     gone.abort();
     resized.disconnect();
-    for (const name of TRAITS) model.off(`change:${name}`, refreshSoon);
     release(image);
     figure.remove();
     readout.remove();

@@ -6,7 +6,7 @@ import { fitted, hasRoomForValues, inSight, moved, revealing, unitAt, valueSize,
 import { draw, pixelsOf } from "./canvas.js";
 import { watchHands } from "./gestures.js";
 import { decode, release } from "./image.js";
-import { clamp, once } from "./small.js";
+import { claimKeys, clamp, onTraits } from "./small.js";
 import { valuesOf } from "./values.js";
 import { zoomParts } from "./zoom_parts.js";
 
@@ -147,12 +147,10 @@ function render({ model, el }) {
   };
   watchHands(stage, hands, signal);
 
-  box.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
-    if (!(event.key === "Escape" || event.target === stage) || !press(event.key, event.shiftKey)) return;
-    speaks = true;
-    event.preventDefault();
-    event.stopPropagation(); // or the notebook moves to another cell
+  claimKeys(box, ({ key, shiftKey, target }) => {
+    const isOurs = (key === "Escape" || target === stage) && press(key, shiftKey);
+    speaks ||= isOurs;
+    return isOurs;
   });
 
   // Whether the key was one for the map.
@@ -179,14 +177,12 @@ function render({ model, el }) {
     paint();
   });
   resized.observe(stage);
-  const refreshSoon = once(refresh);
-  for (const name of TRAITS) model.on(`change:${name}`, refreshSoon);
+  onTraits(model, TRAITS, refresh, signal);
   refresh();
 
   return () => {
     gone.abort();
     resized.disconnect();
-    for (const name of TRAITS) model.off(`change:${name}`, refreshSoon);
     release(picture?.image);
     box.remove();
   };

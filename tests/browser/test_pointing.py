@@ -20,13 +20,18 @@ from tests.browser.measures import (
 from tests.browser.page import show
 
 
-def test_one_question_is_on_its_way_at_a_time_and_the_latest_wins(page):
+def unanswered(page):
+    """A picture that asks about the pointer and is not answered, and where it is."""
     view = view_of()
     view.on_hover(lambda _point: None)
     shown = show(page, view)
     wait_for_picture(shown, 400)
     shown.evaluate("void (model.answers = false)")
-    left, top, *_ = box(shown.figure)
+    return shown, box(shown.figure)[:2]
+
+
+def test_one_question_is_on_its_way_at_a_time_and_the_latest_wins(page):
+    shown, (left, top) = unanswered(page)
     for x in range(10, 200, 10):
         page.mouse.move(left + x, top + 50)
     assert hovers(shown) == [(10, 50)]
@@ -43,12 +48,7 @@ def test_one_question_is_on_its_way_at_a_time_and_the_latest_wins(page):
 
 
 def test_a_lost_answer_does_not_silence_the_pointer(page):
-    view = view_of()
-    view.on_hover(lambda _point: None)
-    shown = show(page, view)
-    wait_for_picture(shown, 400)
-    shown.evaluate("void (model.answers = false)")
-    left, top, *_ = box(shown.figure)
+    shown, (left, top) = unanswered(page)
     page.mouse.move(left + 10, top + 10)
     page.evaluate("const { now } = performance; performance.now = () => now.call(performance) + 20000")
     page.mouse.move(left + 30, top + 10)
