@@ -22,10 +22,11 @@ from .channels import ORDERS
 from .choices import index_in, one_of, percentage
 from .column import ColumnPanel
 from .controls import Controls
+from .exploring import Exploring, Pictures
 from .figure import CSS_DPI, FeatureFigure, cmap_for, palette, require_cmap
 from .film import check_file, film_pages, film_stops, frame_rate, save_film
 from .forward import ForwardError
-from .grid import COLUMNS, PAGE_WIDTH, Spot
+from .grid import COLUMNS, PAGE_WIDTH
 from .images import Picture, PictureError, free_name, load_pictures
 from .incoming import listen
 from .lifetime import Closed, displayed, everything, hold_weakly, release
@@ -41,7 +42,6 @@ from .origin import OriginPanel
 from .overlay import InputPanel
 from .panels import ChannelPanel, GridPanel
 from .player import next_stop
-from .pointing import Pointing, unit_of
 from .preprocessing import FITS
 from .profile_panel import ProfilePanel
 from .samples import sample_images
@@ -56,7 +56,6 @@ from .saved import (
     widget_bundle,
 )
 from .status import StatusLine
-from .tracing import Tracing
 from .training import TrainingWatch
 from .visible import send_visibly, visible
 from .zoom import ZoomPanel
@@ -170,9 +169,13 @@ class FeatureMapWidget(ipywidgets.VBox):
             OriginPanel(self._am.model, self._point),
             self._zoom,
         )
-        self._pointing = Pointing(self._point, self._grid, self._detail)
-        self._tracing = Tracing(self._lookout, self._pointing)
-        self._spot: Spot | None = None  # the unit that is pointed at
+        self._exploring = Exploring(
+            Pictures(self._grid, self._detail, self._input, self._zoom),
+            self._lookout,
+            look=lambda: self._look,
+            choose=lambda channel: self._choose("channel", channel),
+            changed=self._point,
+        )
         self._status = StatusLine()
         self._watch = TrainingWatch(self._am, self._training)
         below = ipywidgets.HBox([panel.box for panel in self._panels[2:-1]], layout={"flex_flow": "row wrap"})
@@ -195,7 +198,9 @@ class FeatureMapWidget(ipywidgets.VBox):
         except BaseException:
             self.close()  # or ipywidgets would keep what there is of it
             raise
-        self._listen_to_pictures()
+        self._grid.box.on_surroundings(self._move_in)
+        self._controls.play_layers.on_step(self._play_layers)
+        self._controls.play_channels.on_step(self._play_channels)
         self._am.warm_up()
 
     def _prepare_parts(self) -> None:
@@ -356,8 +361,8 @@ class FeatureMapWidget(ipywidgets.VBox):
             self.unobserve_all()
             self._trait_validators.clear()  # a trait that is linked may be set still; nothing comes of it
             closed: Any = Closed()
-            self._am = self._looker = self._grid = self._detail = self._input = self._tracing = closed
-            self._profile = self._controls = self._pointing = self._lookout = self._zoom = closed
+            self._am = self._looker = self._grid = self._detail = self._input = closed
+            self._profile = self._controls = self._exploring = self._lookout = self._zoom = closed
             self.children = ()
             self._panels, self._look, self._reported, self._inputs = (), None, None, None
 
@@ -556,85 +561,11 @@ class FeatureMapWidget(ipywidgets.VBox):
         self.savefig(file, format="png")
         return f"{self.image} {self.layer}", file.getvalue()
 
-    def _listen_to_pictures(self) -> None:
-        self._controls.play_layers.on_step(self._play_layers)
-        self._controls.play_channels.on_step(self._play_channels)
-        self._grid.box.on_point(self._choose_tile)
-        self._detail.box.on_point(lambda x, y: self._pin(self._detail.spot_at(self._look, x, y)))
-        self._input.view.on_point(self._trace)
-        self._input.view.on_nudge(self._nudge_pixel)
-        self._grid.box.on_place(self._choose_place)
-        for panel in (self._grid, self._detail):
-            panel.box.on_nudge(self._nudge)
-            panel.box.on_open(self._open)
-        self._zoom.box.on_unit(lambda at: self._pointing.hover(at and (lambda look: unit_of(look, *at))))
-        self._zoom.box.on_pin(lambda at: self._pin(unit_of(self._look, *at)))
-        self._zoom.box.on_close(lambda: self._pointing.hover(None))
-        self._grid.box.on_surroundings(self._move_in)
-
-    def _choose_tile(self, x: float, y: float) -> None:
-        with self._lock:
-            spot = self._grid.spot_at(self._look, x, y)
-            channel = self._look.layout.channel_at(x, y, self._look.page)
-            if channel is not None:
-                self._choose("channel", channel)
-            self._pin(spot)
-
-    def _pin(self, spot: Spot | None) -> None:
-        with self._lock:
-            self._tracing.drop()
-            self._pointing.pin(self._look, spot)
-
-    def _trace(self, x: float, y: float) -> None:
-        """Asks who sees the pixel that is at a point of the picture."""
-
-        def act() -> None:
-            pixel = self._input.pixel_at(self._look, x, y)
-            if pixel is not None:
-                self._tracing.choose(self._look, pixel)
-                self._point()
-
-        self._carry_out(act)
-
-    def _nudge_pixel(self, rows: int, columns: int) -> None:
-        def act() -> None:
-            self._tracing.nudge(self._look, rows, columns)
-            self._point()
-
-        self._carry_out(act)
-
     def _point(self) -> None:
-        """Shows all panels that follow the pointer which unit it is at; no picture is drawn for it."""
+        """Shows where the reader is on the pictures; called from another thread too."""
         with self._lock:
-            if self._look is None:
-                return  # not yet on screen
-            trace = self._tracing.trace(self._look)
-            self._spot = self._pointing.spot(self._look)
-            pinned = self._pointing.pinned(self._look)
-            for panel in self._panels:
-                if hasattr(panel, "point"):
-                    panel.point(self._look, self._spot)
-                if hasattr(panel, "pin"):
-                    panel.pin(self._look, pinned)
-                if hasattr(panel, "trace"):
-                    panel.trace(self._look, trace, pinned)
-
-    def _choose_place(self, place: int) -> None:
-        with self._lock:
-            if place < len(self._look.layout.order):  # else it was a tile of a layer that is gone
-                self._choose("channel", self._look.layout.order[place])
-
-    def _open(self, place: int | None) -> None:
-        """Shows a tile's channel alone; the chosen one for `None`."""
-        with self._lock:
-            if place is not None:
-                self._choose_place(place)
-            self._zoom.open(self._look)
-            self._point()
-
-    def _nudge(self, rows: int, columns: int) -> None:
-        with self._lock:
-            self._pointing.nudge(self._look, rows, columns)
+            if self._look is not None:  # else it is not yet on screen
+                self._exploring.show(self._panels)
 
     def _move_in(self, surroundings: Surroundings) -> None:
         """Fits the drawing to where it is shown."""

@@ -109,6 +109,7 @@ INSIDE: dict[str, set[str]] = {
         *("backend", "contributions", "forward", "grid", "layers", "layout", "looking", "memo"),
         *("preactivation", "terms"),
     },
+    "exploring": {"grid", "looking", "lookout", "overlay", "panels", "pointing", "tracing", "zoom"},
     "__main__": set(),
 }
 INSIDE["widget"] = set(INSIDE) - {"__main__"}

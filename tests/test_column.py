@@ -74,7 +74,7 @@ def test_the_units_that_see_a_pixel_are_marked_and_the_nearest_is_pinned():
     assert page.panel.layout.display == "flex"
     assert page.marked() == pytest.approx((8, 0, 13, 3))  # two to each side, cut at the edge
     assert "row 10, column 0 of the picture: seen from 5 × 3 of 20 × 24 positions" in page.words()
-    assert page.widget._spot == Spot(0, 10, 0)
+    assert page.widget._exploring.spot == Spot(0, 10, 0)
     x, y, width, height = page.picture.mark
     assert (y / page.picture.height * 20, x) == pytest.approx((10, 0))
     assert (height / page.picture.height * 20, width / page.picture.width * 24) == pytest.approx((1, 1))
@@ -105,7 +105,7 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     page.widget.layer = "half"  # unit r sees rows 2r - 2 to 2r + 4
     assert page.marked() == pytest.approx((3, 4, 7, 8))
     assert "4 × 4 of 9 × 11 positions" in page.words()
-    nearest = page.widget._spot
+    nearest = page.widget._exploring.spot
     assert nearest is not None
     row, column = nearest.row, nearest.column
     assert 3 <= row < 7
@@ -115,11 +115,11 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     page.widget.layer = "all"
     assert page.marked() == pytest.approx((0, 0, 1, 1))
     page.widget.layer = "conv"
-    assert page.widget._spot == Spot(0, 10, 12)
-    page.widget._pin(Spot(1, 2, 3))
+    assert page.widget._exploring.spot == Spot(0, 10, 12)
+    page.widget._exploring.pin(Spot(1, 2, 3))
     assert page.panel.layout.display == "none"
     assert page.detail.mark == page.picture.mark == []
-    assert page.widget._spot is not None
+    assert page.widget._exploring.spot is not None
 
 
 def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
@@ -136,7 +136,7 @@ def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
     monkeypatch.setattr(lookout, "viewers", counted)
     for x in range(60, 160, 5):
         page.detail._receive(page.detail, {"type": "hover", "x": x, "y": 100}, [])
-    assert page.widget._spot != Spot(0, 10, 12)
+    assert page.widget._exploring.spot != Spot(0, 10, 12)
     assert asked == []
     page.widget.channel = 1
     assert asked == [(10, 12)]
@@ -158,7 +158,7 @@ def test_what_nobody_sees_and_what_nobody_knows_is_said():
     page.click(1, 1)
     assert "row 1, column 1 of the picture: no position of these maps sees it" in page.words()
     assert page.list.channels == page.detail.mark == []
-    assert page.widget._spot is None
+    assert page.widget._exploring.spot is None
     hidden = Page(zoo.compiled_layer(), layer="relu")
     hidden.click(5, 5)
     assert "It is not known what part of its input 'hidden' (Hidden) sees." in hidden.words()

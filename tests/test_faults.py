@@ -105,7 +105,7 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "encode": (lambda widget, patch: patch.setattr(widget._grid._drawing._png, "_function", fails), NORM),
     "send": (lambda widget, patch: patch.setattr(widget._grid.box.comm, "publish_msg", fails), NORM),
     "controls": (lambda widget, patch: patch.setattr(widget._controls, "show", fails), NORM),
-    "pointed at": (lambda widget, patch: patch.setattr(widget._pointing, "spot", fails), "hover"),
+    "pointed at": (lambda widget, patch: patch.setattr(widget._exploring._pointing, "spot", fails), "hover"),
     "tile": (lambda widget, patch: patch.setattr(widget._grid, "spot_at", fails), "point"),
     "surroundings": (lambda widget, patch: patch.setattr(widget._looker, "layout", fails), "surroundings"),
 }

@@ -47,7 +47,7 @@ class Seen:
 
     def at(self, row: int, column: int) -> tuple[str, list[float]]:
         """What is said and the outline, in pixels of the model's input, when a unit is pointed at."""
-        self.widget._pin(Spot(self.widget.channel, row, column))
+        self.widget._exploring.pin(Spot(self.widget.channel, row, column))
         until(lambda: not self.words().startswith("finding out"))
         look = self.widget._look
         height, width = look.seen.shape[2:] if look.data_format == "channels_first" else look.seen.shape[1:3]
@@ -79,7 +79,7 @@ def test_the_field_of_the_unit_is_outlined_and_clipped_at_the_border():
     words, box = seen.at(3, 2)  # rows 6 to 8 of the layer before, so 4 to 10 of the picture
     assert words == "sees 7 × 7 of 20 × 24 px"
     assert box == pytest.approx([2, 4, 7, 7])
-    seen.widget._pin(None)
+    seen.widget._exploring.pin(None)
     assert seen.words() == ""
     assert seen.view.region == []
     seen.widget.close()
@@ -138,7 +138,7 @@ def test_nothing_is_known_until_the_model_has_run_and_then_it_is_shown(monkeypat
     monkeypatch.setattr(lookout, "model_graph", slow)
     seen = Seen(zoo.sequential(), layer="conv")
     for row in range(3):  # the pointer is never kept waiting
-        seen.widget._pin(Spot(0, row, 7))
+        seen.widget._exploring.pin(Spot(0, row, 7))
         assert seen.words() == "finding out what it sees …"
         assert seen.view.region == []
     go.set()

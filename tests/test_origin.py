@@ -32,7 +32,7 @@ class Origin:
 
     def open_at(self, channel: int, row: int, column: int) -> str:
         self.widget.channel = channel
-        self.widget._pin(Spot(channel, row, column))
+        self.widget._exploring.pin(Spot(channel, row, column))
         self.button.value = True
         return str(self.page.value)
 
@@ -127,14 +127,14 @@ def test_it_is_not_there_until_a_unit_is_pinned_and_costs_nothing_until_it_is_op
     origin.button.value = True  # it cannot be seen, but the page may be old
     assert origin.page.value == ""
     origin.button.value = False
-    origin.widget._pin(Spot(0, 1, 1))
+    origin.widget._exploring.pin(Spot(0, 1, 1))
     assert origin.panel.box.layout.display == "flex"
     assert origin.page.value == ""
     origin.button.value = True
     assert "conv: channel 0, row 1, column 1" in origin.page.value
     origin.widget.channel = 3  # the place is kept
     assert "conv: channel 3, row 1, column 1" in origin.page.value
-    origin.widget._pin(None)
+    origin.widget._exploring.pin(None)
     assert (origin.panel.box.layout.display, origin.page.value) == ("none", "")
 
 

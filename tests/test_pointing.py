@@ -246,11 +246,11 @@ def test_a_click_pins_a_unit_which_then_follows_the_channel(widget, follower):
     say(widget._grid, "hover", *centre(widget, spot))
     say(widget._grid, "point", *centre(widget, spot))
     say(widget._grid, "hover", *centre(widget, Spot(1, 0, 0)))
-    assert (widget.channel, widget._spot) == (2, Spot(1, 0, 0))
+    assert (widget.channel, widget._exploring.spot) == (2, Spot(1, 0, 0))
     say(widget._grid, "hover")
-    assert widget._spot == spot
+    assert widget._exploring.spot == spot
     widget.channel = 1
-    assert widget._spot == Spot(1, 4, 6)
+    assert widget._exploring.spot == Spot(1, 4, 6)
     widget.image = "b"
     assert widget._grid.box.readout.endswith(value_text(widget.feature_maps[4, 6, 1]))
     shown = len(follower.told) - follower.told[::-1].index("show")
@@ -260,10 +260,10 @@ def test_a_click_pins_a_unit_which_then_follows_the_channel(widget, follower):
 def test_a_pinned_unit_is_dropped_where_maps_have_another_size(widget, follower):
     say(widget._grid, "point", *centre(widget, Spot(2, 0, 0)))
     widget.layer = "pool"
-    assert widget._spot is None
+    assert widget._exploring.spot is None
     assert widget._grid.box.region == []
     widget.layer = "conv"
-    assert widget._spot is None
+    assert widget._exploring.spot is None
 
 
 def test_the_pointer_stays_where_it_is_when_the_maps_change_below_it(widget, follower):
@@ -271,15 +271,15 @@ def test_the_pointer_stays_where_it_is_when_the_maps_change_below_it(widget, fol
     say(widget._grid, "hover", x, y)
     for layer in ("pool", "conv_1", "conv"):
         widget.layer = layer
-        assert widget._spot == widget._look.layout.spot_at(x, y, 0, widget._look.ratio)
+        assert widget._exploring.spot == widget._look.layout.spot_at(x, y, 0, widget._look.ratio)
 
 
 def test_a_click_on_the_large_picture_pins_and_a_click_beside_it_lets_go(widget, follower):
     widget.channel = 4
     say(widget._detail, "point", 10, 52)
-    assert widget._spot == Spot(4, 0, 0)
+    assert widget._exploring.spot == Spot(4, 0, 0)
     say(widget._detail, "point", 1, 1)
-    assert widget._spot is None
+    assert widget._exploring.spot is None
 
 
 def test_keys_move_the_unit_within_the_chosen_map_and_stop_at_its_edges(widget, follower):
