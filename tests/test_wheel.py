@@ -55,4 +55,4 @@ def test_the_wheel_brings_all_it_needs_into_an_empty_environment(wheel, tmp_path
     venv.create(environment, with_pip=True)
     python = environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True)
-    subprocess.run([python, "-c", WORKS, environment], cwd=tmp_path, check=True)
+    subprocess.run([python, "-I", "-c", WORKS, environment], cwd=tmp_path, check=True)
