@@ -20,7 +20,9 @@ import numpy as np
 from . import backend
 from .forward import Batch, Forward, compile_forward, input_shapes, measure_eagerly, run_eagerly
 from .hints import did_you_mean
-from .layers import FeatureLayer, ModelInput, empty_batch, model_inputs, require_model
+from .inputs import ModelInput, empty_batch, model_inputs
+from .kinds import require_model
+from .layers import FeatureLayer
 from .layout import to_maps
 
 log = logging.getLogger(__name__)

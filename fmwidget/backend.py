@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from . import kinds
+
 Tensor = Any
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -159,8 +161,8 @@ class _Held(NamedTuple):
 def _variables(model: keras.Model) -> list[tf.Variable]:
     """Every variable a forward pass may read: Keras' own, what recurrent layers carry on, and raw ones."""
     found = [variable.value for variable in model.variables]
-    for layer in model._flatten_layers():  # noqa: SLF001 - Keras has no public walk
-        if not type(layer).__module__.startswith("keras."):  # Keras' own hold no raw ones
+    for layer in (model, *kinds.all_parts(model)):
+        if not kinds.is_of_keras(layer):  # Keras' own hold no raw ones
             found += _raw(vars(layer))
         if getattr(layer, "stateful", False):
             held = keras.tree.flatten(getattr(layer, "states", None))

@@ -14,8 +14,6 @@ from .reach import sliding_windows
 
 Array = np.ndarray[Any, Any]
 
-CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
-
 # Of each type of number: the step from 1 to the next one, and the smallest one that is not rounded to 0.
 _PRECISION = {
     "float64": (2.0**-52, 2.0**-1022),
@@ -78,6 +76,11 @@ class Contributions:
         return bool(abs(self.total - value) <= share * size + terms * least)
 
 
+def is_convolution(layer: keras.Operation) -> bool:
+    """Whether the values of a layer can be taken apart."""
+    return isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
+
+
 def contributions(layer: keras.Layer, inputs: Array, channel: int, row: int, column: int) -> Contributions:
     """Takes one value of a convolution apart.
 
@@ -92,7 +95,7 @@ def contributions(layer: keras.Layer, inputs: Array, channel: int, row: int, col
         TypeError: If `layer` is no such layer.
         IndexError: If it has no such value.
     """
-    if not isinstance(layer, CONVOLUTIONS):
+    if not is_convolution(layer):
         raise TypeError(f"Expected a Conv2D or DepthwiseConv2D layer, received {type(layer).__name__}.")
     height, width, depth = inputs.shape
     _check(layer, inputs.shape, (row, column, channel))

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .kinds import operations
+
 if TYPE_CHECKING:
     import keras
 
@@ -81,7 +83,7 @@ def find_family(layer: Any, models: tuple[keras.Model, ...]) -> tuple[Family, bo
     kernel = (shape[0][0], shape[0][-1]) if shape and len(shape[0]) == 4 else (0, 0)
     for depth in reversed(range(len(models))):
         first = {_plain(each) for each in (*models[depth + 1 :], layer)}
-        names = {_plain(each) for each in getattr(models[depth], "operations", models[depth].layers)}
+        names = {_plain(each) for each in operations(models[depth])}
         for family in FAMILIES:
             if family.fits(first, kernel, names):
                 return family, True

@@ -11,7 +11,8 @@ import keras
 
 from . import backend
 from .capture import Call, Tensor, is_building, record
-from .layers import FeatureLayer, ModelInput, Walk
+from .inputs import ModelInput
+from .layers import FeatureLayer, Walk
 from .state import untouched
 
 Batch = Any  # arrays in the structure of the model's input, each with a batch axis of one

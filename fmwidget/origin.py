@@ -11,7 +11,7 @@ import ipywidgets
 import numpy as np
 
 from . import backend
-from .contributions import CONVOLUTIONS, contributions
+from .contributions import contributions, is_convolution
 from .forward import ForwardError, record_call
 from .layout import to_maps
 from .memo import Latest
@@ -69,7 +69,7 @@ class OriginPanel:
 
     def _make_page(self, layer: FeatureLayer, maps: Array, batch: Batch, spot: Spot) -> str:
         operation = layer.layer
-        if not isinstance(operation, CONVOLUTIONS):
+        if not is_convolution(operation):
             return _sentence(
                 f"{layer.path!r} is of type {type(operation).__name__}. Only values of Conv2D and "
                 "DepthwiseConv2D layers are taken apart here: choose one of those."

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from . import kinds
+
 Tensor = Any
 
 # Keras' own layers that end in their activation. Recurrent ones use it on the way; a class of somebody
@@ -27,7 +29,7 @@ def has_activation(operation: keras.Operation) -> bool:
     """Whether a layer ends in an activation function of its own, other than none."""
     return (
         isinstance(operation, _ENDING_IN_ACTIVATION)
-        and type(operation).__module__.startswith("keras.")
+        and kinds.is_of_keras(operation)
         and operation.activation not in (None, keras.activations.linear)
     )
 

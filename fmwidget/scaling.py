@@ -8,7 +8,6 @@ before it looks at it, whether in layers, in operations such as `x / 127.5` or i
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +15,13 @@ import keras
 import numpy as np
 
 from .families import find_family
+from .inputs import ModelInput, model_inputs
+from .kinds import all_parts, chapter, graph_calls, has_graph, input_tensors, is_chain, is_model, parts
 
 _RESCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
-# Layers of these kinds pass pictures on in their scale; asked of those only that cannot be tried yet.
-_PASSIVE_KINDS = {"preprocessing", "reshaping", "pooling", "regularization"}
+# Layers of these chapters pass pictures on in their scale; asked of those only that cannot be tried yet.
+_PASSIVE_CHAPTERS = {"preprocessing", "reshaping", "pooling", "regularization"}
 
 _FREE_SIZE = 32
 
@@ -53,7 +54,7 @@ def detect_scaling(model: keras.Model) -> Scaling:
         family that the model or its backbone belongs to; else `"unit"`, assumed. Of a model without a
         symbolic graph only the parts can be seen, not what it does with them: all is assumed then.
     """
-    if not _has_graph(model):
+    if not has_graph(model):
         return _by_parts(model)
     probe, dtype = _picture(model)
     if "int" in dtype:
@@ -72,7 +73,7 @@ def detect_scaling(model: keras.Model) -> Scaling:
             reason = f"convention of {family.title}" if confirmed else f"its name is {family.title}'s"
             return Scaling(family.scaling, confirmed, reason)
     for arrival in arrivals:
-        if not isinstance(arrival.layer, keras.Model) and _parts(arrival.layer):
+        if not is_model(arrival.layer) and parts(arrival.layer):
             return _by_parts(arrival.layer)
     return _by_backbone(model)
 
@@ -98,35 +99,17 @@ class _Arrival:
     models: tuple[keras.Model, ...] = field(repr=False)
 
 
-def _has_graph(model: Any) -> bool:
-    return isinstance(model, keras.Sequential) or (
-        isinstance(model, keras.Model) and hasattr(model, "operations")
-    )
-
-
 def _picture(model: keras.Model) -> tuple[_Probe, str]:
     """Black and white, as large as the input that takes the picture; and that input's number type."""
-    tensor = _picture_input(model)
-    shape = (None, None, 3) if tensor is None else tensor.shape[1:]
-    size = [1, *(_FREE_SIZE if side is None else side for side in shape)]
-    dtype = "float32" if tensor is None else str(tensor.dtype)
-    return _Probe(np.zeros(size, np.float32), np.full(size, 255, np.float32)), dtype
+    _, picture = _picture_input(model)
+    size = [1, *(_FREE_SIZE if side is None else side for side in picture.shape)]
+    return _Probe(np.zeros(size, np.float32), np.full(size, 255, np.float32)), picture.dtype
 
 
-def _picture_input(model: keras.Model) -> Any:
-    def likeness(tensor: Any) -> tuple[bool, bool, float]:
-        sides = [side or 1_000_000 for side in tensor.shape[1:]]
-        is_coloured = len(sides) == 3 and bool({sides[0], sides[-1]} & {1, 3, 4})
-        return len(sides) == 3, is_coloured, float(np.prod(sides))
-
-    return max(_input_tensors(model), key=likeness, default=None)
-
-
-def _input_tensors(model: keras.Model) -> list[Any]:
-    try:
-        return list(keras.tree.flatten(model.inputs))
-    except (AttributeError, ValueError):  # a Sequential that is not built yet
-        return []
+def _picture_input(model: keras.Model) -> tuple[int, ModelInput]:
+    """The input that takes the picture, the first one if none does, and which it is."""
+    inputs = model_inputs(model)
+    return next((each for each in enumerate(inputs) if each[1].is_picture), (0, inputs[0]))
 
 
 def _visit(
@@ -134,11 +117,11 @@ def _visit(
 ) -> list[_Probe]:
     """Sends the probes among the arguments through one call; no outputs where they have arrived."""
     probes = [leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, _Probe)]
-    if isinstance(layer, keras.Sequential):
+    if is_chain(layer):
         return _visit_in_turn(layer, probes[0], (*models, layer), arrivals)
-    if _has_graph(layer):
+    if has_graph(layer):
         return _visit_graph(layer, probes, (*models, layer), arrivals)
-    if isinstance(layer, keras.Layer) and not layer.built:
+    if not _is_built(layer):
         if isinstance(layer, _RESCALING):
             return [_rescaled(layer, probes[0])]
         if _is_passive(layer):
@@ -163,11 +146,11 @@ def _visit_in_turn(
 def _visit_graph(
     model: keras.Model, inputs: list[_Probe], models: tuple[keras.Model, ...], arrivals: list[_Arrival]
 ) -> list[_Probe]:
-    tensors = _input_tensors(model)
+    tensors = input_tensors(model)
     if len(inputs) != len(tensors):  # the picture is one of several inputs
-        tensors = [_picture_input(model)]
+        tensors = [tensors[_picture_input(model)[0]]]
     reached = {id(tensor): probe for tensor, probe in zip(tensors, inputs, strict=False)}
-    waiting = list(_calls(model))
+    waiting = list(graph_calls(model))
     while ready := [call for call in waiting if all(id(tensor) in reached for tensor in call.input_tensors)]:
         waiting = [call for call in waiting if call not in ready]
         for call in ready:
@@ -179,26 +162,9 @@ def _visit_graph(
     return [reached[id(tensor)] for tensor in keras.tree.flatten(model.outputs) if id(tensor) in reached]
 
 
-def _calls(model: keras.Model) -> Iterator[Any]:
-    """The calls a functional model is made of; its layers may have been called for other models too."""
-    seen = {id(tensor) for tensor in _input_tensors(model)}
-    waiting = keras.tree.flatten(model.outputs)
-    while waiting:
-        tensor = waiting.pop()
-        if id(tensor) in seen:
-            continue
-        seen.add(id(tensor))
-        # Keras has no public way to the call that made a tensor.
-        operation, index, _ = tensor._keras_history  # noqa: SLF001
-        call = operation._inbound_nodes[index]  # noqa: SLF001
-        seen.update(map(id, call.output_tensors))
-        waiting.extend(call.input_tensors)
-        yield call
-
-
 def _run(layer: Any, args: Any, kwargs: Any, probes: list[_Probe]) -> list[_Probe]:
     """Calls a layer or operation without weights on black and on white."""
-    if isinstance(layer, keras.Layer) and "training" in inspect.signature(layer.call).parameters:
+    if "training" in inspect.signature(layer.call).parameters:
         kwargs = {**kwargs, "training": False}
 
     def run(shade: str) -> list[np.ndarray]:
@@ -233,11 +199,14 @@ def _rescaled(layer: Any, probe: _Probe) -> _Probe:
     return _Probe(probe.black, probe.white, scaled_by)
 
 
+def _is_built(layer: Any) -> bool:
+    return bool(getattr(layer, "built", True))  # operations that are no layers need not be
+
+
 def _is_passive(layer: Any) -> bool:
     if layer.built:
         return not layer.weights
-    module = type(layer).__module__.split(".")
-    return module[0] == "keras" and bool(_PASSIVE_KINDS.intersection(module))
+    return chapter(layer) in _PASSIVE_CHAPTERS
 
 
 # ------------------------------------------------------------------ the verdict
@@ -256,25 +225,25 @@ def _by_what_came_of(probe: _Probe) -> Scaling:
 
 def _by_parts(layer: Any) -> Scaling:
     """What the parts of a layer or model suggest whose graph cannot be seen."""
-    for part in _parts(layer):
+    for part in parts(layer):
         if isinstance(part, _RESCALING):
             return Scaling("raw", known=False, reason=f"{part.name} is the first of its layers")
-        if not _parts(part):
+        if not parts(part):
             if _is_passive(part):
                 continue
             break
-        scaling = detect_scaling(part) if isinstance(part, keras.Model) else _by_parts(part)
+        scaling = detect_scaling(part) if is_model(part) else _by_parts(part)
         if scaling.name != _ASSUMED.name:
             return Scaling(scaling.name, known=False, reason=scaling.reason)
-        if not all(map(_is_passive, _parts(part))):
+        if not all(map(_is_passive, parts(part))):
             break
     return _by_backbone(layer)
 
 
 def _by_backbone(layer: Any) -> Scaling:
     """What a model somewhere inside suggests, if only by being there."""
-    for part in _parts(layer, recursive=True):
-        if _has_graph(part):
+    for part in all_parts(layer):
+        if has_graph(part):
             scaling = detect_scaling(part)
             if scaling.known:
                 return Scaling(scaling.name, known=False, reason=f"{part.name} inside it: {scaling.reason}")
@@ -282,10 +251,3 @@ def _by_backbone(layer: Any) -> Scaling:
 
 
 _ASSUMED = Scaling("unit", known=False, reason="the model does not say")
-
-
-def _parts(layer: Any, *, recursive: bool = False) -> list[Any]:
-    if not isinstance(layer, keras.Layer):
-        return []
-    # Keras has no public walk over the layers of a layer.
-    return list(layer._flatten_layers(recursive=recursive, include_self=False))  # noqa: SLF001

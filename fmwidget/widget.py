@@ -504,7 +504,7 @@ class FeatureMapWidget(ipywidgets.VBox):
                 f"The model {self._am.model.name!r} has no feature maps: none of its layers returns arrays "
                 "(batch, height, width, channels)."
             )
-        return next((layer for layer in layers if hasattr(layer.layer, "kernel")), layers[0]).path
+        return next((layer for layer in layers if layer.has_kernel), layers[0]).path
 
     # ------------------------------------------------------------------ what people do
 

@@ -14,10 +14,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from . import backend
+from . import backend, kinds
 from .capture import Call, Tensor
 from .forward import Batch, run_recorded
-from .layers import TensorNumbers, Walk, empty_batch, model_inputs, require_model
+from .inputs import empty_batch, model_inputs
+from .layers import TensorNumbers, Walk
 from .reach import is_known, relation
 from .relations import Everything, Lies, Relation, Same, Unknown
 
@@ -161,15 +162,14 @@ _graphs: weakref.WeakKeyDictionary[keras.Model, tuple[Any, Graph]] = weakref.Wea
 
 def model_graph(model: Any, batch: Batch) -> Graph:
     """The graph of a model, for inputs of the sizes of `batch`; the last one is kept."""
-    model = model if isinstance(model, keras.Model) else getattr(model, "model", model)
-    require_model(model)
+    model = kinds.model_of(model)
     backend.require_tensorflow()
     sizes = None if batch is None else tuple(tuple(each.shape) for each in keras.tree.flatten(batch))
-    key = sizes, tuple(map(id, model._flatten_layers()))  # noqa: SLF001 - Keras has no public walk
+    key = sizes, tuple(map(id, kinds.all_parts(model)))
     kept, graph = _graphs.get(model, (None, None))
     if graph is None or kept != key:
         graph = _record_graph(model, _noise(empty_batch(model) if batch is None else batch))
-        key = sizes, tuple(map(id, model._flatten_layers()))  # noqa: SLF001 - the first call may build layers
+        key = sizes, tuple(map(id, kinds.all_parts(model)))  # the first call may have made layers
         _graphs[model] = key, graph
     return graph
 

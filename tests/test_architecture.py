@@ -18,27 +18,29 @@ INSIDE: dict[str, set[str]] = {
     "images": {"decoding", "picture"},
     "samples": {"_quiet", "images"},
     # from a picture to what the model is given
-    "families": set(),
-    "scaling": {"families"},
+    "kinds": set(),
+    "layout": set(),
+    "inputs": {"kinds", "layout"},
+    "families": {"kinds"},
+    "scaling": {"families", "inputs", "kinds"},
     "preprocessing": {"images", "scaling"},
     # from there to feature maps
-    "preactivation": set(),
+    "preactivation": {"kinds"},
     "wrapping": set(),
     "capture": {"preactivation", "wrapping"},
     "state": {"wrapping"},
-    "backend": set(),
-    "layout": set(),
-    "layers": {"capture", "layout", "preactivation"},
-    "forward": {"backend", "capture", "layers", "state"},
-    "activations": {"backend", "forward", "layers", "layout", "hints"},
+    "backend": {"kinds"},
+    "layers": {"capture", "kinds", "layout", "preactivation"},
+    "forward": {"backend", "capture", "inputs", "layers", "state"},
+    "activations": {"backend", "forward", "hints", "inputs", "kinds", "layers", "layout"},
     "windows": set(),
     "relations": {"layout", "windows"},
     "reach": {"relations", "windows"},
-    "wiring": {"backend", "capture", "forward", "layers", "reach", "relations"},
+    "wiring": {"backend", "capture", "forward", "inputs", "kinds", "layers", "reach", "relations"},
     "receptive_fields": {"forward", "relations", "windows", "wiring"},
     "seeing": {"forward", "receptive_fields", "relations", "windows", "wiring"},
     "contributions": {"backend", "layout", "reach"},
-    "batch": {"decoding", "forward", "images", "layers", "layout", "preprocessing"},
+    "batch": {"decoding", "forward", "images", "inputs", "layout", "preprocessing"},
     # from feature maps to what is drawn
     "channels": set(),
     "normalization": {"channels"},
@@ -124,6 +126,8 @@ MODEL_SIDE = {
     "contributions",
     "families",
     "forward",
+    "inputs",
+    "kinds",
     "layers",
     "layout",
     "preactivation",
@@ -160,6 +164,30 @@ OUTSIDE = {
     "torch": {"backend"},
 }
 
+# Who may know one kind of model or layer from another, and what for. A new kind of layer is a line in one of
+# these; all else works with calls, tensors and `FeatureLayer`s, whatever model they are from.
+ASKING = {
+    "kinds": "is asked by the others what a model is and what it is made of",
+    "inputs": "knows which layers hand a picture on in its size, to guess that of a model not built yet",
+    "families": "knows published networks by their first layers",
+    "scaling": "knows the layers that rescale pictures",
+    "preactivation": "knows which layers end in an activation function",
+    "layout": "knows where layers say that their channels are, and which of them go through time",
+    "layers": "knows whether a layer has filters",
+    "reach": "knows what part of its input each kind of layer sees",
+    "contributions": "knows the layers whose sums it takes apart",
+    "backend": "knows where layers keep variables that Keras does not count",
+    "training": "knows where a model that is compiled counts its steps",
+}
+
+# What tells one kind of model from another: parts of Keras that only some have, or that are private.
+_REVEALING = {
+    *("Functional", "Sequential", "_build_shapes_dict", "_flatten_layers", "_functional", "_inbound_nodes"),
+    *("_keras_history", "_layers_dict", "_nodes", "_operations", "_outbound_nodes", "operations"),
+    *("get_layer", "stateful"),
+}
+_OBJECTS = {"layer", "model", "operation"}
+
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 
 
@@ -192,3 +220,66 @@ def test_a_module_keeps_to_its_own_libraries(module):
 @pytest.mark.parametrize("module", MODULES)
 def test_nothing_imports_pyplot(module):
     assert [name for name in imports(module) if "pyplot" in name] == []
+
+
+def questions(tree: ast.AST) -> list[str]:
+    """What in a module tells one kind of model or layer from another; annotations tell nothing."""
+    found: list[str] = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name("keras"), attr=("layers" | "models" | "src" | "Sequential")):
+                found.append(ast.unparse(node))
+            case ast.Attribute(attr=name) if name in _REVEALING:
+                found.append(ast.unparse(node))
+            case ast.Call(ast.Name("isinstance" | "issubclass"), [_, kinds]) if "keras." in ast.unparse(
+                kinds
+            ):
+                found.append(ast.unparse(node))
+            case ast.Call(ast.Name("getattr" | "hasattr" | "vars" | "dir"), [owner, *_]):
+                last = getattr(owner, "attr", getattr(owner, "id", ""))
+                if last in _OBJECTS:
+                    found.append(ast.unparse(node))
+            case ast.Compare() if {"type_name", "__name__"} & names_in(node):
+                found.append(ast.unparse(node))
+            case ast.ImportFrom(module=str(module), level=0) if module.split(".")[0] == "keras":
+                found.append(ast.unparse(node))
+    return found
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+def of_tensors_alone(question: str) -> bool:
+    return question.endswith(("keras.KerasTensor)", "keras.Variable)"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_kind_a_model_or_layer_is_only_some_modules_ask(module):
+    asked = questions(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")))
+    asked = [each for each in asked if not of_tensors_alone(each)]
+    assert bool(asked) == (module in ASKING), asked
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "isinstance(model, keras.Model)",
+        "hasattr(look.layer, 'pool_size')",
+        "getattr(model, 'layers')",
+        "model._flatten_layers()",
+        "from keras.layers import Conv2D",
+        "keras.layers.Conv2D",
+        "layer.operations",
+        "look.layer.type_name == 'Conv2D'",
+    ],
+)
+def test_such_a_question_does_not_go_unseen(code):
+    assert questions(ast.parse(code))
+
+
+def test_who_asks_is_no_part_of_the_screen():
+    first_of_what_is_drawn = list(INSIDE).index("channels")
+    assert {module for module in ASKING if list(INSIDE).index(module) > first_of_what_is_drawn} == {
+        "training"
+    }

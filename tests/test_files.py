@@ -11,7 +11,7 @@ import pytest
 
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.batch import model_batch
-from fmwidget.layers import require_model
+from fmwidget.kinds import require_model
 from tests import zoo
 
 # Written by tf_keras 2.21, which is Keras 2: Rescaling(1/255), Conv2D(2, 3, "relu"), BatchNormalization and

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fmwidget import ActivationModel
-from fmwidget.layers import model_inputs
+from fmwidget import ActivationModel, layout
+from fmwidget.inputs import model_inputs
 from tests import combinations, zoo
 
 
@@ -195,3 +195,16 @@ def test_a_model_that_is_not_built_takes_pictures_in_the_size_its_backbone_wants
     (only,) = model_inputs(wrap(backbone))
     assert only.shape == shape
     assert not only.is_stated
+
+
+def test_the_next_kind_of_layer_is_one_addition_in_one_place(monkeypatch):
+    film = keras.Input((4, 9, 8, 3))
+    model = keras.Model(film, layers.Conv3D(2, 3, activation="relu", name="volume")(film))
+    assert ActivationModel(model).layers == ()
+    monkeypatch.setattr(layout, "_OVER_TIME", (*layout._OVER_TIME, layers.Conv3D))
+    am = ActivationModel(model)
+    batch = np.random.default_rng(0).random((1, 4, 9, 8, 3)).astype("float32")
+    assert [each.path for each in am.layers if each.after is None] == ["volume[0]", "volume[1]"]
+    for step in range(2):
+        expected = model(batch, training=False)[0, step]
+        np.testing.assert_array_equal(am.activations(batch, f"volume[{step}]"), expected)
