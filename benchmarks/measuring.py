@@ -82,7 +82,7 @@ def wait_for_trace(am: ActivationModel) -> None:
 
 def is_compiled(am: ActivationModel) -> bool:
     """Whether the next new picture will use the compiled forward pass."""
-    return bool(am._compiled) and all(each.done() for each in am._compiled.values())
+    return bool(am._compiler.passes) and all(each.done() for each in am._compiler.passes.values())
 
 
 def grid_of(widget: FeatureMapWidget) -> PictureView:

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import math
 import threading
 import time
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from . import backend
-from .forward import Batch, Forward, compile_forward, input_shapes, measure_eagerly, run_eagerly
+from .compiling import BackgroundCompiler
+from .forward import Forward, measure_eagerly, run_eagerly
 from .hints import did_you_mean
-from .inputs import ModelInput, empty_batch, model_inputs
+from .inputs import (
+    Batch,
+    ModelInput,
+    content_key,
+    empty_batch,
+    input_bytes,
+    input_shapes,
+    model_inputs,
+    require_one_picture,
+)
 from .kinds import require_model
 from .layers import FeatureLayer
 from .layout import to_maps
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import numpy as np
 
 DEFAULT_CACHE_BYTES = 512 * 2**20
-
-# Seconds that compiling stands still once somebody looks, and at most for one call of a layer: the two would
-# take the interpreter from each other, and a look that takes 10 ms would take 100.
-_STAND_STILL, _AT_MOST = 0.06, 0.3
-
-# One thread for all models: compiling holds the interpreter, two at once would only slow each other.
-_compiler = ThreadPoolExecutor(1, thread_name_prefix="fmwidget-compile")
 
 
 @dataclass
@@ -88,15 +87,14 @@ class ActivationModel:
         backend.require_tensorflow()
         self.model = model
         self.cache_bytes = cache_bytes
-        self.stats = Stats()
+        self.stats = stats = Stats()
         self._cache: OrderedDict[bytes, Forward] = OrderedDict()
         self._layers: dict[str, FeatureLayer] = {}
-        self._watch = backend.WeightWatch()
-        self._compiled: dict[Any, Future[Callable[[Batch], Forward]]] = {}
+        self._watch = watch = backend.WeightWatch()
+        self._compiler = BackgroundCompiler(model, lambda: _compiled(stats, watch))
         self._last: Batch = None
         self._growth = math.inf  # bytes of maps for a byte of input
-        self._version = 0
-        self._asked = 0.0  # when somebody last looked
+        self._version, self._variables = 0, watch.held.variables  # those that all of this is of
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -212,14 +210,15 @@ class ActivationModel:
         """Begins to compile the forward pass for input like the last, beside whatever else is going on."""
         with self._lock:
             if self._last is not None and math.isfinite(self._growth):
-                self._compile(self._last)
+                shapes = input_shapes(self._last, self.inputs)
+                self._compiler.begin(self._last, shapes, tuple(self._layers))
 
     def _look(self, batch: Batch, path: str | None, version: int | None) -> Forward:
         """The forward pass of a picture: from the cache if it is there, still true, and holds `path`."""
-        _require_one_picture(batch)
+        require_one_picture(batch)
         if version != self._version:
             self._freshen()
-        key = _content(batch)
+        key = content_key(batch)
         forward = self._cache.get(key)
         if forward is not None:
             self._list(forward)
@@ -241,16 +240,16 @@ class ActivationModel:
         if path in self._layers and self._layers[path].after is not None:
             budget = self.cache_bytes
             return self._note(run_eagerly(self.model, batch, budget=budget, wanted=path, before=True))
-        compiled = self._compiled.get(input_shapes(batch, self.inputs))
-        fits = self._growth * _nbytes(batch) <= self.cache_bytes
-        if fits and compiled is not None and compiled.done() and compiled.exception() is None:
+        shapes = input_shapes(batch, self.inputs)
+        compiled = self._compiler.ready(shapes)
+        fits = self._growth * input_bytes(batch) <= self.cache_bytes
+        if fits and compiled is not None:
             try:
-                return self._note(compiled.result()(batch), compiled=True)
+                return self._note(compiled(batch), compiled=True)
             except Exception as error:  # noqa: BLE001 - an eager pass says what is wrong, or there is nothing
-                log.info("%s stays eager, since its compiled forward pass failed: %s", self.model.name, error)
-                self._compiled[input_shapes(batch, self.inputs)] = Future()  # never done
+                self._compiler.give_up(shapes, error)
         forward = self._note(run_eagerly(self.model, batch, budget=self.cache_bytes, wanted=path))
-        self._growth = forward.nbytes / _nbytes(batch) if forward.is_complete else math.inf
+        self._growth = forward.nbytes / input_bytes(batch) if forward.is_complete else math.inf
         if self.stats.forwards > 1:
             self.warm_up()
         return forward
@@ -259,7 +258,7 @@ class ActivationModel:
         self.stats.forwards += 1
         self._list(forward)
         if not compiled:
-            self._watch.adopt(self.model)  # the first call may have built the model
+            self._variables = self._watch.adopt(self.model).variables  # the first call may have built it
         return forward
 
     def _list(self, forward: Forward) -> None:
@@ -267,18 +266,23 @@ class ActivationModel:
         self._layers = {layer.path: layer for layer in forward.layers}
 
     def _freshen(self) -> None:
-        """Forgets what no longer holds: the maps after a change of weights, all after a change of layers."""
-        self._asked = time.monotonic()
-        change = self._watch.change(self.model)
-        if change is backend.Change.NONE:
+        """Forgets what no longer holds: the maps after a change of weights, all after a change of layers.
+
+        An interrupt may come between any two steps. Until the last of them, which version this is of is as it
+        was, so that the next look takes them all again.
+        """
+        self._compiler.asked = time.monotonic()
+        weights = self._watch.look(self.model)
+        if weights.version == self._version:
             return
-        self._version += 1
         self._cache.clear()
         self.stats.bytes = 0
-        if change is backend.Change.VARIABLES:
+        if weights.variables is not self._variables:
             self._layers.clear()
-            self._compiled.clear()
+            self._compiler.passes.clear()
             self._growth = math.inf
+        self._variables = weights.variables
+        self._version = weights.version
 
     def _evict(self) -> None:
         """Drops the pictures looked at least recently until the rest fit; the last one always stays."""
@@ -289,58 +293,16 @@ class ActivationModel:
             self.stats.evictions += 1
         self.stats.bytes = held
 
-    def _compile(self, batch: Batch) -> None:
-        shapes = input_shapes(batch, self.inputs)
-        if shapes not in self._compiled:
-            self._compiled[shapes] = _compiler.submit(
-                _compile_for, weakref.ref(self), batch, shapes, tuple(self._layers)
-            )
-
     def _require_path(self, path: str | None) -> None:
         if path is not None and path not in self._layers:
             hint = did_you_mean(path, self._layers, "`.layers` lists them.")
             raise ValueError(f"The model has no layer {path!r} that can be shown. {hint}")
 
 
-def _compile_for(
-    owner: weakref.ref[ActivationModel], batch: Batch, shapes: tuple[Any, ...], paths: tuple[str, ...]
-) -> Callable[[Batch], Forward]:
-    """Compiles on the compiler's thread, unless nobody is left who wants it."""
-    am = owner()
-    if am is None:
-        raise ReferenceError("The ActivationModel is gone.")
-    try:
-        compiled = compile_forward(am.model, batch, shapes, pause=lambda: _give_way(am))
-        _require_same_calls(compiled(batch), paths)
-    except Exception as error:
-        log.info("%s stays eager, since its forward pass cannot be compiled: %s", am.model.name, error)
-        raise
-    am.stats.traces += 1
-    am._watch.compile()  # noqa: SLF001
-    return compiled
-
-
-def _give_way(am: ActivationModel) -> None:
-    began = time.monotonic()
-    while (wait := am._asked + _STAND_STILL - time.monotonic()) > 0:  # noqa: SLF001
-        if time.monotonic() - began > _AT_MOST:
-            return  # or somebody who looks without end would never see it compiled
-        time.sleep(wait)
-
-
-def _require_same_calls(forward: Forward, paths: tuple[str, ...]) -> None:
-    if tuple(layer.path for layer in forward.layers) != paths:
-        raise ValueError("it makes other calls when it is compiled")
-
-
-def _content(batch: Batch) -> bytes:
-    """A key that is equal for equal content, whichever objects hold it."""
-    digest = hashlib.sha1(usedforsecurity=False)
-    for path, leaf in keras.tree.flatten_with_path(batch):
-        array = np.ascontiguousarray(leaf)
-        digest.update(repr((path, array.shape, array.dtype.str)).encode())
-        digest.update(array.view(np.uint8).data)
-    return digest.digest()
+def _compiled(stats: Stats, watch: backend.WeightWatch) -> None:
+    """Holds no `ActivationModel`: one that nobody wants any more goes at once."""
+    stats.traces += 1
+    watch.compile()
 
 
 def _first(output: Any) -> Any:
@@ -349,17 +311,3 @@ def _first(output: Any) -> Any:
         return output
     array = backend.to_numpy(output)
     return array[0] if array.ndim else array
-
-
-def _nbytes(batch: Batch) -> int:
-    return max(1, sum(np.asarray(leaf).nbytes for leaf in keras.tree.flatten(batch)))
-
-
-def _require_one_picture(batch: Batch) -> None:
-    for leaf in keras.tree.flatten(batch):
-        shape = np.shape(leaf)
-        if len(shape) == 0 or shape[0] != 1:
-            raise ValueError(
-                "Expected a model input that holds one picture, with a batch axis of 1; received an array "
-                f"of shape {shape}. For one picture `x` of it, pass `x[np.newaxis]`."
-            )

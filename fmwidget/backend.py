@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -90,12 +89,20 @@ def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
     return array
 
 
-class Change(enum.Enum):
-    """How the weights of a model differ from the last time."""
+class Weights(NamedTuple):
+    """The weights of a model as they were last read.
 
-    NONE = enum.auto()
-    VALUES = enum.auto()
-    VARIABLES = enum.auto()  # weights were added or removed: so, perhaps, were layers
+    Attributes:
+        variables: The variables that hold them; the same list for as long as there are no others.
+        values: The memory that each was read as.
+        places: Its address.
+        version: A number that is another after every change.
+    """
+
+    variables: list[tf.Variable]
+    values: list[Bytes]
+    places: list[int]
+    version: int
 
 
 class WeightWatch:
@@ -104,58 +111,62 @@ class WeightWatch:
     It holds the tensor that each variable was last read as. Reading copies nothing, and as long as the tensor
     is held TensorFlow writes new values elsewhere; so a buffer in the same place is unchanged, and only one
     that moved has to be compared. The old values stay in memory until the next look.
+
+    Attributes:
+        held: The weights as of the last look.
     """
 
     def __init__(self) -> None:
-        self._held = _Held([], [], [])
+        self.held = Weights([], [], [], 0)
         self._compiled: tuple[list[tf.Variable], Callable[[], list[Tensor]]] = [], list
 
-    def change(self, model: keras.Model) -> Change:
-        """How the weights differ from the last call."""
-        if self.adopt(model):
-            return Change.VARIABLES
-        old, new = self._held, self._look(self._held.variables)
+    def look(self, model: keras.Model) -> Weights:
+        """The weights as they are now, under another version where they have changed since the last look.
+
+        An interrupt may come between any two steps: only the last one changes what is held.
+        """
+        old, variables = self.held, _variables(model)
+        if not _are_same(variables, old.variables):
+            self.held = self._read(variables, old.version + 1)
+            return self.held
+        new = self._read(old.variables, old.version)
         moved = [at for at, place in enumerate(old.places) if place != new.places[at]]
         large = [at for at in moved if old.values[at].nbytes > _CHUNK]
         for at in large:
             # Once a part of a variable was written to, TensorFlow copies it at every read, until told not to.
             tf.raw_ops.DisableCopyOnRead(resource=old.variables[at].handle)
         if large:
-            new = self._look(old.variables)
+            new = self._read(old.variables, old.version)
         moved.sort(key=lambda at: old.values[at].nbytes)
-        same = all(_is_same(new.values[at], old.values[at]) for at in moved)
-        self._held = new
-        return Change.NONE if same else Change.VALUES
+        if not all(_is_same(new.values[at], old.values[at]) for at in moved):
+            new = new._replace(version=old.version + 1)
+        self.held = new
+        return new
 
-    def adopt(self, model: keras.Model) -> bool:
-        """Takes in weights the model has gained, such as by being built in its first call, if it has."""
+    def adopt(self, model: keras.Model) -> Weights:
+        """Takes in weights the model has gained, such as by being built in its first call: no change."""
         variables = _variables(model)
-        if list(map(id, variables)) == list(map(id, self._held.variables)):
-            return False
-        self._held = self._look(variables)
-        return True
+        if not _are_same(variables, self.held.variables):
+            self.held = self._read(variables, self.held.version)
+        return self.held
 
     def compile(self) -> None:
         """Makes ready a way to read all variables at once, which takes a fifth of the time."""
-        variables = self._held.variables
+        variables = self.held.variables
         if variables:
             read = compile_function(lambda _: _read(variables), (), ())
             self._compiled = variables, lambda: read(())
 
-    def _look(self, variables: list[tf.Variable]) -> _Held:
+    def _read(self, variables: list[tf.Variable], version: int) -> Weights:
         # It may have been set on another thread, for variables that are no longer these.
         compiled_for, read = self._compiled
         tensors = read() if compiled_for is variables else _read(variables)
         values = list(map(_bytes, tensors))
-        return _Held(variables, values, [value.__array_interface__["data"][0] for value in values])
+        return Weights(variables, values, [value.__array_interface__["data"][0] for value in values], version)
 
 
-class _Held(NamedTuple):
-    """Variables, the memory that each was last read as, and its address."""
-
-    variables: list[tf.Variable]
-    values: list[Bytes]
-    places: list[int]
+def _are_same(some: list[tf.Variable], others: list[tf.Variable]) -> bool:
+    return list(map(id, some)) == list(map(id, others))
 
 
 def _variables(model: keras.Model) -> list[tf.Variable]:

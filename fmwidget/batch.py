@@ -9,9 +9,8 @@ import keras
 import numpy as np
 
 from .decoding import Pixels
-from .forward import Batch
 from .images import PictureError
-from .inputs import ModelInput, model_inputs, pack_inputs
+from .inputs import Batch, ModelInput, model_inputs, pack_inputs
 from .layout import CHANNELS_FIRST, CHANNELS_LAST
 from .preprocessing import SCALINGS, Scaling, detect_scaling, prepare
 

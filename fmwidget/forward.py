@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from . import backend
 from .capture import Call, Tensor, is_building, record
-from .inputs import ModelInput
+from .inputs import Batch
 from .layers import FeatureLayer, Walk
 from .state import untouched
 
-Batch = Any  # arrays in the structure of the model's input, each with a batch axis of one
+if TYPE_CHECKING:
+    import keras
 
 
 class ForwardError(RuntimeError):
@@ -183,14 +182,6 @@ def compile_forward(
         return Forward(seen, maps, outputs, nbytes)
 
     return forward
-
-
-def input_shapes(batch: Batch, inputs: tuple[ModelInput, ...]) -> tuple[Any, ...]:
-    """The shapes to compile for: the model's own where it states them for every input, else the batch's."""
-    arrays = keras.tree.flatten(batch)
-    if len(arrays) == len(inputs) and all(each.is_stated for each in inputs):
-        return tuple((1, *each.shape) for each in inputs)
-    return tuple(array.shape for array in arrays)
 
 
 def run_recorded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from . import kinds
 from .layout import CHANNELS_FIRST, CHANNELS_LAST, declared_format, is_maps, maps_shape
+
+Batch = Any  # arrays in the structure of a model's input, each with a batch axis of one
 
 
 @dataclass(frozen=True)
@@ -118,3 +121,37 @@ def empty_batch(model: keras.Model) -> Any:
 
 # Large enough for every network in keras.applications.
 _FREE_SIZE = 224
+
+
+def input_shapes(batch: Batch, inputs: tuple[ModelInput, ...]) -> tuple[Any, ...]:
+    """The shapes to compile for: the model's own where it states them for every input, else the batch's."""
+    arrays = keras.tree.flatten(batch)
+    if len(arrays) == len(inputs) and all(each.is_stated for each in inputs):
+        return tuple((1, *each.shape) for each in inputs)
+    return tuple(array.shape for array in arrays)
+
+
+def content_key(batch: Batch) -> bytes:
+    """A key that is equal for inputs of equal content, whichever objects hold it."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for path, leaf in keras.tree.flatten_with_path(batch):
+        array = np.ascontiguousarray(leaf)
+        digest.update(repr((path, array.shape, array.dtype.str)).encode())
+        digest.update(array.view(np.uint8).data)
+    return digest.digest()
+
+
+def input_bytes(batch: Batch) -> int:
+    """Bytes of a model's input, at least one."""
+    return max(1, sum(np.asarray(leaf).nbytes for leaf in keras.tree.flatten(batch)))
+
+
+def require_one_picture(batch: Batch) -> None:
+    """Raises `ValueError` for an input of the model that holds more or less than one picture."""
+    for leaf in keras.tree.flatten(batch):
+        shape = np.shape(leaf)
+        if len(shape) == 0 or shape[0] != 1:
+            raise ValueError(
+                "Expected a model input that holds one picture, with a batch axis of 1; received an array "
+                f"of shape {shape}. For one picture `x` of it, pass `x[np.newaxis]`."
+            )

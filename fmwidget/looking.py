@@ -11,9 +11,9 @@ import numpy as np
 from .activations import ActivationModel
 from .batch import Others, Preprocess, model_batch, resolve_scaling, seen_picture
 from .channels import ChannelStatistics, channel_order, channel_statistics
-from .forward import Batch
 from .grid import GridLayout, grid_layout
 from .images import Picture
+from .inputs import Batch
 from .layers import FeatureLayer
 from .layout import maps_shape
 from .memo import Latest

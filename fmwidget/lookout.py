@@ -15,7 +15,7 @@ from .seeing import Viewers, units_seeing
 from .wiring import model_graph
 
 if TYPE_CHECKING:
-    from .forward import Batch
+    from .inputs import Batch
     from .looking import Look
 
 log = logging.getLogger(__name__)

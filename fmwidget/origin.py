@@ -21,8 +21,8 @@ from .terms import terms_html
 if TYPE_CHECKING:
     import keras
 
-    from .forward import Batch
     from .grid import Spot
+    from .inputs import Batch
     from .layers import FeatureLayer
     from .looking import Look
 

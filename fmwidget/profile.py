@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .activations import ActivationModel
-    from .forward import Batch
+    from .inputs import Batch
 
 Array = np.ndarray[Any, Any]
 

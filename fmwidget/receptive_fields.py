@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .forward import Batch
+from .inputs import Batch
 from .relations import Local, Same, Unknown
 from .windows import Mask
 from .wiring import Graph, Upstream, model_graph, sees_all

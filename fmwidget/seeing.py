@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .forward import Batch
+from .inputs import Batch
 from .receptive_fields import ReceptiveField, receptive_field
 from .relations import Unknown
 from .windows import Mask

@@ -16,8 +16,8 @@ import numpy as np
 
 from . import backend, kinds
 from .capture import Call, Tensor
-from .forward import Batch, run_recorded
-from .inputs import empty_batch, model_inputs
+from .forward import run_recorded
+from .inputs import Batch, empty_batch, model_inputs
 from .layers import TensorNumbers, Walk
 from .reach import is_known, relation
 from .relations import Everything, Lies, Relation, Same, Unknown

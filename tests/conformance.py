@@ -112,7 +112,7 @@ def relative_difference(maps: np.ndarray[Any, Any], expected: np.ndarray[Any, An
 def settle(am: ActivationModel) -> None:
     """Waits until the compiled pass is in use, or has been given up."""
     am.warm_up()
-    for future in am._compiled.values():
+    for future in am._compiler.passes.values():
         future.exception(timeout=600)
 
 

@@ -52,7 +52,7 @@ def costs(model: keras.Model) -> dict[str, tuple[float, float]]:
     for fill in (0, 1):  # the second picture begins to compile
         am.predictions(batch + fill)
     am.warm_up()
-    for future in am._compiled.values():
+    for future in am._compiler.passes.values():
         future.result(timeout=600)
     found = {}
     for name, function in CHANGES.items():

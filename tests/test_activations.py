@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +16,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmwidget import ActivationModel, activations, backend
+from fmwidget import ActivationModel, activations, backend, compiling
 from fmwidget.forward import ForwardError
 from tests import oracle, strangers, zoo
 
@@ -22,7 +24,7 @@ from tests import oracle, strangers, zoo
 def settle(am: ActivationModel) -> None:
     """Waits until the compiled pass is in use, or has been given up."""
     am.warm_up()
-    for future in am._compiled.values():
+    for future in am._compiler.passes.values():
         future.exception(timeout=120)
 
 
@@ -198,25 +200,25 @@ def test_after_any_change_of_weights_the_maps_are_fresh(change: Callable[[keras.
 def test_a_weight_of_any_type_is_watched_in_either_way_of_reading(dtype):
     model = keras.Sequential([keras.Input(zoo.SIZE), keras.layers.Conv2D(2, 3, dtype=dtype)])
     watch = backend.WeightWatch()
-    assert watch.change(model) is backend.Change.VARIABLES
+    seen = [watch.look(model).version]
     for _ in range(2):
-        assert watch.change(model) is backend.Change.NONE
-        model.weights[1].value[1].assign(1)
-        assert watch.change(model) is backend.Change.VALUES
-        model.weights[1].value[1].assign(2)
-        assert watch.change(model) is backend.Change.VALUES
+        assert watch.look(model).version == seen[-1]
+        for value in (1, 2):
+            model.weights[1].value[1].assign(value)
+            seen.append(watch.look(model).version)
         watch.compile()
+    assert len(set(seen)) == 5
 
 
 def test_a_look_that_knows_the_weights_version_does_not_check_them_again(monkeypatch):
     am = ActivationModel(zoo.sequential())
-    checks, change = [], am._watch.change
+    checks, look = [], am._watch.look
 
-    def checked(model: keras.Model) -> backend.Change:
+    def checked(model: keras.Model) -> backend.Weights:
         checks.append(model)
-        return change(model)
+        return look(model)
 
-    monkeypatch.setattr(am._watch, "change", checked)
+    monkeypatch.setattr(am._watch, "look", checked)
     version = am.version()
     am.activations(sample(), "conv", version=version)
     am.predictions(sample(), version=version)
@@ -229,16 +231,18 @@ def test_a_large_weight_is_seen_to_change_wherever_it_does_and_is_copied_no_more
     model = keras.Sequential([keras.Input((300_000,)), keras.layers.Dense(2, name="dense")])
     kernel = model.get_layer("dense").kernel.value
     watch = backend.WeightWatch()
-    watch.adopt(model)
+    seen = [watch.adopt(model).version]
     for row in (0, 150_000, 299_999):
         kernel[row, 1].assign(float(row) + 7)
-        assert watch.change(model) is backend.Change.VALUES
-        first, again = (watch._held.places for _ in range(2) if watch.change(model) is backend.Change.NONE)
-        assert first == again
+        first, again = (watch.look(model) for _ in range(2))
+        assert first.places == again.places
+        assert first.version == again.version
+        seen.append(first.version)
     kernel.scatter_nd_add([[299_999, 0]], [1.0])
-    assert watch.change(model) is backend.Change.VALUES
+    seen.append(watch.look(model).version)
+    assert len(set(seen)) == 5
     kernel.assign(kernel.numpy())
-    assert watch.change(model) is backend.Change.NONE
+    assert watch.look(model).version == seen[-1]
 
 
 def test_a_raw_tensorflow_variable_counts_as_a_weight():
@@ -559,14 +563,67 @@ def test_compiling_stands_still_while_somebody_looks_but_not_for_ever(monkeypatc
                 am.version()
 
     clock, looks = Clock(), False
+    monkeypatch.setattr(compiling, "time", clock)
     monkeypatch.setattr(activations, "time", clock)
     am = ActivationModel(zoo.sequential())
     am.version()
-    activations._give_way(am)
+    am._compiler._give_way()
     assert clock.now == pytest.approx(100.06)
-    activations._give_way(am)
+    am._compiler._give_way()
     assert clock.now == pytest.approx(100.06)
     looks = True
     am.version()
-    activations._give_way(am)
+    am._compiler._give_way()
     assert 0.3 < clock.now - 100.06 < 0.4
+
+
+def interrupted_at(step: int, act: Callable[[], Any], codes: set[Any]) -> bool:
+    """Whether an interrupt came: before this step that the interpreter takes within functions of `codes`."""
+    left = step
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal left
+        if frame.f_code not in codes:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            left -= 1
+            if left < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        act()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_an_interrupt_between_any_two_steps_leaves_no_map_of_old_weights(grows):
+    watching = (backend.WeightWatch.look, backend.WeightWatch._read, activations.ActivationModel._freshen)
+    codes = {each.__code__ for each in watching}
+    model = keras.Sequential([keras.Input((6, 5, 3)), keras.layers.Conv2D(2, 3, name="conv")])
+    am = ActivationModel(model)
+    kernel, batch = model.get_layer("conv").kernel, np.ones((1, 6, 5, 3), "float32")
+
+    def look() -> Any:
+        return am.activations(batch, am.layers[-1].path)
+
+    for step in itertools.count():
+        look()
+        kernel.assign(np.full(kernel.shape, 1.0 + step))
+        if grows and len(model.layers) == 1:
+            model.add(keras.layers.Conv2D(1, 1, name="more"))
+        elif grows:
+            model.pop()
+        if not interrupted_at(step, look, codes):
+            break
+        assert close(look(), model(batch, training=False)[0])
+        assert len(am.layers) == len(model.layers)
+    assert step > 100

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import fmwidget.activations
+import fmwidget.compiling
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.images import Picture
 from fmwidget.live import parts
@@ -241,13 +241,13 @@ def test_what_observers_set_in_the_middle_of_a_redraw_is_part_of_it():
 
 
 def test_a_forward_that_cannot_be_compiled_stays_eager_and_is_logged_once(model, monkeypatch, caplog):
-    monkeypatch.setattr(fmwidget.activations, "compile_forward", fails)
+    monkeypatch.setattr(fmwidget.compiling, "compile_forward", fails)
     am = ActivationModel(model)
     with caplog.at_level(logging.INFO, "fmwidget"):
         batches = [np.full((1, 20, 24, 3), value, "float32") for value in np.linspace(0, 1, 6)]
         for batch in batches:
             assert np.allclose(am.activations(batch, "conv"), np.asarray(model.get_layer("conv")(batch)[0]))
-            fmwidget.activations._compiler.submit(lambda: None).result()
+            fmwidget.compiling._compiler.submit(lambda: None).result()
     assert am.stats.forwards == len(batches)
     assert am.stats.traces == 0
     assert len([record for record in caplog.records if "stays eager" in record.message]) == 1
@@ -258,10 +258,10 @@ def test_a_compiled_forward_that_fails_is_given_up_for_an_eager_one(model, monke
     batches = [np.full((1, 20, 24, 3), value, "float32") for value in np.linspace(0, 1, 6)]
     for batch in batches[:2]:
         am.activations(batch, "conv")
-    fmwidget.activations._compiler.submit(lambda: None).result()
-    (shapes,) = am._compiled
-    assert am._compiled[shapes].done()
-    monkeypatch.setattr(am._compiled[shapes], "_result", fails)
+    fmwidget.compiling._compiler.submit(lambda: None).result()
+    (shapes,) = am._compiler.passes
+    assert am._compiler.passes[shapes].done()
+    monkeypatch.setattr(am._compiler.passes[shapes], "_result", fails)
     with caplog.at_level(logging.INFO, "fmwidget"):
         for batch in batches[2:]:
             assert np.allclose(am.activations(batch, "conv"), np.asarray(model.get_layer("conv")(batch)[0]))
@@ -288,7 +288,7 @@ def assert_works(widget, model):
     fresh = FeatureMapWidget(model, PICTURES, preprocess=scaled, channel=1)
     assert screen(widget) == screen(fresh)
     fresh.close()
-    fmwidget.activations._compiler.submit(lambda: None).result()  # which may be recording just now
+    fmwidget.compiling._compiler.submit(lambda: None).result()  # which may be recording just now
     assert keras.Operation.__call__.__module__.startswith("keras.")
     assert keras.Layer.add_loss.__module__.startswith("keras.")
 

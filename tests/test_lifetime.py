@@ -16,7 +16,7 @@ import pytest
 import traitlets
 from ipywidgets.widgets import widget as registry
 
-import fmwidget.activations
+import fmwidget.compiling
 import fmwidget.lifetime
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.lifetime import everything, hold, release
@@ -193,7 +193,7 @@ def test_close_detaches_everything_and_may_be_called_twice(model):
         widget.close()
     assert all(part.comm is None for part in all_parts)
     del all_parts
-    fmwidget.activations._compiler.submit(lambda: None).result()  # which may have begun
+    fmwidget.compiling._compiler.submit(lambda: None).result()  # which may have begun
     gc.collect()
     assert [each() for each in held if each() is not None] == []
     assert threading.active_count() <= threads

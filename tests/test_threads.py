@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import fmwidget.activations
+import fmwidget.compiling
 import fmwidget.training
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.training import Motion, TrainingWatch
@@ -179,7 +179,7 @@ def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weight
     conv.set_weights([kernels[0], biases[0]])
     monkeypatch.setattr(TrainingWatch, "begin", lambda _: None)
     widget: Any = FeatureMapWidget(model, PICTURES, layer="conv", preprocess="unit")
-    fmwidget.activations._compiler.submit(lambda: None).result()
+    fmwidget.compiling._compiler.submit(lambda: None).result()
     grid_show, version = widget._grid.show, widget._am.version
 
     def run(order):
