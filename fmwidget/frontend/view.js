@@ -4,7 +4,7 @@
 import { asking } from "./asking.js";
 import { outlines } from "./boxes.js";
 import { choosing } from "./choice.js";
-import { decode, release } from "./image.js";
+import { decode } from "./image.js";
 import { watchPointer } from "./pointer.js";
 import { claimKeys, clamp, element, onTraits } from "./small.js";
 import { watchSurroundings } from "./surroundings.js";
@@ -78,11 +78,7 @@ function render({ model, el }) {
   }
 
   function swap(decoded, state) {
-    if (signal.aborted) {
-      release(decoded);
-      return;
-    }
-    release(image);
+    if (signal.aborted) return;
     image?.remove();
     image = decoded;
     shown = state;
@@ -175,7 +171,6 @@ function render({ model, el }) {
   return () => {
     gone.abort();
     resized.disconnect();
-    release(image);
     figure.remove();
     readout.remove();
     spoken.remove();

@@ -5,7 +5,7 @@ import { asking } from "./asking.js";
 import { fitted, hasRoomForValues, inSight, moved, revealing, unitAt, valueSize, zoomed } from "./camera.js";
 import { draw, pixelsOf } from "./canvas.js";
 import { watchHands } from "./gestures.js";
-import { decode, release } from "./image.js";
+import { decode } from "./image.js";
 import { claimKeys, clamp, onTraits } from "./small.js";
 import { valuesOf } from "./values.js";
 import { zoomParts } from "./zoom_parts.js";
@@ -54,11 +54,7 @@ function render({ model, el }) {
     if (png !== tried) {
       tried = png;
       const image = await decode(png);
-      if (tried !== png || signal.aborted) {
-        release(image); // another has come meanwhile
-        return;
-      }
-      release(picture?.image);
+      if (tried !== png || signal.aborted) return; // another has come meanwhile
       picture = image && { image, pixels: pixelsOf(image) };
       if (map.rows !== rows || map.columns !== columns) camera = null;
       map = { rows, columns };
@@ -183,7 +179,6 @@ function render({ model, el }) {
   return () => {
     gone.abort();
     resized.disconnect();
-    release(picture?.image);
     box.remove();
   };
 }
