@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from .decoding import Pixels
 from .images import PictureError
 from .inputs import Batch, ModelInput, model_inputs, pack_inputs
 from .layout import CHANNELS_FIRST, CHANNELS_LAST
+from .pixels import Pixels
 from .preprocessing import SCALINGS, Scaling, detect_scaling, prepare
 
 Preprocess = str | Callable[[Pixels], Any]  # "auto", a name in SCALINGS, or a function of the picture

@@ -15,8 +15,8 @@ from .page import number, shape_text
 from .pieces import Piece, ignore
 
 if TYPE_CHECKING:
-    from .grid import Spot
     from .looking import Look
+    from .sampling import Spot
     from .tracing import Trace
 
 MOST = 12  # rows; the chosen channel has one more if it is not among them

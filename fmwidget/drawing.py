@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .grid import DIGIT, HEADER, LABEL_STRIP, MARGIN, Box, GridLayout, Sampling, refine, single_tile
+from .grid import DIGIT, HEADER, LABEL_STRIP, MARGIN, Box, GridLayout, single_tile
 from .normalization import SHARED_NORMS, channel_limits, shared_limits, to_levels
 from .page import EDGE, FAINT, SOFT, STRONG, Page, colour_bar, grey, number, shape_text
 from .png import INACTIVE, INDEX_OF_LEVEL, INDEX_OF_MARK, NAN, NEGINF, PAPER, POSINF
+from .sampling import Sampling, refine
 from .text import text_width
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from .pointing import Pointing, unit_of
 from .tracing import Tracing
 
 if TYPE_CHECKING:
-    from .grid import Spot
     from .looking import Look
     from .lookout import Lookout
     from .overlay import InputPanel
     from .panels import ChannelPanel, GridPanel
+    from .sampling import Spot
     from .zoom import ZoomPanel
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
+
+from .sampling import Area, Sampling, Spot, fit_map, refine, unit_at, unit_box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +22,7 @@ ROW_GAP = 5
 LABEL_STRIP = 14  # above each tile
 DIGIT = 7  # width of a digit in a label
 TILE_LIMIT = 224  # a layer of few channels does not fill the screen
-VALUE_LIMIT = 32  # nor does a map of few values
 SHORTEST_TILE = 8
-SHORTEST_SIDE = 4  # a map of one row or column is drawn wider than true, or it could not be seen
-FILL = 0.9  # a finer drawing may leave a tenth of its tile empty, not more
-
-Area = tuple[float, float, float, float]  # x, y, width and height of a box with parts of pixels
 
 
 class Box(NamedTuple):
@@ -38,54 +34,6 @@ class Box(NamedTuple):
     height: int
 
 
-@dataclass(frozen=True)
-class Spot:
-    """A unit of a layer: one value of one of its maps.
-
-    Attributes:
-        channel: Index of the map.
-        row: Row in the map, counted from 0 at the top; never a pixel.
-        column: Column in the map, counted from 0 at the left.
-    """
-
-    channel: int
-    row: int
-    column: int
-
-
-class Sampling(NamedTuple):
-    """How a map becomes pixels: means over `shrink` by `shrink` values, each `rows` by `columns` pixels."""
-
-    shrink: int
-    rows: int
-    columns: int
-
-
-def fit_map(
-    height: int, width: int, room_height: int, room_width: int, largest: int = VALUE_LIMIT
-) -> Sampling:
-    """How a map is drawn as large as a room allows, by whole numbers: enlarged if it fits, else shrunk."""
-    shrink = max(-(-height // room_height), -(-width // room_width), 1)
-    scale = min(room_height // height, room_width // width, largest) if shrink == 1 else 1
-    rows, columns = (
-        scale * max(1, -(-SHORTEST_SIDE // (-(-side // shrink) * scale))) for side in (height, width)
-    )
-    return Sampling(shrink, rows, columns)
-
-
-def refine(sampling: Sampling, height: int, width: int, ratio: int) -> Sampling:
-    """The same drawing at `ratio` device pixels to a CSS pixel: showing more values of a shrunk map."""
-    shrink, rows, columns = sampling
-    if rows == columns:
-        room_height, room_width = (-(-side // shrink) * rows * ratio for side in (height, width))
-        for finer in range(1, shrink):
-            drawn_height, drawn_width = -(-height // finer), -(-width // finer)
-            scale = min(room_height // drawn_height, room_width // drawn_width)
-            if scale * drawn_height >= FILL * room_height and scale * drawn_width >= FILL * room_width:
-                return Sampling(finer, scale, scale)
-    return Sampling(shrink, rows * ratio, columns * ratio)
-
-
 def single_tile(map_shape: tuple[int, int], side: int) -> tuple[Sampling, Box]:
     """How one map is drawn in a square of `side` CSS pixels below a title, and where on its page."""
     height, width = map_shape
@@ -95,42 +43,6 @@ def single_tile(map_shape: tuple[int, int], side: int) -> tuple[Sampling, Box]:
         for values, pixels in ((width, sampling.columns), (height, sampling.rows))
     ]
     return sampling, Box(MARGIN, HEADER, *drawn)
-
-
-def unit_at(sampling: Sampling, map_shape: tuple[int, int], x: float, y: float) -> tuple[int, int] | None:
-    """The row and column of the value that is drawn at a place; `None` beside the drawing.
-
-    Where a pixel is the mean of several values, its upper left part is the first of them, and so on.
-
-    Args:
-        sampling: How the map is drawn.
-        map_shape: `(H, W)` of the map.
-        x: Pixels of the drawing from its left edge.
-        y: Pixels from its top edge.
-    """
-    unit = []
-    for place, pixels, side in ((y, sampling.rows, map_shape[0]), (x, sampling.columns, map_shape[1])):
-        block = math.floor(place / pixels)
-        first = block * sampling.shrink
-        values = min(sampling.shrink, side - first)  # the last block may hold fewer
-        if place < 0 or values < 1:
-            return None
-        unit.append(first + min(int((place / pixels - block) * values), values - 1))
-    return unit[0], unit[1]
-
-
-def unit_box(sampling: Sampling, map_shape: tuple[int, int], row: int, column: int) -> Area:
-    """Where the value of a row and column is drawn, in pixels of the drawing: the inverse of `unit_at`."""
-    edges = []
-    for index, pixels, side in (
-        (column, sampling.columns, map_shape[1]),
-        (row, sampling.rows, map_shape[0]),
-    ):
-        block, within = divmod(index, sampling.shrink)
-        values = min(sampling.shrink, side - block * sampling.shrink)
-        edges.append(((block + within / values) * pixels, pixels / values))
-    (x, width), (y, height) = edges
-    return x, y, width, height
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .decoding import PictureError, number_array, quote
 from .picture import Picture, as_path, to_pixels, unknown_source
+from .pixels import PictureError, number_array, quote
 
 __all__ = ["MAX_PICTURES", "Picture", "PictureError", "free_name", "load_pictures", "to_pixels"]
 

@@ -21,10 +21,10 @@ from .terms import terms_html
 if TYPE_CHECKING:
     import keras
 
-    from .grid import Spot
     from .inputs import Batch
     from .layers import FeatureLayer
     from .looking import Look
+    from .sampling import Spot
 
 Array = np.ndarray[Any, Any]
 

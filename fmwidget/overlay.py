@@ -13,12 +13,12 @@ from PIL import Image
 
 from .drawing import map_indices
 from .figure import cmap_for, palette
-from .grid import Spot
 from .looking import Look
 from .memo import Latest
 from .page import number, shape_text
 from .panels import DETAIL_BOX
 from .preprocessing import SCALINGS, restore
+from .sampling import Spot
 from .view import PictureView
 
 if TYPE_CHECKING:

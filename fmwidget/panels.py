@@ -21,11 +21,12 @@ from .figure import (
     feature_figure,
     palette,
 )
-from .grid import Area, Sampling, Spot, refine, single_tile, unit_at, unit_box
+from .grid import single_tile
 from .layers import FeatureLayer
 from .looking import Look
 from .memo import Latest
 from .readout import channel_text, spot_text
+from .sampling import Area, Sampling, Spot, refine, unit_at, unit_box
 from .view import PictureView
 
 if TYPE_CHECKING:

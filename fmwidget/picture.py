@@ -12,7 +12,8 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from .decoding import PictureError, Pixels, decode, from_array, from_image, number_array, open_file, quote
+from .decoding import decode, from_image, open_file
+from .pixels import PictureError, Pixels, from_array, number_array, quote
 
 THUMBNAIL_SIZE = 144  # twice what is shown, for high-density screens
 

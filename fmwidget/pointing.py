@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from .grid import Spot
+from .sampling import Spot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from .drawing import range_fact
 
 if TYPE_CHECKING:
     from .channels import ChannelStatistics
-    from .grid import Spot
+    from .sampling import Spot
 
 
 def value_text(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .grid import Spot
+from .sampling import Spot
 
 if TYPE_CHECKING:
     from .looking import Look

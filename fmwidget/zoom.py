@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .channels import Array
-    from .grid import Spot
     from .looking import Look
+    from .sampling import Spot
 
 
 class ZoomView(HearingWidget):

@@ -12,8 +12,8 @@ import pytest
 
 from fmwidget import FeatureMapWidget
 from fmwidget.column import ChannelList, bars, strongest
-from fmwidget.grid import Spot
 from fmwidget.panels import ChannelPanel
+from fmwidget.sampling import Spot
 from tests import zoo
 from tests.pictures import encoded
 from tests.test_lookout import until

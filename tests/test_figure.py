@@ -30,8 +30,8 @@ from fmwidget.figure import (
     palette,
     stack,
 )
-from fmwidget.grid import refine
 from fmwidget.page import MINUS, nice_ticks, tick_labels
+from fmwidget.sampling import refine
 
 COUNTS = [1, 3, 8, 15, 16, 17, 24, 1000, 1280, 2048]
 STEPS = (

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from fmwidget import FeatureMapWidget, lookout
-from fmwidget.grid import Spot
 from fmwidget.live import parts
+from fmwidget.sampling import Spot
 from fmwidget.wiring import model_graph
 from tests import zoo
 from tests.pictures import encoded

@@ -13,8 +13,8 @@ import pytest
 from fmwidget import FeatureMapWidget
 from fmwidget.contributions import Contributions
 from fmwidget.forward import record_call
-from fmwidget.grid import Spot
 from fmwidget.origin import OriginPanel
+from fmwidget.sampling import Spot
 from fmwidget.terms import digits, scale, terms_html
 from tests import zoo
 

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from fmwidget import FeatureMapWidget
 from fmwidget.channels import channel_statistics
 from fmwidget.drawing import draw_channel, draw_grid
-from fmwidget.grid import Spot, grid_layout
+from fmwidget.grid import grid_layout
 from fmwidget.live import parts
 from fmwidget.panels import ChannelPanel
 from fmwidget.png import STEPS
 from fmwidget.readout import channel_text, spot_text, value_text
+from fmwidget.sampling import Spot
 from tests import zoo
 
 sides = st.integers(1, 12) | st.integers(1, 400)

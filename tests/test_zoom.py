@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from fmwidget import FeatureMapWidget
-from fmwidget.grid import Spot
 from fmwidget.messages import MAX_VALUES
+from fmwidget.sampling import Spot
 from fmwidget.zoom import cell_text
 from tests import zoo
 
