@@ -25,7 +25,7 @@ from tests.browser.jupyterlab import running_jupyterlab
 
 from .report import paired, summary
 
-FLOOR = "round trip: a ready-made 8×8 picture"
+FLOOR, GRID_FLOOR = "round trip: a ready-made 8×8 picture", "round trip: a ready-made grid"
 LAYER, CHANNEL, PICTURE = "layer change", "channel change", "picture change, seen"
 KEYS, MARK = "arrow key on the grid: the channel large", "arrow key on the grid: its mark"
 HOVER = "pointer on the grid: the value in words"
@@ -45,9 +45,12 @@ layers = loop.layers
 CONTENDERS = """
 from fmwidget.view import PictureView
 ready_made = contenders.ready_made()
+grids = []  # of the widget, once it is on screen
 floor, dot = ipywidgets.IntSlider(description="Floor", max=1), PictureView()
 floor.observe(lambda change: dot.show(ready_made[change["new"]], 8, 8), names="value")
 dot.show(ready_made[0], 8, 8)
+grid_floor, grid = ipywidgets.IntSlider(description="Floor", max=1), PictureView()
+grid_floor.observe(lambda change: grid.show(*grids[change["new"]]), names="value")
 def show_layer(layer):
     loop.draw(batch, layers[layer])
     plt.show()
@@ -57,8 +60,9 @@ def show_channel(channel):
 by_layer = ipywidgets.interactive(show_layer, layer=ipywidgets.IntSlider(max=len(layers) - 1))
 by_channel = ipywidgets.interactive(show_channel, channel=ipywidgets.IntSlider(max=31))
 widget = FeatureMapWidget(ActivationModel(model))
-page = ipywidgets.VBox([ipywidgets.HBox([floor, dot]), widget, by_layer, by_channel])
-for number, part in enumerate((page.children[0], by_layer, by_channel)):
+floors = [ipywidgets.HBox([floor, dot]), ipywidgets.VBox([grid_floor, grid])]
+page = ipywidgets.VBox([floors[0], widget, by_layer, by_channel, floors[1]])
+for number, part in enumerate((floors[0], by_layer, by_channel, floors[1])):
     part.add_class(f"bench-{number}")
 page
 """
@@ -67,7 +71,10 @@ for path in widget.layers * 2:
     widget.layer = path
 for name in (*widget.images[::-1], *widget.images, widget.images[0]):
     widget.image = name
-widget.layer = layers[2]
+for path in (layers[3], layers[2]):
+    widget.layer = path
+    grids.append((widget.png, widget._grid.box.width, widget._grid.box.height))
+grid.show(*grids[0])
 """
 
 GRID = '.fmwidget [aria-label="Feature maps of the layer"]'
@@ -97,6 +104,7 @@ def _slider(name: str) -> str:
 
 CONTENDERS_BY_NAME = {
     FLOOR: Contender('.bench-0 [role="slider"]', ".bench-0"),
+    GRID_FLOOR: Contender('.bench-3 [role="slider"]', ".bench-3"),
     LAYER: Contender(_slider("Depth"), GRID),
     CHANNEL: Contender(_slider("Channel"), LARGE),
     PICTURE: Contender('.fmwidget [role="radio"][aria-checked="true"]', GRID),
