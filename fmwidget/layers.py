@@ -62,6 +62,7 @@ class _Found:
     call_index: int
     shape: tuple[Any, ...]
     number: int
+    step: int | None
     after: str | None = None
 
 
@@ -76,7 +77,7 @@ class Walk:
         self._flows: list[Flow] = []
         self._calls: Counter[keras.Operation] = Counter()
         self._paths: set[str] = set()
-        self._numbers = TensorNumbers()
+        self.numbers = TensorNumbers()
         self._returned: defaultdict[int, list[int]] = defaultdict(list)  # by depth, not yet claimed
 
     def follow(self, call: Call) -> Iterator[tuple[str, Tensor]]:
@@ -90,19 +91,26 @@ class Walk:
         self._calls[call.operation] += 1
         depth = len(call.parents)
         children = tuple(self._returned.pop(depth + 1, ()))
-        inputs = tuple(self._numbers.of(tensor) for tensor in call.inputs if _is_followed(tensor))
+        inputs = tuple(self.numbers.of(tensor) for tensor in call.inputs if _is_followed(tensor))
         outputs = [each for each in keras.tree.flatten_with_path(call.outputs) if _is_followed(each[1])]
-        seen_before = [tensor in self._numbers for _, tensor in outputs]
-        numbers = tuple(self._numbers.of(tensor) for _, tensor in outputs)
+        seen_before = [tensor in self.numbers for _, tensor in outputs]
+        numbers = tuple(self.numbers.of(tensor) for _, tensor in outputs)
         self._flows.append(Flow(call.operation, inputs, numbers, children))
         self._returned[depth] += numbers
         name = "/".join([*(parent.name for parent in call.parents[1:]), _name(call)])
         for (key, output), number, is_old in zip(outputs, numbers, seen_before, strict=True):
             if depth == 0 and is_old:
                 continue  # the model returns what a layer of its own returned: that layer is on the list
-            for suffix, tensor in stacks(call.operation, output):
+            for step, (suffix, tensor) in enumerate(stacks(call.operation, output)):
                 path = self._unique("".join([name, *(f"[{part}]" for part in key), suffix]))
-                found = _Found(path, call.operation, self._calls[call.operation], tuple(tensor.shape), number)
+                found = _Found(
+                    path,
+                    call.operation,
+                    self._calls[call.operation],
+                    tuple(tensor.shape),
+                    number,
+                    None if tensor is output else step,
+                )
                 self._found.append(found)
                 yield path, tensor
                 if has_activation(call.operation):
@@ -113,7 +121,7 @@ class Walk:
 
     def layers(self) -> tuple[FeatureLayer, ...]:
         """What was found, in the order data flows."""
-        formats = resolve_formats(self._flows)
+        formats = self.formats()
         layers = []
         for found in self._found:
             data_format = formats.get(found.number, keras.config.image_data_format())
@@ -122,6 +130,14 @@ class Walk:
                 FeatureLayer(found.path, found.operation, found.call_index, shape, data_format, found.after)
             )
         return tuple(layers)
+
+    def formats(self) -> dict[int, str]:
+        """Where the channels of each numbered tensor are; what no layer speaks for is absent."""
+        return resolve_formats(self._flows)
+
+    def origins(self) -> dict[str, tuple[int, int | None]]:
+        """For each path the tensor that it shows, and which frame of it if that is a film."""
+        return {found.path: (found.number, found.step) for found in self._found}
 
     def _unique(self, name: str) -> str:
         path, count = name, 1
@@ -159,6 +175,10 @@ class TensorNumbers:
     def of(self, tensor: Tensor) -> int:
         """The tensor's number: a new one where it has none."""
         if tensor not in self:
-            self._numbered[id(tensor)] = (weakref.ref(tensor), self._count)
-            self._count += 1
+            self._numbered[id(tensor)] = (weakref.ref(tensor), self.new())
         return self._numbered[id(tensor)][1]
+
+    def new(self) -> int:
+        """A number that no tensor has."""
+        self._count += 1
+        return self._count - 1

@@ -12,7 +12,8 @@ from typing import Any
 
 import keras
 
-from .relations import Everything, Lies, Local, Relation, Same, Unknown
+from .layout import is_film
+from .relations import Everything, Lies, Local, PerFrame, Recurrent, Relation, Same, Unknown
 from .windows import Axis, Resample, Spread, Window
 
 _SAME = frozenset(
@@ -80,8 +81,10 @@ _EVERYTHING = frozenset(
         "Flatten",
         "GlobalAveragePooling1D",
         "GlobalAveragePooling2D",
+        "GlobalAveragePooling3D",
         "GlobalMaxPooling1D",
         "GlobalMaxPooling2D",
+        "GlobalMaxPooling3D",
         "GroupNormalization",
         "GroupQueryAttention",
         "GroupedQueryAttention",
@@ -98,14 +101,23 @@ _RESHAPED = frozenset({"ExpandDims", "Reshape", "Squeeze"})
 def is_known(operation: keras.Operation) -> bool:
     """Whether the call of a layer is described as a whole, whatever it calls inside."""
     kind = _kind(operation)
+    if kind == "TimeDistributed":
+        return is_known(operation.layer)
     described = _SAME | _EVERYTHING | _ALONG_AN_AXIS | _REDUCED | _RESHAPED | set(_LOCAL)
-    return kind in described or kind in ("Average", "Dense", "Permute", "Transpose") or _is_augmentation(kind)
+    return (
+        kind in described
+        or kind in ("Average", "ConvLSTM2D", "Dense", "Permute", "Transpose")
+        or _is_augmentation(kind)
+    )
 
 
 def relation(operation: keras.Operation, name: str, source: Lies, output: Lies) -> Relation:
     """How the output of a layer's call hangs on one of the tensors it was given."""
     kind = _kind(operation)
     unknown = Unknown(f"It is not known what part of its input {name!r} ({type(operation).__name__}) sees.")
+    if kind in ("ConvLSTM2D", "TimeDistributed"):
+        through_time = _recurrent if kind == "ConvLSTM2D" else _per_frame
+        return (through_time(operation, name, source, output) if is_film(source) else None) or unknown
     if kind in _LOCAL:
         windows = _LOCAL[kind](operation, source.positions, output.positions)
         return Local(*windows) if windows and len(source.positions) == len(output.positions) == 2 else unknown
@@ -131,6 +143,22 @@ def relation(operation: keras.Operation, name: str, source: Lies, output: Lies) 
         moved = [dims[axis] for axis in output.place_axes] if len(dims) == len(output.shape) else []
         return Same() if moved == source.place_axes else unknown
     return unknown
+
+
+def _per_frame(layer: Any, name: str, source: Lies, output: Lies) -> Relation | None:
+    """The same for each frame; a layer that sees all of a frame is taken to see all of the film."""
+    if source.shape[1] != output.shape[1]:
+        return None
+    inner = relation(layer.layer, name, source.frame, output.frame)
+    return PerFrame(inner) if isinstance(inner, Local | Same) else inner
+
+
+def _recurrent(layer: Any, _: str, source: Lies, output: Lies) -> Relation:
+    units = output.frame if is_film(output) else output
+    window = Local(*sliding_windows(layer, source.frame.positions))
+    # Neither stride nor dilation is that of the layer: step by step its maps keep their size.
+    state = _sliding(layer.kernel_size, (1, 1), (1, 1), "same", units.positions)
+    return Recurrent(window, Local(*state), layer.go_backwards)
 
 
 def _pointwise(source: Lies, output: Lies) -> Relation | None:

@@ -8,6 +8,7 @@ which is exact at the edges too.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .inputs import Batch
-from .relations import Local, Same, Unknown
+from .relations import Same, Spans, Unknown, union
 from .windows import Mask
 from .wiring import Graph, Upstream, model_graph, sees_all
 
@@ -62,6 +63,8 @@ class Field:
 def receptive_field(model: Any, path: str, *, batch: Batch = None) -> ReceptiveField:
     """Size, stride and padding of the receptive field of a layer's units, as if the maps had no edge.
 
+    In a film that is the part of the picture which a unit sees in any of its frames.
+
     Args:
         model: A Keras 3 model, or an `ActivationModel`.
         path: A `FeatureLayer.path`.
@@ -94,7 +97,8 @@ def receptive_field(model: Any, path: str, *, batch: Batch = None) -> ReceptiveF
 def field_of(model: Any, path: str, row: int, column: int, *, batch: Batch = None) -> Field:
     """The box of the picture that one unit of a layer's maps sees, cut at the edges of all maps between.
 
-    The first look at a model runs it once; later ones only calculate.
+    The first look at a model runs it once; later ones only calculate. A film counts as one picture: the box
+    holds what the unit sees in any frame.
 
     Args:
         model: A Keras 3 model, or an `ActivationModel`.
@@ -131,7 +135,8 @@ def field_of(model: Any, path: str, row: int, column: int, *, batch: Batch = Non
 def _box(mask: Mask | None) -> tuple[int, int, int, int] | None:
     if mask is None or not mask.any():
         return None
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    seen = np.any(mask.reshape(-1, *mask.shape[-2:]), axis=0)  # of a film, in any of its frames
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
@@ -140,9 +145,11 @@ def _along(graph: Graph, upstream: Upstream, axis: int) -> tuple[int, float, int
     target = upstream.order[0]
     strides, phases = {target: Fraction(1)}, {target: 1}
     for number, source, how in upstream.steps:
-        if isinstance(how, Same) and graph.lies[source].positions != graph.lies[number].positions:
+        if isinstance(how, Unknown) or (
+            isinstance(how, Same) and graph.lies[source].positions != graph.lies[number].positions
+        ):
             return None  # tokens have no rows and columns
-        ratio = (how.rows, how.columns)[axis].ratio if isinstance(how, Local) else Fraction(1)
+        ratio = how.ratio(axis)
         if strides.setdefault(source, strides[number] * ratio) != strides[number] * ratio:
             return None
         phases[source] = math.lcm(phases.get(source, 1), phases[number] * ratio.denominator)
@@ -156,14 +163,9 @@ def _along(graph: Graph, upstream: Upstream, axis: int) -> tuple[int, float, int
 
 def _unbounded(graph: Graph, upstream: Upstream, axis: int, unit: int) -> tuple[int, int]:
     """The first and the last position that a unit would see of an input without edges."""
-    seen = {upstream.order[0]: (unit, unit)}
+    seen: dict[int, Spans] = {upstream.order[0]: [(unit, unit)]}
     for number, source, how in upstream.steps:
-        if number not in seen:
-            continue
-        first, last = seen[number]
-        if isinstance(how, Local):
-            first, last = (how.rows, how.columns)[axis].interval(first, last)
-        if first <= last:
-            before = seen.get(source, (first, last))
-            seen[source] = min(before[0], first), max(before[1], last)
-    return seen.get(graph.picture, (0, -1))
+        if number in seen and not isinstance(how, Unknown):
+            part = how.spans(axis, seen[number], graph.lies[source].frames)
+            seen[source] = list(map(union, seen.get(source, [None] * len(part)), part))
+    return functools.reduce(union, seen.get(graph.picture, []), None) or (0, -1)

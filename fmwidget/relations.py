@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
-from .layout import CHANNELS_FIRST
+from .layout import CHANNELS_FIRST, is_film
 from .windows import Axis, Mask, axis_matrix
+
+# First and last position along an axis, as if no map had an edge; `None` where there is none. A film has one
+# for each frame, maps have one.
+Span = tuple[int, int] | None
+Spans = list[Span]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +22,15 @@ class Local:
 
     rows: Axis
     columns: Axis
+
+    def ratio(self, axis: int) -> Fraction:
+        """Positions of the input for one unit, along rows (0) or columns (1)."""
+        return (self.rows, self.columns)[axis].ratio
+
+    def spans(self, axis: int, spans: Spans, _: int) -> Spans:
+        """What the units of these spans see."""
+        seen = [span and (self.rows, self.columns)[axis].interval(*span) for span in spans]
+        return [span if span and span[0] <= span[1] else None for span in seen]
 
     def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
         """The positions of the input, which has this many, that the marked units see."""
@@ -39,8 +54,22 @@ def _spread(mask: Mask, down: Mask, across: Mask) -> Mask:
     return (down.T.astype("float32") @ marked.astype("float32") @ across.astype("float32")) > 0
 
 
+class _AsItIs:
+    """Positions keep their number and their place, as far as that can be said."""
+
+    __slots__ = ()
+
+    def ratio(self, _: int) -> Fraction:
+        """Positions of the input for one unit."""
+        return Fraction(1)
+
+    def spans(self, _: int, spans: Spans, __: int) -> Spans:
+        """What the units of these spans see."""
+        return spans
+
+
 @dataclass(frozen=True, slots=True)
-class Same:
+class Same(_AsItIs):
     """Each unit sees its own position; tokens may be laid out anew, in the same order."""
 
     def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
@@ -53,7 +82,7 @@ class Same:
 
 
 @dataclass(frozen=True, slots=True)
-class Everything:
+class Everything(_AsItIs):
     """Each unit sees all positions; `through` is the name of the layer whose doing it is."""
 
     through: str = ""
@@ -74,7 +103,138 @@ class Unknown:
     reason: str
 
 
-Relation = Local | Same | Everything | Unknown
+# ------------------------------------------------------------------ films
+
+
+@dataclass(frozen=True, slots=True)
+class PerFrame:
+    """Each frame is made from the frame of the same time."""
+
+    inner: Local | Same
+
+    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
+        """The positions of the input that the marked units see."""
+        return np.stack([self.inner.back(frame, positions[1:]) for frame in mask])
+
+    def forth(self, mask: Mask, units: tuple[int, ...]) -> Mask:
+        """The units that see a marked position of the input."""
+        return np.stack([self.inner.forth(frame, units[1:]) for frame in mask])
+
+    def ratio(self, axis: int) -> Fraction:
+        """Positions of the input for one unit."""
+        return self.inner.ratio(axis)
+
+    def spans(self, axis: int, spans: Spans, frames: int) -> Spans:
+        """What the units of these spans see."""
+        return self.inner.spans(axis, spans, frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame(_AsItIs):
+    """It is one frame of a film."""
+
+    step: int
+
+    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
+        """The positions of the film that the marked units are."""
+        film = np.zeros(positions, bool)
+        film[self.step] = mask
+        return film
+
+    def forth(self, mask: Mask, _: tuple[int, ...]) -> Mask:
+        """The units that are a marked position of the film."""
+        return mask[self.step]
+
+    def spans(self, _: int, spans: Spans, frames: int) -> Spans:
+        """What the units of these spans are of a film of so many frames."""
+        return [spans[0] if step == self.step else None for step in range(frames)]
+
+
+@dataclass(frozen=True, slots=True)
+class Framed(_AsItIs):
+    """It is a film, and one of its frames is what it was made from."""
+
+    step: int
+
+    def back(self, mask: Mask, _: tuple[int, ...]) -> Mask:
+        """The positions that the marked units of the film are."""
+        return mask[self.step]
+
+    def forth(self, mask: Mask, units: tuple[int, ...]) -> Mask:
+        """The units of the film that are a marked position."""
+        return Frame(self.step).back(mask, units)
+
+    def spans(self, _: int, spans: Spans, __: int) -> Spans:
+        """What the units of these spans of a film are."""
+        return [spans[self.step]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrent:
+    """Each frame is made from the one of the same time, through a window, and from what came before.
+
+    Attributes:
+        window: What a unit sees of the frame of its own time.
+        state: What it sees of the units of the step before.
+        is_backwards: Whether the last frame is the first to be taken.
+    """
+
+    window: Local
+    state: Local
+    is_backwards: bool = False
+
+    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
+        """The positions of the input that the marked units see: of all frames, or of the last step alone."""
+        film = np.zeros(positions, bool)
+        carried = np.zeros(mask.shape[-2:], bool)
+        for step in reversed(range(len(film))):
+            carried = carried | self._marked(mask, step, len(film))
+            film[self._frame(step, len(film))] = self.window.back(carried, positions[1:])
+            carried = self.state.back(carried, carried.shape)
+        return film
+
+    def forth(self, mask: Mask, units: tuple[int, ...]) -> Mask:
+        """The units that see a marked position of the input."""
+        steps = []
+        reached = np.zeros(units[-2:], bool)
+        for step in range(len(mask)):
+            seen = self.window.forth(mask[self._frame(step, len(mask))], reached.shape)
+            reached = seen | self.state.forth(reached, reached.shape)
+            steps.append(reached)
+        return np.stack(steps) if len(units) == 3 else reached
+
+    def ratio(self, axis: int) -> Fraction:
+        """Positions of the input for one unit."""
+        return self.window.ratio(axis)
+
+    def spans(self, axis: int, spans: Spans, frames: int) -> Spans:
+        """What the units of these spans see of a film of so many frames."""
+        film: Spans = [None] * frames
+        carried: Span = None
+        for step in reversed(range(frames)):
+            own = spans[step] if len(spans) == frames else spans[0] if step == frames - 1 else None
+            carried = union(carried, own)
+            (film[self._frame(step, frames)],) = self.window.spans(axis, [carried], 1)
+            (carried,) = self.state.spans(axis, [carried], 1)
+        return film
+
+    def _frame(self, step: int, frames: int) -> int:
+        return frames - 1 - step if self.is_backwards else step
+
+    def _marked(self, mask: Mask, step: int, steps: int) -> Mask:
+        if mask.ndim == 3:
+            return mask[step]
+        return mask if step == steps - 1 else np.zeros_like(mask)
+
+
+def union(one: Span, other: Span) -> Span:
+    """The span that reaches from the first to the last of two."""
+    if one is None or other is None:
+        return one or other
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+Relation = Local | Same | Everything | PerFrame | Frame | Framed | Recurrent | Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +246,9 @@ class Lies:
 
     @property
     def channel_axis(self) -> int:
-        """Maps may keep their channels first; anything else has them last."""
-        return 1 if self.data_format == CHANNELS_FIRST and len(self.shape) == 4 else len(self.shape) - 1
+        """Maps may keep their channels first, and films behind time; anything else has them last."""
+        first = self.data_format == CHANNELS_FIRST and len(self.shape) in (4, 5)
+        return len(self.shape) - 3 if first else len(self.shape) - 1
 
     @property
     def place_axes(self) -> list[int]:
@@ -98,3 +259,13 @@ class Lies:
     def positions(self) -> tuple[int, ...]:
         """The size along each of them."""
         return tuple(self.shape[axis] for axis in self.place_axes)
+
+    @property
+    def frame(self) -> Lies:
+        """How one frame of a film lies."""
+        return Lies((self.shape[0], *self.shape[2:]), self.data_format)
+
+    @property
+    def frames(self) -> int:
+        """How many there are; maps are one."""
+        return self.shape[1] if is_film(self) else 1

@@ -49,7 +49,7 @@ class Viewers:
 def units_seeing(model: Any, path: str, row: int, column: int, *, batch: Batch = None) -> Viewers:
     """The units of a layer's maps that see one pixel of the picture, exact at all edges.
 
-    The first look at a model runs it once; later ones only calculate.
+    The first look at a model runs it once; later ones only calculate. Of a film it is the pixel of each frame.
 
     Args:
         model: A Keras 3 model, or an `ActivationModel`.
@@ -64,7 +64,7 @@ def units_seeing(model: Any, path: str, row: int, column: int, *, batch: Batch =
     """
     graph = model_graph(model, batch)
     upstream, target = graph.upstream(path), graph.paths[path]
-    height, width = graph.lies[graph.picture].positions
+    *film, height, width = graph.lies[graph.picture].positions
     if not (0 <= row < height and 0 <= column < width):
         raise IndexError(
             f"Expected a pixel of a {height}×{width} input, received row {row}, column {column}."
@@ -72,8 +72,8 @@ def units_seeing(model: Any, path: str, row: int, column: int, *, batch: Batch =
     units = np.zeros(graph.lies[target].positions, bool)
     if upstream.unknown:
         return Viewers(units, None, upstream.unknown)
-    pixel = np.zeros((height, width), bool)
-    pixel[row, column] = True
+    pixel = np.zeros((*film, height, width), bool)
+    pixel[..., row, column] = True
     reached = {graph.picture: pixel}
     for number, source, how in reversed(upstream.steps):
         if source in reached and not isinstance(how, Unknown):

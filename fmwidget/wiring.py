@@ -18,9 +18,10 @@ from . import backend, kinds
 from .capture import Call, Tensor
 from .forward import run_recorded
 from .inputs import Batch, empty_batch, model_inputs
-from .layers import TensorNumbers, Walk
+from .layers import Walk
+from .layout import is_film
 from .reach import is_known, relation
-from .relations import Everything, Lies, Relation, Same, Unknown
+from .relations import Everything, Frame, Framed, Lies, Relation, Same, Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,12 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """How a tensor came to be: by which call, or as another tensor cast to another type (`None`)."""
+    """How a tensor came to be: by which call of a layer, or as in `hows`, one for each of its inputs."""
 
-    operation: keras.Operation | None
-    name: str
     inputs: tuple[int, ...]
+    operation: keras.Operation | None = None
+    name: str = ""
+    hows: tuple[Relation, ...] = (Same(),)
 
 
 _Samples = dict[int, Tensor]
@@ -97,9 +99,8 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.walk = Walk()
-        self.numbers = TensorNumbers()
+        self.numbers = self.walk.numbers
         self.shapes: dict[int, tuple[int, ...]] = {}
-        self.paths: dict[str, int] = {}
         self.made: dict[int, _Made] = {}
         self.inputs: list[int] = []
         self._open: defaultdict[int, _Samples] = defaultdict(dict)  # by depth
@@ -108,13 +109,14 @@ class _Recorder:
     def visit(self, call: Call) -> None:
         depth = len(call.parents)
         name = "/".join(operation.name for operation in (*call.parents[1:], call.operation))
+        for _ in self.walk.follow(call):
+            pass  # it numbers what is returned, and must not find it numbered before
         given = {self._number(tensor): _sample(tensor) for tensor in call.inputs}
-        self._returned.pop(depth + 1, None)
+        returned = self._returned.pop(depth + 1, {})
         for number, sample in self._open.pop(depth + 1, {}).items():
             if number not in self.made and number not in given:
-                twins = (n for n, each in given.items() if self._is_cast(n, each, number, sample))
-                twin = tuple(itertools.islice(twins, 1))
-                self.made[number] = _Made(None if twin else call.operation, name, twin)
+                handed_on = self._handed_on(call, given, number, sample)
+                self.made[number] = handed_on or _Made((), call.operation, name)
         for number, sample in given.items():
             if number not in self.made:
                 self._find_origin(number, sample, depth)
@@ -123,9 +125,8 @@ class _Recorder:
                 number = self._number(tensor)
                 self._returned[depth][number] = _sample(tensor)
                 if number not in given and (number not in self.made or is_known(call.operation)):
-                    self.made[number] = _Made(call.operation, name, tuple(given))
-        for path, tensor in self.walk.follow(call):
-            self.paths[path] = self._number(tensor)
+                    film = None if is_known(call.operation) else self._film_of(tensor, returned)
+                    self.made[number] = film or _Made(tuple(given), call.operation, name)
         if depth == 0:
             self.inputs = list(given)
 
@@ -133,23 +134,64 @@ class _Recorder:
         for before, each in self._returned[depth].items():
             # Tensors are numbered as they are first seen: one seen later is not where this one is from.
             if before < number and self._is_cast(before, each, number, sample):
-                self.made[number] = _Made(None, "", (before,))
+                self.made[number] = _Made((before,))
                 return
         self._open[depth][number] = sample
 
+    def _handed_on(self, call: Call, given: _Samples, number: int, sample: Tensor) -> _Made | None:
+        """What a call gave to one inside it, if that is something it was given itself, or a frame of it."""
+        for before, each in given.items():
+            if self._is_cast(before, each, number, sample):
+                return _Made((before,))
+        for film in filter(is_film, call.inputs):
+            for step, frame in enumerate(_frames(film)):
+                if tuple(film.shape[2:]) == self.shapes[number][1:] and _is_cast(frame, sample):
+                    return _Made((self._number(film),), hows=(Frame(step),))
+        return None
+
+    def _film_of(self, tensor: Tensor, returned: _Samples) -> _Made | None:
+        """A film of which calls inside have returned each frame, as those of a model in `TimeDistributed`."""
+        found: list[int] = []
+        for frame in _frames(tensor) if is_film(tensor) else ():
+            shape = (tensor.shape[0], *tensor.shape[2:])
+            twins = (n for n, each in returned.items() if self.shapes[n] == shape and _is_cast(each, frame))
+            found += itertools.islice(twins, 1)
+        if not found or len(found) < tensor.shape[1]:
+            return None
+        return _Made(tuple(found), hows=tuple(map(Framed, range(len(found)))))
+
     def _is_cast(self, before: int, given: Tensor, number: int, sample: Tensor) -> bool:
-        """Whether a tensor holds another's values, cast to its type: at once, or by way of a coarser one."""
-        values = np.asarray(sample)
-        if self.shapes[before] != self.shapes[number] or not np.any(values != values[:1]):
-            return False
-        kinds = dict.fromkeys((str(values.dtype), "float32", "float16", "bfloat16"))
-        twins = (keras.ops.cast(keras.ops.cast(given, kind), str(values.dtype)) for kind in kinds)
-        return any(np.array_equal(np.asarray(each), values) for each in twins)
+        return self.shapes[before] == self.shapes[number] and _is_cast(given, sample)
+
+    def shown(self, number: int, step: int | None) -> int:
+        """The number of what is shown of a tensor: its own, or of a film that of a frame."""
+        if step is None:
+            return number
+        batch, _, *rest = self.shapes[number]
+        frame = self.numbers.new()
+        self.shapes[frame] = batch, *rest
+        self.made[frame] = _Made((number,), hows=(Frame(step),))
+        return frame
 
     def _number(self, tensor: Tensor) -> int:
         number = self.numbers.of(tensor)
         self.shapes[number] = tuple(int(size) for size in tensor.shape)
         return number
+
+
+def _is_cast(given: Tensor, sample: Tensor) -> bool:
+    """Whether a tensor holds another's values, cast to its type: at once, or by way of a coarser one."""
+    values = np.asarray(sample)
+    if not np.any(values != values[:1]):
+        return False
+    types = dict.fromkeys((str(values.dtype), "float32", "float16", "bfloat16"))
+    twins = (keras.ops.cast(keras.ops.cast(given, each), str(values.dtype)) for each in types)
+    return any(np.array_equal(np.asarray(each), values) for each in twins)
+
+
+def _frames(film: Tensor) -> Iterator[Tensor]:
+    """Samples of the frames of a film."""
+    return (_sample(film[:, step]) for step in range(film.shape[1]))
 
 
 def _sample(tensor: Tensor) -> Tensor:
@@ -191,10 +233,8 @@ def _record_graph(model: keras.Model, batch: Batch) -> Graph:
     stated = model_inputs(model)
     taken = dict(zip(recorder.inputs, stated, strict=False))
     picture = next((n for n, each in taken.items() if each.is_picture), recorder.inputs[0])
-    layers = recorder.walk.layers()
-    paths = {layer.path: recorder.paths[layer.after or layer.path] for layer in layers}
-    formats = {n: each.data_format for n, each in taken.items()}
-    formats |= {paths[layer.path]: layer.data_format for layer in layers}
+    paths = {path: recorder.shown(*origin) for path, origin in recorder.walk.origins().items()}
+    formats = recorder.walk.formats() | {n: each.data_format for n, each in taken.items()}
     for number, made in recorder.made.items():
         if made.operation is None and made.inputs[0] in formats:
             formats.setdefault(number, formats[made.inputs[0]])
@@ -208,7 +248,7 @@ def _record_graph(model: keras.Model, batch: Batch) -> Graph:
 
 def _sources(number: int, made: _Made, lies: dict[int, Lies], picture: int) -> Iterator[tuple[int, Relation]]:
     if made.operation is None:
-        yield made.inputs[0], Same()
+        yield from zip(made.inputs, made.hows, strict=True)
     elif not made.inputs:
         kind = type(made.operation).__name__
         yield picture, Unknown(f"It is not known what {made.name!r} ({kind}) computes between its layers.")

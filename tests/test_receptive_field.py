@@ -262,6 +262,106 @@ def test_a_free_size_follows_the_batch():
         field_of(model, "conv", 30, 40, batch=np.zeros((1, 20, 20, 3), "float32"))
 
 
+# ------------------------------------------------------------------ films
+
+FILM = (3, 13, 11, 2)
+# Weak and positive, so that no gate is shut.
+REMEMBERING: dict[str, Any] = {
+    "dtype": "float64",
+    "kernel_initializer": keras.initializers.Constant(0.05),
+    "recurrent_initializer": keras.initializers.Constant(0.05),
+}
+
+
+def per_frame(layer: layers.Layer) -> layers.Layer:
+    return layers.TimeDistributed(layer, dtype="float64")
+
+
+def film_footprint(model: keras.Model, step: int | None, row: int, column: int) -> Any:
+    """The box where the gradient of a unit of one frame, or of maps, is not 0 in some frame of the input."""
+    film = tf.constant(np.random.default_rng(0).random((1, *FILM)) / 1e6, "float64")
+    with tf.GradientTape() as tape:
+        tape.watch(film)
+        output = model(film)[0]
+        unit = tf.reduce_sum((output if step is None else output[step])[row, column])
+    seen = np.any(tape.gradient(unit, film).numpy()[0] != 0, axis=(0, -1))
+    if not seen.any():
+        return None
+    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+    return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+
+
+def check_film(model: keras.Model, name: str) -> None:
+    """Units of every frame that a layer returns, or of its maps; the layer is the model's last."""
+    *film, height, width, _ = model.output_shape[1:]
+    for step in range(film[0]) if film else [None]:
+        path = name if step is None else f"{name}[{step}]"
+        for row, column in {(0, 0), (height // 2, width // 2), (height - 1, 0)}:
+            field = field_of(model, path, row, column)
+            assert not field.unknown
+            assert field.box == film_footprint(model, step, row, column), (path, row, column)
+
+
+@settings(max_examples=8, deadline=None)
+@given(pair, st.tuples(st.integers(1, 2), st.integers(1, 2)), padding, st.booleans())
+def test_the_field_of_a_memory_grows_with_every_frame_it_has_seen(kernel, strides, padding, backwards):
+    film = keras.Input(FILM, dtype="float64")
+    options = {"strides": strides, "padding": padding, "go_backwards": backwards, **REMEMBERING}
+    memory = layers.ConvLSTM2D(1, kernel, return_sequences=True, name="memory", **options)
+    check_film(keras.Model(film, memory(film)), "memory")
+
+
+def test_fields_in_films_of_many_layers():
+    inside = keras.Input((None, None, 2), dtype="float64")
+    short = conv(1, strides=2)(inside)
+    long = conv(3, padding="same")(conv(3, strides=2, padding="same")(inside))
+    block = keras.Model(inside, layers.Add(dtype="float64")([short, long]), name="block")
+    film = keras.Input(FILM, dtype="float64")
+    x = per_frame(conv(2))(film)
+    x = per_frame(block)(x)
+    x = layers.ConvLSTM2D(2, 2, padding="same", return_sequences=True, **REMEMBERING)(x)
+    x = layers.Activation("linear", dtype="float64")(x)
+    frames = layers.TimeDistributed(conv((1, 2)), dtype="float64", name="frames")(x)
+    check_film(keras.Model(film, frames), "frames")
+    last = layers.ConvLSTM2D(1, (2, 3), go_backwards=True, **REMEMBERING)(frames)
+    check_film(keras.Model(film, layers.Conv2D(2, 1, name="conv", **THIN)(last)), "conv")
+
+
+def test_sizes_in_films():
+    film = keras.Input((4, 20, 18, 3))
+    x = layers.TimeDistributed(layers.Conv2D(4, 3, strides=2), name="each")(film)
+    x = layers.ConvLSTM2D(3, (3, 5), padding="same", return_sequences=True, name="memory")(x)
+    pooling = keras.Sequential([layers.MaxPooling2D(2)])
+    model = keras.Model(film, layers.TimeDistributed(pooling, name="pool")(x))
+    assert receptive_field(model, "each[3]") == ReceptiveField((3, 3), (2, 2), (0, 0))
+    for step in range(4):
+        rows, columns = 1 + 2 * (step + 1), 1 + 4 * (step + 1)  # of `each`
+        size, before = (2 * rows + 1, 2 * columns + 1), (rows - 1, columns - 1)
+        assert receptive_field(model, f"memory[{step}]") == ReceptiveField(size, (2, 2), before)
+        pooled = receptive_field(model, f"pool[{step}]")
+        assert (pooled.size, pooled.stride) == ((size[0] + 2, size[1] + 2), (4, 4))
+
+
+def test_films_with_channels_first():
+    film = keras.Input((2, 3, 12, 10))
+    x = layers.ConvLSTM2D(2, 3, data_format="channels_first", return_sequences=True, name="memory")(film)
+    model = keras.Model(film, x)
+    assert receptive_field(model, "memory[1]") == ReceptiveField((5, 5), (1, 1), (1, 1))
+
+
+def test_what_mixes_frames_in_another_way_is_not_known():
+    film = keras.Input((4, 9, 8, 3))
+    x = layers.Conv3D(2, 3, padding="same", name="volume")(film)
+    model = keras.Model(film, layers.TimeDistributed(layers.Conv2D(2, 3), name="each")(x))
+    assert "'volume' (Conv3D)" in receptive_field(model, "each[0]").unknown
+    assert "'volume' (Conv3D)" in field_of(model, "each[0]", 0, 0).unknown
+    pooled = layers.TimeDistributed(layers.GlobalAveragePooling2D())(film)
+    gate = layers.Reshape((4, 1, 1, 3))(pooled)
+    gated = layers.Multiply(name="gated")([film, gate])
+    model = keras.Model(film, layers.TimeDistributed(layers.Conv2D(2, 3), name="each")(gated))
+    assert "'gated' (Multiply)" in receptive_field(model, "each[0]").unknown
+
+
 # ------------------------------------------------------------------ published sizes
 
 

@@ -132,3 +132,23 @@ def test_a_pixel_must_exist():
         units_seeing(model, last_path(model), 17, 0)
     with pytest.raises(ValueError, match="nonsense"):
         units_seeing(model, "nonsense", 0, 0)
+
+
+def test_in_a_film_a_pixel_is_one_of_every_frame():
+    film = keras.Input((3, 9, 8, 2), dtype="float64")
+    weak: dict[str, Any] = {
+        "dtype": "float64",
+        "kernel_initializer": keras.initializers.Constant(0.01),
+        "recurrent_initializer": keras.initializers.Constant(0.01),
+    }
+    x = layers.TimeDistributed(conv(2, strides=2), dtype="float64")(film)
+    model = keras.Model(
+        film, layers.ConvLSTM2D(1, 2, padding="same", return_sequences=True, name="memory", **weak)(x)
+    )
+    before = np.random.default_rng(1).random((1, 3, 9, 8, 2))
+    for row, column in [(0, 0), (4, 4), (8, 7)]:
+        after = before.copy()
+        after[0, :, row, column] += 1
+        changed = np.any(np.asarray(model(after)) != np.asarray(model(before)), axis=-1)[0]
+        for step in range(3):
+            assert np.array_equal(units_seeing(model, f"memory[{step}]", row, column).units, changed[step])
