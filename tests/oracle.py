@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import keras
 import tensorflow as tf
@@ -29,11 +31,22 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
     """A plain forward pass that returns every 4-D output of every call, and every frame of a film.
 
     Each operation object gets a `call` of its own that notes what it returns, and an activation that notes
-    what it is given. The model is spoiled by it: give it one that nothing else uses.
+    what it is given. Operations made on the fly, as `ZeroPadding2D` makes one in every call, get theirs by
+    their class, for as long as a pass takes. The model is spoiled by it: give it one that nothing else uses.
     """
     model(batch, training=False)  # build what is not built
     seen: list[Output] = []
     counts: Counter[int] = Counter()
+    lasting = {id(each): each for each in _operations(model)}
+
+    def noting(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: keras.Operation, *args: Any, **kwargs: Any) -> Any:
+            result = original(self, *args, **kwargs)
+            if id(self) not in lasting and len(getattr(result, "shape", ())) == 4:
+                seen.append(Output(self, 1, result.numpy()))
+            return result
+
+        return call
 
     def instrument(operation: keras.Operation) -> None:
         for name in dir(type(operation)):  # what `@tf.function` compiles would hide the layers it runs
@@ -70,13 +83,16 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
 
         operation.__dict__["call"] = call
 
-    for operation in {id(each): each for each in _operations(model)}.values():
+    for operation in lasting.values():
         instrument(operation)
 
     def forward(batch: Any) -> list[Output]:
         seen.clear()
         counts.clear()
-        model(batch, training=False)
+        with contextlib.ExitStack() as patches:
+            for kind in _kinds_of_operations(keras.Operation):
+                patches.enter_context(mock.patch.object(kind, "call", noting(kind.call)))
+            model(batch, training=False)
         return list(seen)
 
     return forward
@@ -91,6 +107,15 @@ def _operations(root: keras.Operation) -> list[keras.Operation]:
     for layer in getattr(root, "_layers", []):
         found += _operations(layer)
     return found + [each for each in getattr(root, "operations", []) if not isinstance(each, keras.Layer)]
+
+
+def _kinds_of_operations(base: type) -> Iterator[Any]:
+    """The classes of Keras' operations that are no layers, those that say themselves what they do."""
+    for kind in base.__subclasses__():
+        if not issubclass(kind, keras.Layer) and kind.__module__.startswith("keras.src.ops."):
+            if "call" in vars(kind):
+                yield kind
+            yield from _kinds_of_operations(kind)
 
 
 def copy_state(source: keras.Model, target: keras.Model) -> None:
