@@ -49,7 +49,7 @@ class Viewers:
 def units_seeing(model: Any, path: str, row: int, column: int, *, batch: Batch = None) -> Viewers:
     """The units of a layer's maps that see one pixel of the picture, exact at all edges.
 
-    The first look at a model runs it once; later ones only calculate. Of a film it is the pixel of each frame.
+    The first look at a model runs it once; later ones calculate. Of a film it is the pixel of each frame.
 
     Args:
         model: A Keras 3 model, or an `ActivationModel`.
