@@ -111,7 +111,8 @@ def _operations(root: keras.Operation) -> list[keras.Operation]:
 
 def _kinds_of_operations(base: type) -> Iterator[Any]:
     """The classes of Keras' operations that are no layers, those that say themselves what they do."""
-    for kind in base.__subclasses__():
+    kinds: list[type] = base.__subclasses__()
+    for kind in kinds:
         if not issubclass(kind, keras.Layer) and kind.__module__.startswith("keras.src.ops."):
             if "call" in vars(kind):
                 yield kind
