@@ -20,10 +20,11 @@ export async function decode(bytes) {
 }
 
 function base64({ buffer, byteOffset, byteLength }) {
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  if (bytes.toBase64) return bytes.toBase64(); // a tenth of the time
   const letters = [];
   for (let start = 0; start < byteLength; start += CHUNK) {
-    const chunk = new Uint8Array(buffer, byteOffset + start, Math.min(CHUNK, byteLength - start));
-    letters.push(String.fromCharCode(...chunk));
+    letters.push(String.fromCharCode(...bytes.subarray(start, start + CHUNK)));
   }
   return btoa(letters.join(""));
 }

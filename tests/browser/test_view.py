@@ -147,11 +147,28 @@ def test_a_picture_that_cannot_be_decoded_leaves_the_last_one(page):
     wait_for_picture(shown, 410)
 
 
+@pytest.mark.parametrize("browser_is_old", [False, True])
+def test_the_picture_is_made_of_the_bytes_that_were_sent_and_no_others(page, browser_is_old):
+    sent = encoded(noise(410, 300))
+    shown = show(page, view_of())
+    if browser_is_old:
+        page.evaluate("delete Uint8Array.prototype.toBase64")
+    # As they come in a notebook: somewhere in the message they came with.
+    shown.evaluate(
+        "model.update({ png: new DataView(revive(argument[0]).buffer, 3, argument[1]) })",
+        [b"abc" + sent + b"xyz", len(sent)],
+    )
+    wait_for_picture(shown, 410)
+    source = shown.figure.locator("img").get_attribute("src")
+    assert base64.b64decode(source.split(",")[1]) == sent
+
+
 def test_no_bytes_show_nothing(page):
     shown = show(page, view_of())
     wait_for_picture(shown, 400)
     shown.update(png=b"")
     shown.figure.wait_for(state="hidden")
+    assert page.locator(".fmw-figure img").count() == 0
 
 
 @pytest.mark.parametrize("ratio", [1, 1.25, 2])
