@@ -68,7 +68,7 @@ class Picture:
         self._version: Any = None  # of the source, when `_pixels` were made of it
         self._pixels: Pixels | None = None
         self._decoded: weakref.ref[Pixels] = weakref.ref(np.empty(0))
-        self._thumbnail: tuple[Any, int, bytes] | None = None
+        self._thumbnail: tuple[Any, int, bytes] | None = None  # of which version or pixels, how large
 
     def __repr__(self) -> str:
         return f"Picture({self.name!r})"
@@ -102,7 +102,10 @@ class Picture:
             PictureError: The source cannot be used, or no longer.
         """
         if not isinstance(self._source, Path | bytes):
-            return _jpeg(self.pixels(), size)
+            pixels, kept = self.pixels(), self._thumbnail
+            if kept is None or kept[0] is not pixels or kept[1] != size:
+                self._thumbnail = kept = (pixels, size, _jpeg(pixels, size))
+            return kept[2]
         with self._lock, _open(self._source) as file:
             version = _file_version(file)
             if self._thumbnail is None or self._thumbnail[:2] != (version, size):

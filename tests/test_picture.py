@@ -241,6 +241,16 @@ def test_thumbnails_are_small_and_keep_proportions():
         assert np.abs(np.asarray(thumbnail, int) - np.asarray(large.resize((140, 100)))).mean() < 4
 
 
+def test_a_thumbnail_is_made_once_and_again_when_the_array_or_the_size_is_another():
+    array = PHOTO.copy()
+    picture = Picture(array, "array")
+    first = picture.thumbnail(20)
+    assert picture.thumbnail(20) is first
+    assert Image.open(io.BytesIO(picture.thumbnail(10))).width == 10
+    array[:] = 0
+    assert np.asarray(Image.open(io.BytesIO(picture.thumbnail(20)))).max() < 4
+
+
 def test_the_limits_of_pil_are_neither_used_nor_changed(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     np.testing.assert_array_equal(to_pixels(encoded(PHOTO)), PHOTO)
