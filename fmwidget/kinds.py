@@ -123,30 +123,50 @@ def model_of(model: Any) -> keras.Model:
 
 def require_model(model: object) -> None:
     """Raises `TypeError` with a sentence on what to do, unless `model` is a Keras 3 model."""
-    if isinstance(model, keras.Model):
+    if is_model(model):
         return
-    kind = type(model)
-    origins = [base.__module__ for base in kind.__mro__]
-    if isinstance(model, type | FunctionType):
+    kind = model if isinstance(model, type) else type(model)
+    origins = tuple(base.__module__ for base in kind.__mro__)
+    if _is_from(origins, "torch."):
+        part = "module" if _is_from(origins, "torch.nn.") else "object"
+        received = f"the PyTorch {'class' if kind is model else part} {kind.__name__}"
+        advice = "Only Keras 3 models can be looked into: build the network there and give it these weights."
+    elif _is_from(origins, "tf_keras.", "tensorflow.python.keras."):
+        received, advice = _of_keras_2(kind, is_class=kind is model)
+    elif isinstance(model, type | FunctionType):
         name = model.__name__
         received = f"the class {name}" if isinstance(model, type) else f"the function {name!r}"
         advice = "Call it first, if it makes a model: `model = ...()`."
     elif isinstance(model, str | os.PathLike):
         received, advice = f"the path {os.fspath(model)!r}", "Load it first: `keras.models.load_model(path)`."
-    elif any(origin.startswith(("tf_keras.", "tensorflow.python.keras.")) for origin in origins):
-        received = f"a Keras 2 {kind.__name__}"
-        advice = (
-            "Save it with `model.save('model.h5')` and load that with Keras 3's `keras.models.load_model`; "
-            "where Keras 3 cannot read it, build the model anew and give it the weights: "
-            "`new.set_weights(old.get_weights())`."
-        )
-    elif any(origin.startswith("torch.") for origin in origins):
-        received, advice = f"the PyTorch module {kind.__name__}", "Only Keras 3 models can be looked into."
     elif isinstance(model, keras.Layer):
         received = f"the layer {model.name!r} ({kind.__name__})"
         advice = "Pass the model it is in, or make one of it: `keras.Sequential([keras.Input(...), layer])`."
-    elif isinstance(model, list | tuple) and any(isinstance(each, keras.Layer) for each in model):
+    elif isinstance(model, list | tuple) and any(map(is_layer, model)):
         received, advice = f"a {kind.__name__} of layers", "Make a model of them: `keras.Sequential(layers)`."
+    elif _is_from(origins, "tensorflow."):
+        received = f"the TensorFlow object {kind.__name__}"
+        advice = "What `tf.saved_model.load` returns has no layers any more: load a `.keras` or `.h5` file."
     else:
         received, advice = f"an object of type {kind.__name__}", "Pass the model itself."
     raise TypeError(f"Expected a Keras 3 model, received {received}. {advice}")
+
+
+def _is_from(origins: tuple[str, ...], *libraries: str) -> bool:
+    return any(origin.startswith(libraries) for origin in origins)
+
+
+def _of_keras_2(kind: type, *, is_class: bool) -> tuple[str, str]:
+    """What was received, and what to do: Keras 2 is still to be had as `tf_keras`."""
+    if is_class:
+        return f"the Keras 2 class {kind.__name__}", "Keras 3 has one of its own: `import keras`."
+    if all(base.__name__ != "Model" for base in kind.__mro__):
+        return (
+            f"the Keras 2 object {kind.__name__}",
+            "Pass a model that is made of Keras 3's: `import keras`.",
+        )
+    return f"the Keras 2 model {kind.__name__}", (
+        "Save it with `model.save('model.h5')` and load that with Keras 3's `keras.models.load_model`; "
+        "where Keras 3 cannot read it, build the model anew and give it the weights: "
+        "`new.set_weights(old.get_weights())`."
+    )

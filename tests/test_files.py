@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.batch import model_batch
@@ -50,9 +51,9 @@ def test_a_file_written_by_keras_2_shows_what_keras_2_computed(look, tmp_path):
     np.testing.assert_allclose(maps["pool"], POOL, rtol=1e-4)
 
 
-def foreign(module: str) -> type:
+def foreign(module: str, name: str = "Model") -> type:
     """A class of the user's own, made from one that another library has in `module`."""
-    return type("Mine", (type("Base", (), {"__module__": module}),), {"__module__": "__main__"})
+    return type("Mine", (type(name, (), {"__module__": module}),), {"__module__": "__main__"})
 
 
 @pytest.mark.parametrize(
@@ -62,9 +63,14 @@ def foreign(module: str) -> type:
         (keras.applications.VGG16, "the function 'VGG16'. Call it first"),
         ("model.keras", "keras.models.load_model"),
         (Path("models") / "model.h5", "the path 'models/model.h5'. Load it first"),
-        (foreign("tf_keras.src.engine.training")(), "a Keras 2 Mine. Save it with `model.save('model.h5')`"),
-        (foreign("tensorflow.python.keras.engine.training")(), "a Keras 2 Mine. Save it"),
-        (foreign("torch.nn.modules.module")(), "the PyTorch module Mine"),
+        (foreign("tf_keras.src.engine.training")(), "the Keras 2 model Mine. Save it with `model.save("),
+        (foreign("tensorflow.python.keras.engine.training")(), "the Keras 2 model Mine. Save it"),
+        (foreign("tf_keras.src.engine.base_layer", "Layer")(), "the Keras 2 object Mine. Pass a model"),
+        (foreign("tf_keras.src.engine.training"), "the Keras 2 class Mine. Keras 3 has one of its own"),
+        (foreign("torch.nn.modules.module", "Module")(), "the PyTorch module Mine. Only Keras 3 models"),
+        (foreign("torch.nn.modules.module", "Module"), "the PyTorch class Mine. Only Keras 3 models"),
+        (foreign("torch._tensor", "Tensor")(), "the PyTorch object Mine"),
+        (tf.Module(), "the TensorFlow object Module. What `tf.saved_model.load` returns has no layers"),
         (keras.layers.Dense(2, name="top"), "the layer 'top' (Dense). Pass the model it is in"),
         ([keras.layers.ReLU(), keras.layers.Dense(2)], "a list of layers. Make a model of them"),
         ([], "type list"),
