@@ -159,7 +159,7 @@ def test_the_picture_is_made_of_the_bytes_that_were_sent_and_no_others(page, bro
         [b"abc" + sent + b"xyz", len(sent)],
     )
     wait_for_picture(shown, 410)
-    source = shown.figure.locator("img").get_attribute("src")
+    source = shown.figure.locator("img").get_attribute("src") or ""
     assert base64.b64decode(source.split(",")[1]) == sent
 
 
