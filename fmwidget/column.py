@@ -10,7 +10,7 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from .frontend import joined
+from .frontend import joined, sent
 from .page import number, shape_text
 from .pieces import Piece, ignore
 
@@ -34,7 +34,7 @@ class ChannelList(Piece):
         chosen: The channel that is chosen.
     """
 
-    _esm = joined("column.js")
+    _esm = sent(joined("column.js"))
 
     channels = traitlets.List(traitlets.Int()).tag(sync=True)
     lengths = traitlets.List(traitlets.Float()).tag(sync=True)

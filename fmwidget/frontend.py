@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import traitlets
+
 FOLDER = Path(__file__).parent / "frontend"
 
 # All that the modules use of the import and export syntax; a test holds them to it.
@@ -47,3 +49,15 @@ def joined(entry: str) -> str:
 
     add(entry)
     return "\n".join(sources.values())
+
+
+def sent(text: str) -> traitlets.Unicode[str, str | bytes]:
+    """A trait of a class that brings a script or a style sheet to the browser.
+
+    Of a plain attribute anywidget makes a trait for each widget, and a class of its own to hold that, which
+    takes longer than all the rest of the widget.
+
+    Args:
+        text: What is brought.
+    """
+    return traitlets.Unicode(text).tag(sync=True)

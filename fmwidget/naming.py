@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import anywidget
+from .frontend import joined, sent
+from .pieces import FrontEnd
 
-from .frontend import joined
 
-
-class Naming(anywidget.AnyWidget):
+class Naming(FrontEnd):
     """Put into a widget, it has the browser name the sliders and arrow buttons there; it is not seen."""
 
-    _esm = joined("naming.js")
+    _esm = sent(joined("naming.js"))

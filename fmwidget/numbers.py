@@ -82,8 +82,7 @@ class NumbersPanel:
 
     def __init__(self) -> None:
         self._table = ipywidgets.HTML()
-        self._view = PictureView(label="Histogram of the chosen channel")
-        self._view.layout.width = f"{WIDTH}px"
+        self._view = PictureView(label="Histogram of the chosen channel", layout={"width": f"{WIDTH}px"})
         self.box = ipywidgets.HBox([self._table, self._view], layout={"flex_flow": "row wrap"})
         self.box.add_class("fmw-panel")
         self._layer = Latest(layer_summary)

@@ -7,7 +7,7 @@ from typing import Any
 
 import traitlets
 
-from .frontend import joined
+from .frontend import joined, sent
 from .pieces import Piece, ignore
 
 
@@ -22,7 +22,7 @@ class Player(Piece):
         pace: Milliseconds that each step is shown at least.
     """
 
-    _esm = joined("player.js")
+    _esm = sent(joined("player.js"))
 
     what = traitlets.Unicode().tag(sync=True)
     pace = traitlets.Int(500).tag(sync=True)

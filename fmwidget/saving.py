@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .frontend import joined
+from .frontend import joined, sent
 from .messages import asked_by
 from .pieces import Piece, ignore
 
@@ -22,7 +22,7 @@ class SaveButton(Piece):
         draw: Returns the name of the picture and its bytes, a PNG.
     """
 
-    _esm = joined("save.js")
+    _esm = sent(joined("save.js"))
 
     def __init__(self, draw: Callable[[], tuple[str, bytes]], **traits: Any) -> None:
         super().__init__(**traits)

@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
-from .frontend import joined, source
+from .frontend import joined, sent, source
 from .messages import (
     MAX_PX,
     Hover,
@@ -26,7 +25,7 @@ from .messages import (
     is_number,
     parse_message,
 )
-from .pieces import Piece, ignore
+from .pieces import FrontEnd, Piece, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +82,7 @@ class PictureView(HearingWidget):
         label: Name of the picture for assistive technology.
     """
 
-    _esm = joined("view.js")
+    _esm = sent(joined("view.js"))
 
     png = traitlets.Bytes().tag(sync=True)
     width = traitlets.Float(0.0, min=0.0, max=MAX_PX).tag(sync=True)
@@ -194,7 +193,7 @@ class PictureView(HearingWidget):
         return list(box)
 
 
-class ThumbnailPicker(anywidget.AnyWidget):
+class ThumbnailPicker(FrontEnd):
     """A row of small pictures, one of which is chosen.
 
     Args:
@@ -204,8 +203,8 @@ class ThumbnailPicker(anywidget.AnyWidget):
         label: Name of the row for assistive technology.
     """
 
-    _esm = source("thumbnails.js")
-    _css = source("view.css")
+    _esm = sent(source("thumbnails.js"))
+    _css = sent(source("view.css"))
 
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)

@@ -9,7 +9,7 @@ import traitlets
 
 from .drawing import map_indices
 from .figure import cmap_for, encode_png, palette
-from .frontend import joined
+from .frontend import joined, sent
 from .memo import Latest
 from .messages import MAX_PX, Close, Pin, Unit, Window
 from .page import MINUS, number, shape_text
@@ -41,7 +41,7 @@ class ZoomView(HearingWidget):
         unit: `[row, column]` of the unit that is outlined, or `[]`.
     """
 
-    _esm = joined("zoom.js")
+    _esm = sent(joined("zoom.js"))
 
     shown = traitlets.Bool(False).tag(sync=True)  # noqa: FBT003 - traitlets has it so
     png = traitlets.Bytes().tag(sync=True)

@@ -65,7 +65,7 @@ INSIDE: dict[str, set[str]] = {
     "messages": set(),
     "pieces": {"frontend", "messages"},
     "view": {"frontend", "messages", "pieces"},
-    "naming": {"frontend"},
+    "naming": {"frontend", "pieces"},
     "saving": {"frontend", "messages", "pieces"},
     "live": set(),
     "lifetime": {"live"},
@@ -143,7 +143,7 @@ MODEL_SIDE = {
     "wiring",
 }
 OUTSIDE = {
-    "anywidget": {"naming", "pieces", "view"},
+    "anywidget": {"pieces"},
     "ipywidgets": {
         "answer",
         "column",
@@ -157,6 +157,7 @@ OUTSIDE = {
         "origin",
         "overlay",
         "panels",
+        "pieces",
         "profile_panel",
         "status",
         "view",
