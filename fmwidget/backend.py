@@ -43,19 +43,20 @@ def compile_function(
     With every map captured it has little left to win: a pass takes as long, compiling it less.
 
     Args:
-        function: Takes a model input (tensors in any structure) and returns tensors in any structure.
+        function: Takes a model input (tensors in any structure) and returns tensors in any structure; what
+            else it returns stays as it is.
         batch: An example of that input.
         shapes: The shape of each tensor of the input; entries may be `None`.
     """
     arrays = keras.tree.flatten(batch)
     specs = [tf.TensorSpec(shape, array.dtype) for array, shape in zip(arrays, shapes, strict=True)]
-    structure: Any = None
+    structure: Any = None  # of what the function returns, with `_TENSOR` for each tensor
 
     def flat(*tensors: Tensor) -> list[Tensor]:
         nonlocal structure
         result = function(keras.tree.pack_sequence_as(batch, tensors))
-        structure = keras.tree.map_structure(lambda _: 0, result)
-        return list(keras.tree.flatten(result))
+        structure = keras.tree.map_structure(lambda each: _TENSOR if hasattr(each, "shape") else each, result)
+        return [each for each in keras.tree.flatten(result) if hasattr(each, "shape")]
 
     concrete = tf.function(flat, autograph=False).get_concrete_function(*specs)
     config = tf.compat.v1.ConfigProto()
@@ -72,9 +73,14 @@ def compile_function(
         arrays = keras.tree.flatten(batch)
         tensors = [tf.convert_to_tensor(array, spec.dtype) for array, spec in zip(arrays, specs, strict=True)]
         results = tf.raw_ops.StatefulPartitionedCall(args=[*tensors, *concrete.captured_inputs], **settings)
-        return keras.tree.pack_sequence_as(structure, results)
+        left = iter(results)
+        leaves = [next(left) if each is _TENSOR else each for each in keras.tree.flatten(structure)]
+        return keras.tree.pack_sequence_as(structure, leaves)
 
     return compiled
+
+
+_TENSOR = object()
 
 
 def nbytes(tensor: Tensor) -> int:

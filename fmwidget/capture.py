@@ -158,10 +158,15 @@ def _muted(original: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+# Operations of Keras' that do not pass through the call of all others: `Cond`.
+_APART = [
+    kind for kind in keras.Operation.__subclasses__() if "__call__" in vars(kind) and kind is not keras.Layer
+]
+
 # A layer with an activity regularizer writes to its model's list of losses in every call. A training loop
 # on another thread reads that list: left alone, a recording would change the trained weights.
 _wrappers = Wrappers(
-    (keras.Operation, "__call__", _recorded),
+    *((kind, "__call__", _recorded) for kind in (keras.Operation, *_APART)),
     (keras.Layer, "__call__", _ready_first),
     (keras.Layer, "add_loss", _muted),
     (keras.Layer, "_clear_losses", _muted),

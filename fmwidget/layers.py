@@ -97,7 +97,7 @@ class Walk:
         numbers = tuple(self.numbers.of(tensor) for _, tensor in outputs)
         self._flows.append(Flow(call.operation, inputs, numbers, children))
         self._returned[depth] += numbers
-        name = "/".join([*(parent.name for parent in call.parents[1:]), _name(call)])
+        name = call_name(call)
         for (key, output), number, is_old in zip(outputs, numbers, seen_before, strict=True):
             if depth == 0 and is_old:
                 continue  # the model returns what a layer of its own returned: that layer is on the list
@@ -152,10 +152,15 @@ def _is_followed(value: Any) -> bool:
     return hasattr(value, "shape") and (is_maps(value) or is_film(value))
 
 
-def _name(call: Call) -> str:
+def call_name(call: Call) -> str:
+    """The names of all that a call ran inside, but for the model, and its own, joined by `/`."""
+    chain = (*call.parents, call.operation)
+    names = [_name(operation, parent) for operation, parent in zip(chain, (None, *chain), strict=False)]
+    return "/".join(names[1:] or names)
+
+
+def _name(operation: keras.Operation, parent: keras.Operation | None) -> str:
     """The operation's name; its class's where it was made on the fly, with a name that no other pass has."""
-    operation = call.operation
-    parent = call.parents[-1] if call.parents else None
     if kinds.is_layer(operation) or any(each is operation for each in kinds.operations(parent)):
         return str(operation.name)
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(operation).__name__).lower()

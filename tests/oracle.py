@@ -32,11 +32,13 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
 
     Each operation object gets a `call` of its own that notes what it returns, and an activation that notes
     what it is given. Operations made on the fly, as `ZeroPadding2D` makes one in every call, get theirs by
-    their class, for as long as a pass takes. The model is spoiled by it: give it one that nothing else uses.
+    their class, for as long as a pass takes. What the model returns itself comes last, if no call inside did.
+    The model is spoiled by it: give it one that nothing else uses.
     """
     model(batch, training=False)  # build what is not built
     seen: list[Output] = []
     counts: Counter[int] = Counter()
+    returned: dict[int, Any] = {}
     lasting = {id(each): each for each in _operations(model)}
 
     def noting(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,7 +56,9 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
                 operation.__dict__[name] = getattr(operation, name).python_function
         if operation is model:
             return
-        inner = operation.call
+        # Keras' own, in place of `call`, once `quantize` was asked for.
+        code = "quantized_call" if getattr(operation, "quantization_mode", None) else "call"
+        inner = getattr(operation, code)
         noted: list[Any] = []
         if (
             type(operation).__name__ in ENDING_IN_ACTIVATION
@@ -74,6 +78,7 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
             leaves = [leaf for leaf in keras.tree.flatten(result) if len(getattr(leaf, "shape", ())) == 4]
             if isinstance(operation, layers.TimeDistributed | layers.ConvLSTM2D) and len(result.shape) == 5:
                 leaves = [result[:, step] for step in range(result.shape[1])]
+            returned.update((id(leaf), leaf) for leaf in leaves)
             seen.extend(Output(operation, counts[id(operation)], leaf.numpy()) for leaf in leaves)
             if noted and leaves:
                 seen.append(
@@ -81,7 +86,7 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
                 )
             return result
 
-        operation.__dict__["call"] = call
+        operation.__dict__[code] = call
 
     for operation in lasting.values():
         instrument(operation)
@@ -89,11 +94,13 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
     def forward(batch: Any) -> list[Output]:
         seen.clear()
         counts.clear()
+        returned.clear()
         with contextlib.ExitStack() as patches:
             for kind in _kinds_of_operations(keras.Operation):
                 patches.enter_context(mock.patch.object(kind, "call", noting(kind.call)))
-            model(batch, training=False)
-        return list(seen)
+            outputs = model(batch, training=False)
+        own = [leaf for leaf in keras.tree.flatten(outputs) if len(getattr(leaf, "shape", ())) == 4]
+        return seen + [Output(model, 1, leaf.numpy()) for leaf in own if id(leaf) not in returned]
 
     return forward
 

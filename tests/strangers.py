@@ -151,6 +151,98 @@ def lambdas() -> keras.Model:
     return keras.Model(picture, layers.Conv2D(2, 3, name="conv")(x), name="lambdas")
 
 
+def quantized() -> keras.Model:
+    picture = keras.Input(SIZE)
+    x = layers.Conv2D(8, 3, strides=2, activation="relu", name="conv")(picture)
+    x = layers.Dense(6, activation="relu", name="dense")(x)
+    einsum = layers.EinsumDense("bhwc,cd->bhwd", output_shape=(None, None, 5), name="einsum")
+    model = keras.Model(picture, einsum(x), name="quantized")
+    model.get_layer("conv").enable_lora(2)
+    model.get_layer("conv").lora_kernel_b.assign(ops.ones((2, 8)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # convolutions are not quantized, and how Keras reads variables
+        model.quantize("int8")
+    return model
+
+
+class Own(keras.Model):
+    """What it returns is its own and nobody's output, its kernel too; a model inside has two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__(name="own")
+        self.kernel = self.add_weight(shape=(3, 3, 3, 4), initializer="glorot_uniform", name="kernel")
+        self.scale = tf.Variable(2.0)
+        maps = keras.Input((None, None, 4))
+        heads = [layers.Conv2D(count, 1, name=f"head_{count}")(maps) for count in (2, 3)]
+        self.heads = keras.Model(maps, heads, name="heads")
+
+    @tf.function
+    def call(self, x: Any) -> Any:
+        x = tf.nn.conv2d(x, self.kernel * self.scale, 1, "SAME")
+        left, right = self.heads(x)
+        again, _ = self.heads(x * 2.0)
+        return {"maps": tf.concat([left, right, again], -1), "nothing": None, "count": 3}
+
+
+class Chooses(layers.Layer):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wide, self.narrow = (
+            layers.Conv2D(3, size, padding="same", name=f"of_{size}") for size in (3, 1)
+        )
+
+    def build(self, shape: Any) -> None:
+        self.wide.build(shape)
+        self.narrow.build(shape)
+
+    def call(self, x: Any) -> Any:
+        return ops.cond(ops.mean(x) > 127, lambda: self.wide(x), lambda: self.narrow(x))
+
+
+def choosing() -> keras.Model:
+    picture = keras.Input(SIZE)
+    return keras.Model(picture, layers.ReLU(name="relu")(Chooses(name="chooses")(picture)), name="choosing")
+
+
+class Stages(keras.Model):
+    """Layers in lists, dicts and tuples; heads that share what comes before."""
+
+    def __init__(self) -> None:
+        super().__init__(name="stages")
+        self.stages = [
+            keras.Sequential(
+                [layers.Conv2D(4 * n, 3), layers.BatchNormalization(), layers.ReLU()], name=f"stage_{n}"
+            )
+            for n in (1, 2)
+        ]
+        self.heads = {
+            "two": [layers.Conv2D(n, 1, name=f"of_{n}") for n in (1, 2)],
+            "one": (layers.Conv2D(3, 1),),
+        }
+        self.normalized = layers.SpectralNormalization(
+            layers.Conv2D(4, 3, activation="relu"), name="spectral"
+        )
+
+    def call(self, x: Any, training: Any = None) -> Any:
+        x = self.normalized(x, training=training)
+        for stage in self.stages:
+            x = stage(x, training=training)
+        return {name: [head(x) for head in heads] for name, heads in self.heads.items()}
+
+
+def windows() -> keras.Model:
+    """Attention within windows that are cut out of the maps and put back, as in Swin."""
+    picture = keras.Input((16, 24, 3))
+    x = layers.Conv2D(8, 2, strides=2, name="patches")(picture)
+    tokens = ops.transpose(ops.reshape(x, (-1, 2, 4, 3, 4, 8)), (0, 1, 3, 2, 4, 5))
+    tokens = ops.reshape(tokens, (-1, 16, 8))
+    tokens = layers.MultiHeadAttention(2, 4, name="attention")(tokens, tokens)
+    tokens = ops.transpose(ops.reshape(tokens, (-1, 2, 3, 4, 4, 8)), (0, 1, 3, 2, 4, 5))
+    return keras.Model(
+        picture, layers.Add(name="add")([x, ops.reshape(tokens, (-1, 8, 12, 8))]), name="windows"
+    )
+
+
 MODELS = {
     make.__name__: make
     for make in (
@@ -162,5 +254,10 @@ MODELS = {
         pyramid,
         from_a_file,
         lambdas,
+        quantized,
+        Own,
+        choosing,
+        Stages,
+        windows,
     )
 }
