@@ -550,6 +550,27 @@ def test_input_that_does_not_fit_is_explained_in_keras_words(model, shape, sente
         ActivationModel(model()).predictions(np.zeros(shape, "float32"))
 
 
+def test_layers_that_this_device_cannot_compute_are_explained():
+    class Elsewhere(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            if hasattr(x, "numpy"):
+                message = (
+                    "{{function_node __wrapped__Conv2D_device_/CPU:0}} Conv2D supports only NHWC [Op:Conv2D]"
+                )
+                raise tf.errors.UnimplementedError(None, None, message)
+            return x
+
+    model = keras.Sequential([keras.Input((8, 8, 3)), Elsewhere(name="first")])
+    with pytest.raises(ForwardError) as caught:
+        ActivationModel(model).predictions(np.zeros((1, 8, 8, 3), "float32"))
+    assert str(caught.value) == (
+        "The model failed on this input. Raised in Elsewhere 'first'. "
+        "UnimplementedError: Conv2D supports only NHWC "
+        "(On this device TensorFlow computes the layer with channels last only: run the model on a GPU, or "
+        "build it with `data_format='channels_last'`.)"
+    )
+
+
 def test_compiling_stands_still_while_somebody_looks_but_not_for_ever(monkeypatch):
     class Clock:
         now = 100.0
