@@ -18,60 +18,21 @@ from .windows import Axis, Resample, Spread, Window
 
 _SAME = frozenset(
     {
-        "Activation",
-        "ActivityRegularization",
-        "Add",
-        "AlphaDropout",
-        "BatchNormalization",
-        "Dropout",
-        "ELU",
-        "GaussianDropout",
-        "GaussianNoise",
-        "Identity",
-        "LeakyReLU",
-        "Maximum",
-        "Minimum",
-        "Multiply",
-        "Normalization",
-        "PReLU",
-        "ReLU",
-        "Rescaling",
-        "SpatialDropout2D",
-        "Subtract",
+        *("Activation", "ActivityRegularization", "Add", "AlphaDropout", "BatchNormalization"),
+        *("Dropout", "ELU", "GaussianDropout", "GaussianNoise", "Identity", "LeakyReLU", "Maximum"),
+        *("Minimum", "Multiply", "Normalization", "PReLU", "ReLU", "Rescaling", "SpatialDropout2D"),
+        *("Subtract",),
         # layers of keras.applications
-        "CustomScaleLayer",
-        "LayerScale",
-        "StochasticDepth",
+        *("CustomScaleLayer", "LayerScale", "StochasticDepth"),
         # operations
-        "Abs",
-        "Absolute",
-        "Cast",
-        "Clip",
-        "Divide",
-        "Elu",
-        "Exp",
-        "Gelu",
-        "HardSigmoid",
-        "HardSilu",
-        "HardTanh",
-        "LeakyRelu",
-        "Log",
-        "Log1p",
-        "Negative",
-        "Power",
-        "Reciprocal",
-        "Relu",
-        "Relu6",
-        "Selu",
-        "Sigmoid",
-        "Sign",
-        "Silu",
-        "Softplus",
-        "Softsign",
-        "Sqrt",
-        "Square",
-        "Tanh",
-        "TrueDivide",
+        *("Abs", "Absolute", "Cast", "Ceil", "Celu", "Clip", "Cos", "Cosh", "Divide", "Elu", "Equal"),
+        *("Erf", "Exp", "Expm1", "Floor", "FloorDivide", "Gelu", "Greater", "GreaterEqual"),
+        *("HardShrink", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Less", "LessEqual"),
+        *("Log", "Log10", "Log1p", "Log2", "LogSigmoid", "Logaddexp", "LogicalAnd", "LogicalNot"),
+        *("LogicalOr", "Mod", "NanToNum", "Negative", "NotEqual", "Power", "Reciprocal", "Relu"),
+        *("Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Silu", "Sin", "Sinh", "SoftShrink"),
+        *("Softplus", "Softsign", "Sqrt", "Square", "Squareplus", "Tan", "Tanh", "TanhShrink"),
+        *("Threshold", "TrueDivide", "Trunc", "Where"),
     }
 )
 _EVERYTHING = frozenset(
@@ -92,7 +53,15 @@ _EVERYTHING = frozenset(
     }
 )
 _ALONG_AN_AXIS = frozenset(
-    {"Concatenate", "LayerNormalization", "LogSoftmax", "RMSNormalization", "Softmax", "UnitNormalization"}
+    {
+        "Concatenate",
+        "LayerNormalization",
+        "LogSoftmax",
+        "RMSNormalization",
+        "Softmax",
+        "Split",
+        "UnitNormalization",
+    }
 )
 _REDUCED = frozenset({"Amax", "Amin", "Max", "Mean", "Min", "Sum", "Std", "Var"})
 _RESHAPED = frozenset({"ExpandDims", "Reshape", "Squeeze"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from fmwidget import ActivationModel, ReceptiveField, field_of, receptive_field
+from fmwidget import ActivationModel, ReceptiveField, field_of, reach, receptive_field
 from tests import zoo
 
 # The models of these tests are linear and their kernels positive, so that a gradient is 0 only where a unit
@@ -260,6 +261,42 @@ def test_a_free_size_follows_the_batch():
     assert field_of(model, "conv", 30, 40, batch=np.zeros((1, 50, 60, 3), "float32")).box == (30, 40, 33, 43)
     with pytest.raises(IndexError):
         field_of(model, "conv", 30, 40, batch=np.zeros((1, 20, 20, 3), "float32"))
+
+
+OPERATIONS = {name for name in reach._SAME if not hasattr(layers, name)} - {"CustomScaleLayer", "LayerScale"}
+OTHERS: dict[str, list[Any]] = {
+    "Cast": ["float64"],
+    "Clip": [0.2, 0.8],
+    "LogicalOr": [np.zeros((4, 5, 3))],
+    "Threshold": [0.5, 0.0],
+}
+BINARY = {"Equal", "FloorDivide", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual", "TrueDivide"}
+BINARY |= {"Divide", "Logaddexp", "LogicalAnd", "Mod", "Power"}
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS - {"StochasticDepth"}))
+def test_operations_that_are_known_to_see_one_position_do(name):
+    operation = getattr(keras.ops, re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
+    before = np.random.default_rng(0).uniform(0.1, 0.9, (1, 4, 5, 3))
+    after = before.copy()
+    after[0, 1, 2] = [0.0, -3.6, 1.7]
+    others = [before] if name in BINARY else OTHERS.get(name, [])
+    if name == "Where":
+        one, other = (np.asarray(operation(each > 0, each, 2 * each)) for each in (before, after))
+    else:
+        one, other = (np.asarray(operation(each, *others)) for each in (before, after))
+    apart = (one != other) & ~(np.isnan(one) & np.isnan(other))
+    assert np.argwhere(apart.any(axis=-1)[0]).tolist() == [[1, 2]]
+
+
+def test_operations_on_parts_of_the_channels():
+    start = picture()
+    left, right = keras.ops.split(conv(3, padding="same")(start), 2, axis=-1)
+    x = keras.ops.where(left > right, left + right, left * 2.0)
+    check_some_units(keras.Model(start, conv(2)(x)))
+    rows = keras.Model(start, conv(1)(keras.ops.split(start[:, :16], 2, axis=1)[0]))
+    path = ActivationModel(rows).layers[-1].path
+    assert receptive_field(rows, path).unknown
 
 
 # ------------------------------------------------------------------ films
