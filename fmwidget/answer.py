@@ -36,8 +36,7 @@ class AnswerPanel:
 
     def __init__(self, class_names: Sequence[str] | None) -> None:
         self._class_names = class_names
-        self.box = ipywidgets.HTML(layout={"flex": "1 1 300px", "max_width": "480px"})
-        self.box.add_class("fmw-panel")
+        self.box = ipywidgets.HTML(layout={"width": "auto"})
         self._html = Latest(answer_html)
         self._names = Latest(imagenet_names)
 
@@ -121,16 +120,16 @@ def answer_html(outputs: Any, names: Sequence[str] | None) -> str:
     best = np.argsort(-scores, kind="stable")[:TOP]
     kind, lengths, texts = _as_bars(scores, best)
     rows = "".join(
-        f'<tr><th scope="row"><bdi>{html.escape(_name(int(each), len(scores), names))}</bdi></th>'
-        f'<td class="fmw-bar"><div style="width:{100 * length:.1f}%"></div></td>'
-        f"<td>{html.escape(text)}</td></tr>"
+        f"<li><bdi>{html.escape(_name(int(each), len(scores), names))}</bdi>"
+        f'<div class="fmw-bar"><div style="width:{100 * length:.1f}%"></div></div>'
+        f"<span>{html.escape(text)}</span></li>"
         for each, length, text in zip(best, lengths, texts, strict=True)
     )
-    return _page(kind, f'<table class="fmw-answer">{rows}</table>')
+    return _page(kind, f'<ol class="fmw-answer">{rows}</ol>')
 
 
 def _page(kind: str, rest: str) -> str:
-    return f'<div class="fmw-caption"><b>The model’s answer</b><br>{html.escape(kind)}</div>{rest}'
+    return f'<div class="fmw-caption"><b>Answer</b> {html.escape(kind)}</div>{rest}'
 
 
 def _as_bars(scores: Array, best: Array) -> tuple[str, Array, list[str]]:

@@ -64,11 +64,11 @@ class Controls:
     ) -> None:
         self.layer = LayerChooser(lambda path: self._report("layer", path))
         self.channel = slider("Channel", "185px")
-        self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "215px")
+        self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "250px")
         self.cmap = dropdown("Colours", [(name, name) for name in CMAPS], "130px")
         self.order = dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "140px")
-        self.preprocess = dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "200px")
-        self.fit = dropdown("Fit", [(name, name) for name in FITS], "100px")
+        self.preprocess = dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "54px")
+        self.fit = dropdown("Fit", [(name, name) for name in FITS], "72px")
         self.opacity = slider("Overlay %", "100%", max=100)
         self.profile = ipywidgets.ToggleButton(
             description="Depth profile",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # A digit of 11 pixels is 7 wide: numbers are set evenly.
 TITLE_SIZE, FACTS_SIZE, LABEL_SIZE, TICK_SIZE = 15, 12, 11, 11
-TITLE_LINE, FACTS_LINE = 21, 42  # baselines
+TITLE_LINE, FACTS_LINE = 17, 35  # baselines
 WORD_GAP = 4
 BAR_WIDTH, BAR_THICKNESS = 240, 8
 BAR_SPACE = BAR_THICKNESS + 66  # a vertical bar, its ticks and a margin
@@ -69,7 +69,7 @@ def draw_grid(
     room = float(layout.width - 2 * MARGIN)
     if limits and limits[0] < limits[1]:
         bar_width = min(BAR_WIDTH, 2 * layout.width // 7)
-        bar = Box(layout.width - MARGIN - 20 - bar_width, 5, bar_width, BAR_THICKNESS)
+        bar = Box(layout.width - MARGIN - 20 - bar_width, 2, bar_width, BAR_THICKNESS)
         colour_bar(drawing, bar, limits, vertical=False, size=TICK_SIZE)
         room = bar.x - MARGIN - 40
     drawing.write(MARGIN, TITLE_LINE, path, TITLE_SIZE, ink=STRONG, bold=True, room=room)

@@ -19,7 +19,7 @@ from .png import STEPS
 from .view import PictureView
 
 BINS = 56
-PLOT = Box(20, 22, 4 * BINS, 64)  # CSS px
+PLOT = Box(20, 18, 3 * BINS, 32)  # CSS px
 STRIP = Box(PLOT.x, PLOT.y + PLOT.height + 1, PLOT.width, 6)
 WIDTH, HEIGHT = PLOT.width + 2 * PLOT.x, STRIP.y + STRIP.height + 18
 
@@ -99,27 +99,30 @@ class NumbersPanel:
 
 def numbers_html(channel: Summary, layer: Summary, index: int) -> str:
     """A table of two summaries."""
-    rows = [
+    columns = [
         (name, *(_number(getattr(each, name)) for each in (channel, layer)))
         for name in ("min", "max", "mean", "std")
     ]
-    rows.append(("zeros", *(percent(each.zeros) for each in (channel, layer))))
-    rows += [(label, *(str(getattr(each, name)) for each in (channel, layer))) for label, name in _COUNTS]
-    head = f'<tr><td></td><th scope="col">channel {index}</th><th scope="col">layer</th></tr>'
-    body = "".join(
-        f'<tr{_loud(label, ours, theirs)}><th scope="row">{label}</th><td>{html.escape(ours)}</td>'
-        f"<td>{html.escape(theirs)}</td></tr>"
-        for label, ours, theirs in rows
+    columns.append(("zeros", *(percent(each.zeros) for each in (channel, layer))))
+    columns += [(label, *(str(getattr(each, name)) for each in (channel, layer))) for label, name in _COUNTS]
+    names, ours, theirs = (
+        "".join(f"<{tag}{_loud(column)}>{html.escape(column[row])}</{tag[:2]}>" for column in columns)
+        for row, tag in enumerate(('th scope="col"', "td", "td"))
     )
-    return f'<table class="fmw-numbers">{head}{body}</table>'
+    return (
+        f'<table class="fmw-numbers"><tr><td></td>{names}</tr><tr><th scope="row">channel {index}</th>{ours}'
+        f'</tr><tr><th scope="row">layer</th>{theirs}</tr></table>'
+    )
 
 
 _COUNTS = (("NaN", "nan"), ("±inf", "inf"))
 
 
-def _loud(label: str, *counts: str) -> str:
+def _loud(column: tuple[str, ...]) -> str:
     """What is not finite is not to be overlooked."""
-    return ' class="fmw-loud"' if label in ("NaN", "±inf") and any(each != "0" for each in counts) else ""
+    name, *counts = column
+    is_loud = name in ("NaN", "±inf") and any(each != "0" for each in counts)
+    return ' class="fmw-loud"' if is_loud else ""
 
 
 def _number(value: float) -> str:
@@ -165,11 +168,11 @@ def draw_histogram(statistics: ChannelStatistics, channel: int, norm: str, ratio
     page = Page(WIDTH, HEIGHT, ratio)
     spread = histogram(statistics.maps[:, :, channel])
     if spread is None:
-        page.write(PLOT.x, PLOT.y - 8, "no two values to compare", 11, room=PLOT.width)
+        page.write(PLOT.x, PLOT.y - 6, "no two values to compare", 11, room=PLOT.width)
         return page
     counts, low, high = spread
     zeros = statistics.zeros[channel] > 0
-    page.write(PLOT.x, PLOT.y - 8, "values other than 0" if zeros else "all values", 11)
+    page.write(PLOT.x, PLOT.y - 6, "values other than 0" if zeros else "all values", 11)
     heights = np.rint(counts / counts.max() * PLOT.height * ratio).astype(int)
     heights[(counts > 0) & (heights == 0)] = 1
     area = page.area(PLOT)
@@ -185,7 +188,7 @@ def draw_histogram(statistics: ChannelStatistics, channel: int, norm: str, ratio
     levels = (values - bottom) / (top - bottom) if bottom < top else np.full(len(values), 0.5)
     strip[:] = np.rint(np.clip(levels, 0, 1) * (STEPS - 1)).astype(np.uint8)
     start, end = _to_one(low, high)
-    ticks = nice_ticks(low, high, 4)
+    ticks = nice_ticks(low, high, 3)
     for label, tick in zip(tick_labels(ticks), _to_one(*ticks, low, high), strict=False):
         x = PLOT.x + (tick - start) / (end - start) * PLOT.width
         page.write(x, HEIGHT - 4, label, 11, align="center")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+BESIDE = 120  # CSS px that a column beside the picture needs
+
 
 class InputPanel:
     """The picture as the model sees it, how it came to be so, and the chosen channel over it.
@@ -37,17 +39,24 @@ class InputPanel:
 
     Args:
         lookout: Knows what units see.
-        controls: What belongs to the picture.
+        beside: What belongs to the picture, and stands beside it where there is room.
     """
 
-    def __init__(self, lookout: Lookout, *controls: ipywidgets.Widget) -> None:
+    def __init__(self, lookout: Lookout, *beside: ipywidgets.Widget) -> None:
         self._title, self._scaling = ipywidgets.HTML(), ipywidgets.HTML()
         self._sees = ipywidgets.HTML(layout={"min_height": "20px"})  # nothing moves when it says something
         self.view = PictureView(label="Picture as the model sees it")
         self._lookout = lookout
-        self.box = ipywidgets.VBox(
-            [self._title, self.view, self._sees, self._scaling, *controls],
-            layout={"flex": f"1 1 {DETAIL_BOX + 16}px"},
+        picture = ipywidgets.VBox(
+            [self._title, self.view, self._sees],
+            layout={"flex": f"0 1 {DETAIL_BOX}px", "min_width": "0", "overflow": "visible"},
+        )
+        rest = ipywidgets.VBox(
+            [*beside, self._scaling],
+            layout={"flex": f"1 1 {BESIDE}px", "min_width": "0", "max_width": "480px", "overflow": "visible"},
+        )
+        self.box = ipywidgets.HBox(
+            [picture, rest], layout={"flex": f"1 1 {DETAIL_BOX + BESIDE}px", "flex_flow": "row wrap"}
         )
         self.box.add_class("fmw-input")
         self._picture = Latest(seen_pixels)

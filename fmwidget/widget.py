@@ -156,15 +156,16 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._offer_layers = Latest(self._controls.offer_layers)
         self._lookout = Lookout(self._am.model, self._point)
         self._grid, self._detail, self._zoom = GridPanel(), ChannelPanel(), ZoomPanel()
-        self._input = InputPanel(self._lookout, self._controls.input)
+        answer = AnswerPanel(class_names)
+        self._input = InputPanel(self._lookout, answer.box, self._controls.input)
         self._profile = ProfilePanel(lambda path: self._choose("layer", path))
         self._panels: tuple[Any, ...] = (
             self._grid,
             self._profile,
+            answer,
             self._detail,
             self._input,
             NumbersPanel(),
-            AnswerPanel(class_names),
             ColumnPanel(lambda channel: self._choose("channel", channel)),
             OriginPanel(self._am.model, self._point),
             self._zoom,
@@ -178,7 +179,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         )
         self._status = StatusLine()
         self._watch = TrainingWatch(self._am, self._training)
-        below = ipywidgets.HBox([panel.box for panel in self._panels[2:-1]], layout={"flex_flow": "row wrap"})
+        below = ipywidgets.HBox([panel.box for panel in self._panels[3:-1]], layout={"flex_flow": "row wrap"})
         grid = ipywidgets.Box([self._grid.box, self._zoom.box])
         grid.add_class("fmw-stack")
         shown = [self._controls.main, self._profile.box, self._status.box, grid, below]

@@ -50,7 +50,7 @@ class Page:
     def marked(self) -> tuple[float, ...]:
         """The box of units that is marked on the chosen channel: top, left, bottom, right."""
         height, width, _ = self.widget.feature_maps.shape
-        area = np.array(self.detail.mark) - [8, 50, 0, 0]  # where the map begins in its picture
+        area = np.array(self.detail.mark) - [8, 42, 0, 0]  # where the map begins in its picture
         scale = min(300 // height, 300 // width)
         x, y, wide, high = area / scale
         return tuple(float(edge) for edge in (y, x, y + high, x + wide))

@@ -84,7 +84,7 @@ def runs(mask):
 
 def found_tiles(indices, ratio=1):
     """Tiles in reading order, found by their colours alone: `(top, left, indices)` below the header."""
-    top = 50 * ratio
+    top = 42 * ratio
     mapped = indices[top:] < STEPS
     tiles = []
     for first, last in runs(mapped.any(axis=1)):
@@ -169,7 +169,7 @@ def test_tiles_cover_all_channels_and_nothing_else(
     for page in range(layout.pages):
         boxes = [layout.tile_box(channel) for channel in layout.channels(page)]
         assert all(
-            x >= 8 and y > 50 and x + w <= page_width - 8 and y + h < layout.height for x, y, w, h in boxes
+            x >= 8 and y > 42 and x + w <= page_width - 8 and y + h < layout.height for x, y, w, h in boxes
         )
         # Row by row from left to right: each keeps clear of the one before and the row above.
         for one, next_one in itertools.pairwise(boxes):
@@ -279,7 +279,7 @@ def test_inactive_constant_and_not_finite_maps_are_told_apart():
     assert "inactive" not in lines(grid(random_maps(6, 6, 5)))
     assert any("1 of 5 channels inactive" in line for line in lines(page))
     for legend in (NAN, POSINF, NEGINF):
-        assert (indices[:50] == legend).sum() == 81
+        assert (indices[:42] == legend).sum() == 81
 
 
 @pytest.mark.parametrize(("width", "in_legend"), [(848, False), (360, True)])
@@ -289,14 +289,14 @@ def test_inactive_tiles_say_so_or_the_legend_does(width, in_legend):
     page = grid(maps, width=width)
     said = [each for each in page.texts if each.text == "inactive"]
     assert len(said) == (1 if in_legend else 2)
-    assert (page.indices[:50] == INACTIVE).any() == in_legend
+    assert (page.indices[:42] == INACTIVE).any() == in_legend
 
 
 @pytest.mark.parametrize("mark", [np.nan, np.inf, -np.inf])
 def test_one_marked_value_shows_in_a_shrunk_tile(mark):
     maps = random_maps(148, 148, 16)
     maps[70, 91, 5] = mark
-    tiles = sent(grid(maps))[50:]
+    tiles = sent(grid(maps))[42:]
     assert {NAN, POSINF, NEGINF} & set(np.unique(tiles)) == {
         {"nan": NAN, "inf": POSINF, "-inf": NEGINF}[str(mark)]
     }
@@ -369,8 +369,8 @@ def test_a_channel_s_bar_holds_its_values_and_no_others(norm):
 )
 def test_a_page_has_a_colour_bar_only_where_it_is_true_of_all_tiles(norm, has_bar):
     page = grid(random_maps(8, 8, 20), norm)
-    assert (len(np.unique(page.indices[:50][page.indices[:50] < STEPS])) > 200) == has_bar
-    assert not (grid(np.zeros((4, 4, 3)), norm).indices[:50] < STEPS).any()  # nothing to scale
+    assert (len(np.unique(page.indices[:42][page.indices[:42] < STEPS])) > 200) == has_bar
+    assert not (grid(np.zeros((4, 4, 3)), norm).indices[:42] < STEPS).any()  # nothing to scale
 
 
 @settings(max_examples=300, deadline=None)
@@ -418,7 +418,7 @@ def test_the_page_of_a_channel_is_as_large_for_all_maps_unless_tight():
     sizes = {channel_page(random_maps(*shape), 0).indices.shape for shape in shapes}
     assert len(sizes) == 1
     tight = channel_page(random_maps(20, 30, 1), 0, box=300, tight=True)
-    assert tight.height == 50 + 200 + 8
+    assert tight.height == 42 + 200 + 8
 
 
 @pytest.mark.parametrize(

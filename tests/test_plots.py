@@ -87,7 +87,7 @@ def test_every_map_drawn_is_that_of_an_independent_forward(model, picture):
     for name in ("first", "second"):
         maps = forward(model, picture, name)
         figure = plot_feature_maps(model, picture, name, ratio=1)
-        tiles = drawn_maps(figure, maps.shape[:2], 50)
+        tiles = drawn_maps(figure, maps.shape[:2], 42)
         assert len(tiles) == maps.shape[2]
         for channel, tile in enumerate(tiles):
             assert np.abs(tile - standardized(maps[:, :, channel])).max() <= 1.7  # two roundings
@@ -123,7 +123,7 @@ def test_more_channels_than_a_page_of_the_widget_are_all_drawn(picture):
 def test_one_channel_is_drawn_with_the_scale_it_says(model, picture, norm):
     maps = forward(model, picture, "second")
     figure = plot_channel(model, picture, "second", 7, norm=norm, ratio=1, size=200)
-    (tile,) = drawn_maps(figure, maps.shape[:2], 50)
+    (tile,) = drawn_maps(figure, maps.shape[:2], 42)
     values = maps[:, :, 7]
     scale = values if norm == "channel" else maps
     expected = (values - scale.min()) / (scale.max() - scale.min()) * 255

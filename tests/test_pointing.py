@@ -220,7 +220,7 @@ def test_panels_that_follow_the_pointer_are_told_and_nothing_is_drawn(widget, fo
     spot = Spot(3, 5, 7)
     say(widget._grid, "hover", *centre(widget, spot))
     say(widget._grid, "hover", 1, 1)
-    say(widget._detail, "hover", 8 + 150, 50 + 100)
+    say(widget._detail, "hover", 8 + 150, 42 + 100)
     say(widget._detail, "hover")
     assert follower.told[:2] == [spot, None]
     assert follower.told[2].channel == widget.channel

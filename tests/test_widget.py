@@ -440,7 +440,7 @@ def test_the_answer_comes_from_the_same_forward(model):
         resized = Image.fromarray(PICTURES[image]).resize((24, 20), Image.Resampling.BILINEAR)
         scores = model(np.asarray(resized, "float32")[np.newaxis] / 255)[0]
         first = f"&lt;{names[int(np.argmax(scores))][1]}&gt;"
-        assert f"<bdi>{first}</bdi>" in answer.value.split("</tr>")[0]
+        assert f"<bdi>{first}</bdi>" in answer.value.split("</li>")[0]
     assert am.stats.forwards == len(PICTURES)
     with pytest.raises(ValueError, match="holds 3 names"):
         FeatureMapWidget(am, PICTURES, class_names=[*names, "c"])

@@ -6,7 +6,7 @@ const TRAITS = ["channels", "lengths", "texts", "chosen"];
 
 function render({ model, el }) {
   const gone = new AbortController();
-  const table = element("table", "fmw-answer fmw-column");
+  const table = element("table", "fmw-column");
   table.setAttribute("aria-label", "Channels, strongest first");
   el.classList.add("fmw-view");
   el.append(table);

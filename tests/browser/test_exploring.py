@@ -37,7 +37,7 @@ def test_from_a_unit_to_the_picture_and_from_a_pixel_to_the_units(open_notebook,
     expect(root.get_by_text("Who sees this pixel")).to_be_hidden()
     expect(root.get_by_role("button", name="Where this value comes from")).to_be_hidden()
 
-    detail.hover(position={"x": 8 + 4 * 36 + 2, "y": 50 + 4 * 10 + 2})  # row 10, column 36 of 72 × 72
+    detail.hover(position={"x": 8 + 4 * 36 + 2, "y": 42 + 4 * 10 + 2})  # row 10, column 36 of 72 × 72
     expect(root.get_by_text("sees 8 × 8 of 150 × 150 px")).to_be_visible()
     expect(region).to_be_visible()
     outer, inner = picture.bounding_box(), region.bounding_box()

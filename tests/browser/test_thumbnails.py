@@ -43,7 +43,7 @@ def test_thumbnails_are_a_group_of_named_radio_buttons(page):
         button = group.get_by_role("radio", name=name, exact=True)
         assert button.get_attribute("title") == name
         assert button.locator("img").evaluate("(image) => image.complete && image.naturalWidth") == 80
-        assert box(button.locator("img"))[2:] == (56, 56)
+        assert box(button.locator("img"))[2:] == (44, 44)
     assert group.get_by_role("radio", checked=True).get_attribute("title") == "coffee"
 
 

@@ -319,4 +319,27 @@ def test_it_looks_designed(open_notebook, page, scheme, width):
             ).map(each => each.className); }"""
     )
     assert inside == []
+    smallest = lab.root.evaluate(
+        """root => Math.min(...[...root.querySelectorAll("*")].filter(each => each.checkVisibility() &&
+            [...each.childNodes].some(child => child.nodeType === Node.TEXT_NODE && child.data.trim())
+        ).map(each => parseFloat(getComputedStyle(each).fontSize)))"""
+    )
+    assert smallest >= 11
+    if width >= 1280:
+        check_all_is_on_one_screen(lab)
     notebook.check_no_complaints()
+
+
+def check_all_is_on_one_screen(lab):
+    """Controls, grid, channel, picture, answer and numbers: no more than 900 px from first to last."""
+    top = lab.root.bounding_box()["y"]
+    panels = {name: lab.control(name) for name in ("Feature maps of the layer", "Chosen channel")}
+    panels |= {name: lab.control(name) for name in ("Layer", "Norm", "Overlay %", "Scaling", "Fit")}
+    panels |= {each: lab.root.locator(each) for each in (".fmw-thumbnails", ".fmw-answer", ".fmw-numbers")}
+    panels["Save"] = lab.root.get_by_role("button", name="Save")
+    for name in ("Picture as the model sees it", "Histogram of the chosen channel"):
+        panels[name] = lab.root.get_by_label(name).locator("img")
+    for name, panel in panels.items():
+        box = panel.bounding_box()
+        assert min(box["width"], box["height"]) >= 16, name
+        assert box["y"] + box["height"] - top <= 900, name
