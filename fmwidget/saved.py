@@ -19,6 +19,7 @@ from IPython.display import publish_display_data
 from PIL import Image, ImageDraw
 
 from .page import grey
+from .png import palette
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,20 +53,23 @@ class SavedPicture:
         return data, {"image/png": {"width": self.width, "height": self.height, "alt": self.alt}}
 
 
-def framed(png: bytes, box: Sequence[float], ratio: int) -> bytes:
-    """Draws the frame of the chosen tile, which on the page the browser draws, into a grid's PNG.
+def on_paper(png: bytes, cmap: str, box: Sequence[float], ratio: int) -> bytes:
+    """Makes of a grid's PNG what a file keeps: on white, wherever it is read, its chosen tile framed.
+
+    On the page the browser draws that frame, and the page may be dark.
 
     Args:
         png: An indexed PNG, as `encode_png` writes it.
+        cmap: Name of the colormap that it is drawn in.
         box: `(x, y, width, height)` of the tile in CSS pixels; empty for no frame.
         ratio: Pixels to a CSS pixel.
     """
-    if not box:
-        return png
     picture = Image.open(io.BytesIO(png))
-    x, y, width, height = (round(edge * ratio) for edge in box)
-    outline = (x - 2 * ratio, y - 2 * ratio, x + width + 2 * ratio - 1, y + height + 2 * ratio - 1)
-    ImageDraw.Draw(picture).rectangle(outline, outline=grey(1), width=2 * ratio)
+    picture.putpalette(palette(cmap).tobytes())
+    if box:
+        x, y, width, height = (round(edge * ratio) for edge in box)
+        outline = (x - 2 * ratio, y - 2 * ratio, x + width + 2 * ratio - 1, y + height + 2 * ratio - 1)
+        ImageDraw.Draw(picture).rectangle(outline, outline=grey(1), width=2 * ratio)
     file = io.BytesIO()
     picture.save(file, "PNG", compress_level=1, dpi=(96 * ratio, 96 * ratio))
     return file.getvalue()

@@ -50,7 +50,7 @@ from .saved import (
     SavedPicture,
     can_hide_picture,
     code_for,
-    framed,
+    on_paper,
     show_picture,
     show_with_picture,
     widget_bundle,
@@ -327,10 +327,9 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     def _picture(self) -> SavedPicture:
         with self._lock:
-            box, ratio = self._grid.box, self._look.ratio
-            return SavedPicture(
-                framed(box.png, box.mark, ratio), round(box.width), round(box.height), visible(box.alt)
-            )
+            box, look = self._grid.box, self._look
+            png = on_paper(box.png, cmap_for(look.norm, look.cmap), box.mark, look.ratio)
+            return SavedPicture(png, round(box.width), round(box.height), visible(box.alt))
 
     def _ipython_display_(self) -> None:
         if self.comm is None or not can_hide_picture():

@@ -102,7 +102,7 @@ INSIDE: dict[str, set[str]] = {
         *("readout", "sampling", "view"),
     },
     "pointing": {"looking", "messages", "sampling", "view"},
-    "saved": {"page"},
+    "saved": {"page", "png"},
     "overlay": {
         *("channels", "drawing", "figure", "looking", "lookout", "memo", "page", "panels", "png"),
         *("receptive_fields", "sampling", "tracing"),

@@ -13,6 +13,7 @@ from IPython.utils.capture import capture_output
 from PIL import Image
 
 from fmwidget import FeatureMapWidget
+from fmwidget.messages import Surroundings
 from fmwidget.saved import WIDGET
 
 PICTURES = {
@@ -115,6 +116,20 @@ def test_the_picture_is_the_grid_with_the_chosen_tile_framed(widget):
     assert (rows.min(), rows.max()) == (y - 2, y + height + 1)
     assert (columns.min(), columns.max()) == (x - 2, x + width + 1)
     assert (saved == plain)[y : y + height, x : x + width].all()
+
+
+def test_a_picture_in_a_file_is_light_though_the_page_is_dark(widget):
+    light = widget._repr_mimebundle_()[0]["image/png"]
+    widget.norm = "symmetric"
+    symmetric = widget._repr_mimebundle_()[0]["image/png"]
+    before = widget.png
+    widget._move_in(Surroundings(ratio=1.0, dark=True, width=848))
+    assert widget.png != before
+    assert widget._repr_mimebundle_()[0]["image/png"] == symmetric
+    widget.norm = "standardize"
+    assert widget._repr_mimebundle_()[0]["image/png"] == light
+    corner = np.asarray(picture_in(widget._repr_mimebundle_()[0]).convert("RGB"))[0, 0]
+    assert corner.min() == 255
 
 
 def test_the_picture_is_taken_when_it_is_displayed(widget):
