@@ -11,8 +11,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from ipywidgets import HTML
+
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.batch import model_batch
+from fmwidget.live import parts
 from fmwidget.normalization import to_levels
 
 from .contenders import TutorialLoop, bare_forward, eager_forward
@@ -31,6 +34,8 @@ LOOP, LOOP_CHANNEL = "tutorial's loop: layer", "tutorial's loop: channel"
 GRIDS, NORMALISED = "grids encoded for a channel change", "normalisations for a colormap change"
 FORWARDS = "forwards for two new pictures"
 BARE, EAGER = "floor: bare compiled forward", "floor: one eager forward"
+PLAIN = "floor: as many plain ipywidgets"
+PICTURE_FLOOR, FIRST_FLOOR = "a bare pass and a layer change", "an eager forward and as many plain ipywidgets"
 PACE = 0.1  # seconds between two looks of somebody in a hurry
 
 
@@ -55,6 +60,8 @@ def measure_model(model: keras.Model, *, rounds: int, firsts: int) -> dict[str, 
         PICTURE_MAPS: paired(seconds[PICTURE_MAPS], seconds[BARE][1::2]),
         FIRST_MAPS: paired(seconds[FIRST_MAPS], seconds[EAGER][0::2]),
         FIRST: paired(seconds[FIRST], seconds[EAGER][1::2]),
+        PICTURE_FLOOR: 1 + paired(seconds[LOOK], seconds[BARE][0::2]),
+        FIRST_FLOOR: 1 + paired(seconds[PLAIN], seconds[EAGER][1::2]),
         BESIDE: paired(seconds[BESIDE], seconds[AFTER]),
     }
     return {
@@ -127,6 +134,9 @@ def first_pictures(model: keras.Model, meter: Meter, *, rounds: int) -> dict[str
         meter.time(EAGER, eager, batch)
         am = ActivationModel(model)
         widget = meter.time(FIRST, FeatureMapWidget, am, pictures)
+        plain = meter.time(PLAIN, lambda count: [HTML() for _ in range(count)], len(list(parts(widget))))
+        for each in plain:
+            each.close()
         began = time.perf_counter()
         layers = spread([each.path for each in am.layers if each.after is None], LAYERS)
         beside = 0

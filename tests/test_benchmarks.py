@@ -32,6 +32,8 @@ def test_the_smallest_benchmark_counts_nothing_it_should_not(monkeypatch):
     assert (counts[kernel.FORWARDS], counts["traces"]) == (2, 1)
     assert model["times"][kernel.LOOK]["bytes"] > 1000
     assert model["times"][kernel.LOOP]["messages"] == 0
+    ratios = model["ratios"]
+    assert min(ratios[kernel.PICTURE_FLOOR], ratios[kernel.FIRST_FLOOR]) > 1
     model["memory"] = {"peak": extent.peak_memory(), "steady": extent.steady_memory()}
     contender = summary([0.01]) | {"blank": 0, "frames": 9, "messages": 2, "bytes": 900}
     sizes = extent.measure_sizes()
@@ -52,6 +54,7 @@ def test_the_smallest_benchmark_counts_nothing_it_should_not(monkeypatch):
     text = tables(results, lines)
     for line in lines:
         assert f"| {line.what} | {line.target} |" in text
+    assert f"; {kernel.FIRST_FLOOR}: " in text
     assert "| floor | 10 / 10 ± 0 | 0 of 9 | 2 | 1 |" in text
 
 
