@@ -79,6 +79,8 @@ class Exploring:
         for panel in (grid, detail):
             panel.box.on_nudge(lambda rows, columns: self._pointing.nudge(self._look(), rows, columns))
             panel.box.on_open(self._open)
+        for picture in (grid.box, detail.box, self._pictures.input.view):
+            picture.on_release(lambda: self.pin(None))
         zoom.on_unit(lambda at: self._pointing.hover(at and (lambda look: unit_of(look, *at))))
         zoom.on_pin(lambda at: self.pin(unit_of(self._look(), *at)))
         zoom.on_close(lambda: self._pointing.hover(None))

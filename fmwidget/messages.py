@@ -43,6 +43,11 @@ class Nudge:
 
 
 @dataclass(frozen=True)
+class Release:
+    """A wish to let go of the unit and the pixel that are kept."""
+
+
+@dataclass(frozen=True)
 class Open:
     """A wish to see a channel alone: that of a tile, or the one that is shown."""
 
@@ -93,7 +98,7 @@ class Surroundings:
     width: int
 
 
-Message = Point | Hover | Place | Nudge | Open | Unit | Pin | Window | Close | Surroundings
+Message = Point | Hover | Place | Nudge | Release | Open | Unit | Pin | Window | Close | Surroundings
 
 
 def parse_message(content: object) -> Message | None:
@@ -131,6 +136,8 @@ def parse_message(content: object) -> Message | None:
             edges = (row, column, rows, columns)
             if all(is_index(edge, 0, MAX_PX) for edge in edges) and 0 < rows * columns <= MAX_VALUES:
                 return Window(*edges)
+        case {"type": "release"}:
+            return Release()
         case {"type": "close"}:
             return Close()
         case {"type": "surroundings", "ratio": ratio, "dark": bool(dark), "width": width} if is_number(

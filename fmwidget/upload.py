@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from .frontend import sent, source
+from .frontend import joined, sent
 from .images import MAX_PICTURES, PictureError
 from .messages import brief
 from .pieces import Piece, ignore
@@ -106,7 +106,7 @@ class Uploader(Piece):
         room: How many more pictures may be added.
     """
 
-    _esm = sent(source("upload.js"))
+    _esm = sent(joined("upload.js"))
 
     room = traitlets.Int(MAX_PICTURES, min=0).tag(sync=True)
 

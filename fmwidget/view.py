@@ -20,6 +20,7 @@ from .messages import (
     Open,
     Place,
     Point,
+    Release,
     Surroundings,
     brief,
     is_number,
@@ -161,6 +162,10 @@ class PictureView(HearingWidget):
             callback: Takes how far it is moved, down and to the right.
         """
         self._listen(Nudge, "nudge", lambda nudge: callback(nudge.rows, nudge.columns))
+
+    def on_release(self, callback: Callable[[], None]) -> None:
+        """Calls `callback()` when Escape is pressed: what was clicked is no longer to be kept."""
+        self._listen(Release, "release", lambda _: callback())
 
     def on_open(self, callback: Callable[[int | None], None]) -> None:
         """Calls `callback(place)` when a channel is to be seen alone: by Enter or a double click.

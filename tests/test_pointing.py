@@ -283,6 +283,23 @@ def test_a_click_on_the_large_picture_pins_and_a_click_beside_it_lets_go(widget,
     assert widget._exploring.spot is None
 
 
+@pytest.mark.parametrize("place", ["grid", "detail", "input"])
+def test_a_key_lets_go_of_what_was_clicked(widget, follower, place):
+    boxes = {"grid": widget._grid.box, "detail": widget._detail.box, "input": widget._input.view}
+    widget.channel = 4
+    say(widget._detail, "point", 10, 52)
+    assert widget._grid.box.region
+    boxes[place]._handle_custom_msg({"type": "release"}, [])
+    assert widget._exploring.spot is None
+    assert [each.region for each in boxes.values()] == [[], [], []]
+
+    boxes["input"]._handle_custom_msg({"type": "point", "x": 30, "y": 30}, [])
+    assert boxes["input"].mark
+    boxes[place]._handle_custom_msg({"type": "release"}, [])
+    assert [boxes["input"].mark, boxes["detail"].mark] == [[], []]
+    assert widget.channel == 4
+
+
 def test_keys_move_the_unit_within_the_chosen_map_and_stop_at_its_edges(widget, follower):
     widget.channel = 3
     height, width, _ = widget.feature_maps.shape

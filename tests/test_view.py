@@ -48,7 +48,10 @@ junk = st.recursive(
 almost = st.fixed_dictionaries(
     {
         "type": st.sampled_from(
-            ["point", "hover", "place", "nudge", "open", "unit", "pin", "window", "close", "surroundings"]
+            (
+                *("point", "hover", "place", "nudge", "release", "open"),
+                *("unit", "pin", "window", "close", "surroundings"),
+            )
         )
         | junk
     },
@@ -166,6 +169,7 @@ def test_a_message_that_means_nothing_is_ignored_and_logged_once(content, caplog
         view.on_hover,
         view.on_place,
         view.on_nudge,
+        view.on_release,
         view.on_open,
         view.on_surroundings,
     ):
@@ -183,7 +187,9 @@ def test_each_callback_hears_of_its_own_kind_only():
     points: list[Any] = []
     places: list[int] = []
     nudges: list[Any] = []
+    released: list[None] = []
     surroundings: list[Surroundings] = []
+    view.on_release(lambda: released.append(None))
     view.on_point(lambda x, y: points.append((x, y)))
     view.on_point(lambda x, y: points.append((y, x)))
     view.on_place(places.append)
@@ -192,7 +198,9 @@ def test_each_callback_hears_of_its_own_kind_only():
     view._handle_custom_msg({"type": "point", "x": 3.5, "y": 4}, [])
     view._handle_custom_msg({"type": "place", "place": 130}, [])
     view._handle_custom_msg({"type": "nudge", "rows": 0, "columns": -2}, [])
+    view._handle_custom_msg({"type": "release"}, [])
     view._handle_custom_msg({"type": "surroundings", "ratio": 2, "dark": True, "width": 600.7}, [])
+    assert released == [None]
     assert points == [(3.5, 4.0), (4.0, 3.5)]
     assert places == [130]
     assert nudges == [(0, -2)]

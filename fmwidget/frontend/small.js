@@ -4,9 +4,10 @@ export function clamp(value, low, high) {
   return Math.min(Math.max(value, low), high);
 }
 
-export function element(tag, className) {
+export function element(tag, className = "", text = "") {
   const made = document.createElement(tag);
   made.className = className;
+  made.textContent = text;
   return made;
 }
 

@@ -146,11 +146,18 @@ function render({ model, el }) {
 
   claimKeys(figure, ({ key, shiftKey }) => press(key, shiftKey) && (speaks = true));
 
+  // Whether something that was clicked is marked. In a picture with tiles one of them always is.
+  const isKept = () => wanted.region?.length > 0 || (!listensTo("place") && wanted.mark?.length > 0);
+
   // Whether the key was one for the picture.
   function press(key, shift) {
     if (key === "Enter" && listensTo("open")) {
       choice.open(wanted);
       return true;
+    }
+    if (key === "Escape" && listensTo("release")) {
+      send({ type: "release" });
+      return isKept(); // where nothing is, the key is the notebook's
     }
     if (listensTo("place") && !shift) return choice.press(wanted, key);
     if (!listensTo("nudge") || shift !== listensTo("place") || !(key in NUDGES)) return false;

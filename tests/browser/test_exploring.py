@@ -74,6 +74,12 @@ def test_from_a_unit_to_the_picture_and_from_a_pixel_to_the_units(open_notebook,
         page.emulate_media(color_scheme=scheme)
         expect(page.locator("body")).to_have_attribute("data-jp-theme-light", str(scheme == "light").lower())
         assert violations(page) == [], scheme
+
+    picture.press("Escape")
+    expect(seen).to_be_hidden()
+    expect(mark).to_be_hidden()
+    expect(detail.locator(".fmw-region")).to_be_hidden()
+    expect(picture).to_be_focused()
     notebook.check_no_complaints()
 
 

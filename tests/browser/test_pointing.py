@@ -55,6 +55,19 @@ def test_a_lost_answer_does_not_silence_the_pointer(page):
     assert hovers(shown) == [(10, 10), (30, 10)]
 
 
+@pytest.mark.parametrize(("traits", "kept"), [({}, False), ({"region": [10.0, 10.0, 4.0, 4.0]}, True)])
+def test_escape_is_the_notebook_s_where_nothing_is_kept(page, traits, kept):
+    view = view_of(**traits)
+    view.on_release(lambda: None)
+    shown = show(page, view)
+    wait_for_picture(shown, 400)
+    page.evaluate("window.heard = []; document.addEventListener('keydown', ({ key }) => heard.push(key))")
+    shown.figure.evaluate("figure => (figure.tabIndex = 0)")
+    shown.figure.press("Escape")
+    assert shown.sent[-1] == {"type": "release"}
+    assert page.evaluate("heard") == ([] if kept else ["Escape"])
+
+
 def test_the_readout_has_its_place_whatever_it_says(page):
     view = view_of()
     view.on_hover(lambda _point: None)
