@@ -75,7 +75,7 @@ def is_known(operation: keras.Operation) -> bool:
     described = _SAME | _EVERYTHING | _ALONG_AN_AXIS | _REDUCED | _RESHAPED | set(_LOCAL)
     return (
         kind in described
-        or kind in ("Average", "ConvLSTM2D", "Dense", "Permute", "Transpose")
+        or kind in ("Average", "ConvLSTM2D", "Dense", "Pad", "Permute", "Transpose")
         or _is_augmentation(kind)
     )
 
@@ -90,6 +90,8 @@ def relation(operation: keras.Operation, name: str, source: Lies, output: Lies) 
     if kind in _LOCAL:
         windows = _LOCAL[kind](operation, source.positions, output.positions)
         return Local(*windows) if windows and len(source.positions) == len(output.positions) == 2 else unknown
+    if kind == "Pad":
+        return _padded(operation, source, output) or unknown
     if kind in _EVERYTHING:
         return Everything()
     if kind in _SAME or _is_augmentation(kind) or (kind == "Average" and isinstance(operation, keras.Layer)):
@@ -128,6 +130,14 @@ def _recurrent(layer: Any, _: str, source: Lies, output: Lies) -> Relation:
     # Neither stride nor dilation is that of the layer: step by step its maps keep their size.
     state = _sliding(layer.kernel_size, (1, 1), (1, 1), "same", units.positions)
     return Recurrent(window, Local(*state), layer.go_backwards)
+
+
+def _padded(operation: Any, source: Lies, output: Lies) -> Relation | None:
+    """Padding by a constant; a mirror lets positions at the edge be seen from two sides."""
+    if operation.mode != "constant" or not len(source.positions) == len(output.positions) == 2:
+        return None
+    rows, columns = (Window(padding=operation.pad_width[axis][0]) for axis in source.place_axes)
+    return Local(rows, columns)
 
 
 def _pointwise(source: Lies, output: Lies) -> Relation | None:
@@ -183,7 +193,13 @@ def _convolution(layer: Any, inputs: _Sizes, _: _Sizes) -> Sequence[Axis]:
 
 
 def _pooling(layer: Any, inputs: _Sizes, _: _Sizes) -> Sequence[Axis]:
-    return _sliding(layer.pool_size, layer.strides or layer.pool_size, (1, 1), layer.padding, inputs)
+    size = _pair(layer.pool_size)
+    return _sliding(size, _pair(layer.strides or size), (1, 1), layer.padding, inputs)
+
+
+def _pair(size: int | _Sizes) -> _Sizes:
+    """Operations keep what they were given; layers make two of one."""
+    return (size, size) if isinstance(size, int) else size
 
 
 def _transposed(layer: Any, _: _Sizes, outputs: _Sizes) -> list[Axis]:
@@ -226,13 +242,16 @@ def _resampled(interpolation: str, inputs: Iterable[int], outputs: Iterable[int]
 
 
 _LOCAL = {
+    "AveragePool": _pooling,
     "AveragePooling2D": _pooling,
     "CenterCrop": _center_crop,
     "Conv2D": _convolution,
     "Conv2DTranspose": _transposed,
     "Cropping2D": _cropping,
     "DepthwiseConv2D": _convolution,
+    "MaxPool": _pooling,
     "MaxPooling2D": _pooling,
+    "Resize": _resizing,
     "Resizing": _resizing,
     "SeparableConv2D": _convolution,
     "UpSampling2D": _upsampling,

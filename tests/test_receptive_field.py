@@ -289,6 +289,29 @@ def test_operations_that_are_known_to_see_one_position_do(name):
     assert np.argwhere(apart.any(axis=-1)[0]).tolist() == [[1, 2]]
 
 
+@pytest.mark.parametrize(
+    "operate",
+    [
+        lambda x: keras.ops.pad(x, ((0, 0), (2, 1), (0, 3), (0, 0))),
+        lambda x: keras.ops.average_pool(x, 3, 2, padding="same"),
+        lambda x: keras.ops.average_pool(x, (2, 4)),
+        lambda x: keras.ops.image.resize(x, (9, 20), interpolation="nearest"),
+        lambda x: keras.ops.image.resize(x, (30, 11)),
+    ],
+)
+def test_operations_with_windows(operate):
+    start = picture()
+    check_some_units(keras.Model(start, conv(3)(operate(conv((2, 3))(start)))))
+
+
+def test_a_mirror_at_the_edge_is_not_known():
+    start = picture()
+    model = keras.Model(
+        start, conv(3)(keras.ops.pad(start, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect"))
+    )
+    assert "(Pad)" in receptive_field(model, ActivationModel(model).layers[-1].path).unknown
+
+
 def test_operations_on_parts_of_the_channels():
     start = picture()
     left, right = keras.ops.split(conv(3, padding="same")(start), 2, axis=-1)
