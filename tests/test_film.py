@@ -16,7 +16,7 @@ from fmwidget.film import check_file, frame_rate
 from tests.test_plots import maps_in, standardized
 
 layers = keras.layers
-HEADER = 50
+HEADER = 42
 
 
 @pytest.fixture(scope="module")
