@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from .preactivation import has_activation, run_noting
 from .wrapping import Wrappers
@@ -98,6 +99,11 @@ def _recording() -> _Recording | None:
     return getattr(_here, "recording", None)
 
 
+def is_tensor(leaf: Any) -> bool:
+    """Whether a leaf of what a call takes or returns is a tensor or an array; NumPy's numbers are neither."""
+    return hasattr(leaf, "shape") and not isinstance(leaf, np.generic)
+
+
 def is_building() -> bool:
     """Whether a layer is about to run on this thread and still making its weights, as far as is recorded."""
     recording = _recording()
@@ -109,7 +115,7 @@ def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
         recording = _recording()
         if recording is None or recording.scope() is not recording.home:
             return original(self, *args, **kwargs)
-        inputs = [leaf for leaf in keras.tree.flatten((args, kwargs)) if hasattr(leaf, "shape")]
+        inputs = list(filter(is_tensor, keras.tree.flatten((args, kwargs))))
         if any(isinstance(leaf, keras.KerasTensor) for leaf in inputs):
             return original(self, *args, **kwargs)
         parents = tuple(recording.stack)

@@ -6,6 +6,7 @@ each may hold the others.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from types import FunctionType
@@ -108,6 +109,15 @@ def graph_calls(model: keras.Model) -> Iterator[Any]:
         seen.update(map(id, call.output_tensors))
         waiting.extend(call.input_tensors)
         yield call
+
+
+def constants(layer: Any) -> list[Any]:
+    """What a functional model's calls were given beside tensors of its own, such as a mean colour."""
+    if is_chain(layer) or not has_graph(layer):
+        return []
+    given = (keras.tree.flatten((call.arguments.args, call.arguments.kwargs)) for call in graph_calls(layer))
+    leaves = itertools.chain.from_iterable(given)
+    return [leaf for leaf in leaves if not isinstance(leaf, keras.KerasTensor)]
 
 
 def model_of(model: Any) -> keras.Model:

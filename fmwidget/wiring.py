@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from . import backend, kinds
-from .capture import Call, Tensor
+from .capture import Call, Tensor, is_tensor
 from .forward import run_recorded
 from .inputs import Batch, empty_batch, model_inputs
 from .layers import Walk, call_name
@@ -113,6 +113,8 @@ class _Recorder:
             pass  # it numbers what is returned, and must not find it numbered before
         given = {self._number(tensor): _sample(tensor) for tensor in call.inputs}
         returned = self._returned.pop(depth + 1, {})
+        for each in filter(is_tensor, kinds.constants(call.operation)):
+            self.made.setdefault(self._number(each), _Made((), hows=()))
         for number, sample in self._open.pop(depth + 1, {}).items():
             if number not in self.made and number not in given:
                 handed_on = self._handed_on(call, given, number, sample)
@@ -121,7 +123,7 @@ class _Recorder:
             if number not in self.made:
                 self._find_origin(number, sample, depth)
         for tensor in keras.tree.flatten(call.outputs):
-            if hasattr(tensor, "shape"):
+            if is_tensor(tensor):
                 number = self._number(tensor)
                 self._returned[depth][number] = _sample(tensor)
                 if number not in given and (number not in self.made or is_known(call.operation)):
@@ -236,7 +238,7 @@ def _record_graph(model: keras.Model, batch: Batch) -> Graph:
     paths = {path: recorder.shown(*origin) for path, origin in recorder.walk.origins().items()}
     formats = recorder.walk.formats() | {n: each.data_format for n, each in taken.items()}
     for number, made in recorder.made.items():
-        if made.operation is None and made.inputs[0] in formats:
+        if made.operation is None and made.inputs and made.inputs[0] in formats:
             formats.setdefault(number, formats[made.inputs[0]])
     lies = {
         n: Lies(shape, formats.get(n, keras.config.image_data_format()))

@@ -248,6 +248,14 @@ def test_unknown_layers_are_named_not_guessed():
     assert "'hidden' (Hidden)" in receptive_field(zoo.compiled_layer(), "hidden").unknown
 
 
+def test_constants_are_no_part_of_the_picture():
+    start = picture()
+    mean, spread = tf.constant([0.4, 0.5], "float64"), np.array([0.2, 0.3])
+    check_some_units(keras.Model(start, conv(3)((start - mean) / spread * np.float64(2) + np.float32(1))))
+    inside = keras.Model(start, (start - mean) / spread)
+    check_some_units(keras.Model(start, conv(3)(inside(conv(3, padding="same")(start)))))
+
+
 def test_what_is_asked_for_must_exist():
     model = keras.Sequential([keras.Input((9, 8, 3)), layers.Conv2D(2, 3, name="conv")])
     with pytest.raises(ValueError, match="nonsense"):
