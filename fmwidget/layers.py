@@ -77,6 +77,7 @@ class Walk:
         self._flows: list[Flow] = []
         self._calls: Counter[keras.Operation] = Counter()
         self._paths: set[str] = set()
+        self._lasting: set[int] = set()  # the layers of the model, by identity
         self.numbers = TensorNumbers()
         self._returned: defaultdict[int, list[int]] = defaultdict(list)  # by depth, not yet claimed
 
@@ -97,7 +98,7 @@ class Walk:
         numbers = tuple(self.numbers.of(tensor) for _, tensor in outputs)
         self._flows.append(Flow(call.operation, inputs, numbers, children))
         self._returned[depth] += numbers
-        name = call_name(call)
+        name = self.name(call)
         for (key, output), number, is_old in zip(outputs, numbers, seen_before, strict=True):
             if depth == 0 and is_old:
                 continue  # the model returns what a layer of its own returned: that layer is on the list
@@ -139,6 +140,26 @@ class Walk:
         """For each path the tensor that it shows, and which frame of it if that is a film."""
         return {found.path: (found.number, found.step) for found in self._found}
 
+    def name(self, call: Call) -> str:
+        """The names of all that a call ran inside, but for the model, and its own, joined by `/`."""
+        chain = (*call.parents, call.operation)
+        names = [
+            self._name(each, holder, chain[0]) for each, holder in zip(chain, (None, *chain), strict=False)
+        ]
+        return "/".join(names[1:] or names)
+
+    def _name(self, operation: Any, holder: Any, model: Any) -> str:
+        """Its own; where it was made on the fly, without the number at the end that no other pass has."""
+        lasts = operation is model or self._lasts(operation, holder, model)
+        return str(operation.name if lasts else re.sub(r"_\d+$", "", operation.name))
+
+    def _lasts(self, operation: Any, holder: Any, model: Any) -> bool:
+        if not kinds.is_layer(operation):
+            return any(each is operation for each in kinds.operations(holder))
+        if id(operation) not in self._lasting:
+            self._lasting = set(map(id, kinds.all_parts(model)))  # anew: the pass may have made layers
+        return id(operation) in self._lasting
+
     def _unique(self, name: str) -> str:
         path, count = name, 1
         while path in self._paths:
@@ -150,20 +171,6 @@ class Walk:
 
 def _is_followed(value: Any) -> bool:
     return hasattr(value, "shape") and (is_maps(value) or is_film(value))
-
-
-def call_name(call: Call) -> str:
-    """The names of all that a call ran inside, but for the model, and its own, joined by `/`."""
-    chain = (*call.parents, call.operation)
-    names = [_name(operation, parent) for operation, parent in zip(chain, (None, *chain), strict=False)]
-    return "/".join(names[1:] or names)
-
-
-def _name(operation: keras.Operation, parent: keras.Operation | None) -> str:
-    """The operation's name; its class's where it was made on the fly, with a name that no other pass has."""
-    if kinds.is_layer(operation) or any(each is operation for each in kinds.operations(parent)):
-        return str(operation.name)
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(operation).__name__).lower()
 
 
 class TensorNumbers:

@@ -18,7 +18,7 @@ from . import backend, kinds
 from .capture import Call, Tensor, is_tensor
 from .forward import run_recorded
 from .inputs import Batch, empty_batch, model_inputs
-from .layers import Walk, call_name
+from .layers import Walk
 from .layout import is_film
 from .reach import is_known, relation
 from .relations import Everything, Frame, Framed, Lies, Relation, Same, Unknown
@@ -108,7 +108,7 @@ class _Recorder:
 
     def visit(self, call: Call) -> None:
         depth = len(call.parents)
-        name = call_name(call)
+        name = self.walk.name(call)
         for _ in self.walk.follow(call):
             pass  # it numbers what is returned, and must not find it numbered before
         given = {self._number(tensor): _sample(tensor) for tensor in call.inputs}

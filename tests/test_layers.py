@@ -197,6 +197,37 @@ def test_a_model_that_is_not_built_takes_pictures_in_the_size_its_backbone_wants
     assert not only.is_stated
 
 
+class OnTheFly(layers.Layer):
+    """Makes layers and operations in each call, as people do for what has no weights."""
+
+    def call(self, x):
+        x = layers.Resizing(9, 7)(x)
+        x = keras.ops.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
+        return layers.Rescaling(2.0, name="twice")(layers.Rescaling(0.5)(x))
+
+
+def test_what_is_made_on_the_fly_has_the_same_name_in_every_pass():
+    start = keras.Input((5, 6, 3))
+    x = layers.Conv2D(2, 1, name="conv_1")(start)
+    model = keras.Model(start, OnTheFly(name="fly")(x))
+    am = ActivationModel(model)
+    for seed in range(3):
+        batch = np.random.default_rng(seed).random((1, 5, 6, 3)).astype("float32")
+        am.predictions(batch)
+        names = ["resizing", "pad", "rescaling", "twice"]
+        assert [layer.path for layer in am.layers] == ["conv_1", *(f"fly/{name}" for name in names), "fly"]
+        resized = layers.Resizing(9, 7)(model.layers[1](batch))
+        np.testing.assert_allclose(am.activations(batch, "fly/resizing"), resized[0], rtol=1e-5)
+        padded = np.pad(resized[0], ((1, 1), (0, 0), (0, 0)))
+        np.testing.assert_allclose(am.activations(batch, "fly/pad"), padded, rtol=1e-5)
+        np.testing.assert_allclose(am.activations(batch, "fly/rescaling"), padded / 2, rtol=1e-5)
+        am.warm_up()
+        for future in am._compiler.passes.values():
+            future.result(timeout=120)
+    assert am.stats.forwards == 3
+    assert am.stats.traces == 1
+
+
 def test_the_next_kind_of_layer_is_one_addition_in_one_place(monkeypatch):
     film = keras.Input((4, 9, 8, 3))
     model = keras.Model(film, layers.Conv3D(2, 3, activation="relu", name="volume")(film))
