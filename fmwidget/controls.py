@@ -64,9 +64,9 @@ class Controls:
     ) -> None:
         self.layer = LayerChooser(lambda path: self._report("layer", path))
         self.channel = slider("Channel", "185px")
-        self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "250px")
+        self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "240px")
         self.cmap = dropdown("Colours", [(name, name) for name in CMAPS], "130px")
-        self.order = dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "140px")
+        self.order = dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "156px")
         self.preprocess = dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "54px")
         self.fit = dropdown("Fit", [(name, name) for name in FITS], "72px")
         self.opacity = slider("Overlay %", "100%", max=100)
@@ -80,7 +80,7 @@ class Controls:
         self.page = Pager()
         self.image = ThumbnailPicker(label="Picture", layout={"flex": "0 1 auto", "min_width": "0"})
         self.save = SaveButton(draw)
-        self.upload = Uploader(add, layout={"flex": "1 1 170px"})
+        self.upload = Uploader(add, layout={"flex": "1 1 170px", "min_width": "140px"})
         pictures = ipywidgets.HBox([self.image, self.upload], layout={"align_items": "center"})
         pictures.add_class("fmw-pictures")
         layer = self.layer

@@ -27,8 +27,8 @@ class LayerChooser:
         self._after: dict[str, str | None] = {}
         self._listed: tuple[str, ...] = ()
         self._path = ""
-        self.list = dropdown("Layer", (), "230px")
-        self.slider = slider("Depth", "180px", min=1)
+        self.list = dropdown("Layer", (), "270px")
+        self.slider = slider("Depth", "150px", min=1)
         self.back, self.on = step_buttons("layer")
         self.filter = ipywidgets.Text(
             description="Filter",

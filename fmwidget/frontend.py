@@ -8,6 +8,7 @@ from pathlib import Path
 import traitlets
 
 FOLDER = Path(__file__).parent / "frontend"
+STYLES = Path(__file__).parent / "styles"
 
 # All that the modules use of the import and export syntax; a test holds them to it.
 IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
@@ -49,6 +50,11 @@ def joined(entry: str) -> str:
 
     add(entry)
     return "\n".join(sources.values())
+
+
+def style() -> str:
+    """The style sheets of all pieces, as one: no rule in one depends on its place among the others."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(STYLES.glob("*.css")))
 
 
 def sent(text: str) -> traitlets.Unicode[str, str | bytes]:

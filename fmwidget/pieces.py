@@ -10,7 +10,7 @@ import traitlets
 from ipywidgets import Layout, widget_serialization
 from ipywidgets.widgets.trait_types import InstanceDict
 
-from .frontend import sent, source
+from .frontend import sent, style
 from .messages import asked_by, brief
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class FrontEnd(anywidget.AnyWidget):
 class Piece(FrontEnd):
     """A piece of the front end that Python fills, and whose traits the browser may not set."""
 
-    _css = sent(source("view.css"))
+    _css = sent(style())
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Refuses every trait the front end may try to set."""

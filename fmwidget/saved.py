@@ -2,8 +2,8 @@
 
 A live widget is nothing but a reference in the file. Behind it lies a picture, as an output of its own: who
 has no kernel (a reopened notebook, an exported page, GitHub) sees the picture, and as long as the widget is
-on the page a rule in `view.css` hides it. In one output with the widget it would not do: JupyterLab shows a
-widget that it trusts, or a message that there is none, but never what else that output holds.
+on the page a rule in `styles/saved.css` hides it. In one output with the widget it would not do: JupyterLab
+shows a widget that it trusts, or a message that there is none, but never what else that output holds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-BESIDE_PICTURE = "fmw-beside-picture"  # class of a widget that is followed by its picture, in `view.css`
+BESIDE_PICTURE = "fmw-beside-picture"  # class of a widget followed by its picture, in `styles/saved.css`
 LONGEST_LINE = 88
 
 
@@ -76,7 +76,7 @@ def on_paper(png: bytes, cmap: str, box: Sequence[float], ratio: int) -> bytes:
 
 
 def can_hide_picture() -> bool:
-    """Whether the widget is shown by Jupyter, whose page `view.css` knows.
+    """Whether the widget is shown by Jupyter, whose page `styles/saved.css` knows.
 
     VS Code and Colab build their pages differently, and would show the picture below the live widget too.
     """

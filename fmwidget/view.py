@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from .frontend import joined, sent, source
+from .frontend import joined, sent, source, style
 from .messages import (
     MAX_PX,
     Hover,
@@ -209,7 +209,7 @@ class ThumbnailPicker(FrontEnd):
     """
 
     _esm = sent(source("thumbnails.js"))
-    _css = sent(source("view.css"))
+    _css = sent(style())
 
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)

@@ -340,7 +340,9 @@ def test_the_front_end_comes_from_the_package(widget):
     package = pathlib.Path(fmwidget.view.__file__).parent
     thumbnails = (package / "thumbnails.js").read_text(encoding="utf-8")
     assert widget()._esm == (joined("view.js") if widget is PictureView else thumbnails)
-    assert widget()._css == (package / "view.css").read_text(encoding="utf-8")
+    sheets = [path.read_text(encoding="utf-8") for path in (package / "styles").iterdir()]
+    assert all(widget()._css.count(sheet) == 1 for sheet in sheets)
+    assert max(len(sheet.splitlines()) for sheet in sheets) < 200
 
 
 MODULES = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.js")}

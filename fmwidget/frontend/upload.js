@@ -12,7 +12,7 @@ function render({ model, el }) {
   button.type = "button";
   const input = element("input");
   Object.assign(input, { type: "file", multiple: true, accept: "image/*", hidden: true });
-  const hint = element("span", "fmw-hint", "or drop or paste them here");
+  const hint = element("span", "fmw-hint", "or drop or paste here");
   const status = element("div", "fmw-upload-status");
   status.setAttribute("role", "status");
   const progress = element("span");
