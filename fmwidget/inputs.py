@@ -47,7 +47,8 @@ def model_inputs(model: keras.Model) -> tuple[ModelInput, ...]:
         shape = _built_shape(model)
         data_format = _picture_format(model, shape)
         return (ModelInput("input", shape, "float32", data_format, is_picture=True, is_stated=False),)
-    formats = [_picture_format(model, tuple(tensor.shape[1:])) for tensor in tensors]
+    shapes = [_stated_shape(model, tensor) for tensor in tensors]
+    formats = [_picture_format(model, shape) for shape in shapes]
     candidates = [index for index, tensor in enumerate(tensors) if is_maps(tensor)]
 
     def likeness(index: int) -> tuple[bool, float]:
@@ -56,11 +57,21 @@ def model_inputs(model: keras.Model) -> tuple[ModelInput, ...]:
 
     picture = max(candidates, key=likeness, default=None)
     return tuple(
-        ModelInput(
-            each.name, tuple(each.shape[1:]), str(each.dtype), data_format, is_picture=index == picture
-        )
-        for index, (each, data_format) in enumerate(zip(tensors, formats, strict=True))
+        ModelInput(each.name, shape, str(each.dtype), data_format, is_picture=index == picture)
+        for index, (each, shape, data_format) in enumerate(zip(tensors, shapes, formats, strict=True))
     )
+
+
+def _stated_shape(model: keras.Model, tensor: Any) -> tuple[int | None, ...]:
+    """The shape of an input; where it is free, that of a model inside which takes the input as it is."""
+    shape = tuple(tensor.shape[1:])
+    for call in kinds.graph_calls(model) if None in shape else ():
+        taken = kinds.input_tensors(call.operation) if kinds.is_model(call.operation) else []
+        if len(taken) == 1 and any(each is tensor for each in call.input_tensors):
+            inside = _stated_shape(call.operation, taken[0])
+            if len(inside) == len(shape):
+                shape = tuple(own or other for own, other in zip(shape, inside, strict=True))
+    return shape
 
 
 def _built_shape(model: keras.Model) -> tuple[int | None, ...]:

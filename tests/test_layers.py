@@ -180,6 +180,19 @@ class Around(keras.Model):
         self.backbone = backbone
 
 
+def test_a_free_size_is_that_of_the_model_inside_that_takes_the_picture_as_it_is():
+    fixed = keras.Sequential([keras.Input((20, 24, 3)), layers.Conv2D(2, 3), layers.Flatten()])
+    free = keras.Input((None, None, 3))
+    within = keras.Model(free, fixed(free))
+    again = keras.Sequential([keras.Input((None, None, 3)), within])
+    for model in (within, again):
+        (only,) = model_inputs(model)
+        assert (only.shape, only.is_stated) == ((20, 24, 3), True)
+        assert "conv2d" in ActivationModel(model).layers[0].path
+    resized = keras.Model(free, fixed(layers.Resizing(20, 24)(free)))
+    assert model_inputs(resized)[0].shape == (None, None, 3)
+
+
 @pytest.mark.parametrize(
     ("wrap", "shape"),
     [
