@@ -18,6 +18,7 @@ from .panels import Drawing
 from .png import STEPS
 from .view import PictureView
 
+TABLE = 560  # CSS px that the longest numbers need
 BINS = 56
 PLOT = Box(20, 18, 3 * BINS, 32)  # CSS px
 STRIP = Box(PLOT.x, PLOT.y + PLOT.height + 1, PLOT.width, 6)
@@ -83,7 +84,8 @@ class NumbersPanel:
     def __init__(self) -> None:
         self._table = ipywidgets.HTML()
         self._view = PictureView(label="Histogram of the chosen channel", layout={"width": f"{WIDTH}px"})
-        self.box = ipywidgets.HBox([self._table, self._view], layout={"flex_flow": "row wrap"})
+        layout = {"flex_flow": "row wrap", "flex": f"1 1 {TABLE}px"}
+        self.box = ipywidgets.HBox([self._table, self._view], layout=layout)
         self.box.add_class("fmw-panel")
         self._layer = Latest(layer_summary)
         self._drawing = Drawing(draw_histogram)

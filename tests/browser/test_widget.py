@@ -327,6 +327,10 @@ def test_it_looks_designed(open_notebook, page, scheme, width):
     assert smallest >= 11
     if width >= 1280:
         check_all_is_on_one_screen(lab)
+    if width == 1280:  # where tiles are small, a layer of 64 channels as well as one of 32
+        lab.choose_layer("conv2d_1")
+        lab.wait_for("layer conv2d_1 ")
+        check_all_is_on_one_screen(lab)
     notebook.check_no_complaints()
 
 
