@@ -28,7 +28,7 @@ def slider(description: str, width: str, **range_: int) -> ipywidgets.IntSlider:
 
 def move_slider(field: ipywidgets.IntSlider, value: int, last: int) -> None:
     """Moves a slider that goes as far as `last`; where that leaves no choice, it is disabled."""
-    with field.hold_sync(), field.hold_trait_notifications():
+    with field.hold_sync():
         field.max = max(field.min + 1, last)  # the slider in the browser needs some way to go
         field.value = value
         field.disabled = last == field.min

@@ -61,7 +61,14 @@ def _set(widget: ipywidgets.Widget, state: dict[str, Any]) -> None:
         log.warning("Ignored traits set by the front end on a %s: %s", type(widget).__name__, brief(refused))
         widget.send_state([name for name in refused if name in widget.keys])  # what the page is to show
     if taken:
+        _let_go(widget)
         widget.set_state(taken)
+
+
+def _let_go(widget: ipywidgets.Widget) -> None:
+    """Lets go of what traitlets holds while it takes a state, should an interrupt have kept it from that."""
+    widget._cross_validation_lock = False  # noqa: SLF001
+    vars(widget).pop("notify_change", None)
 
 
 def may_set(widget: ipywidgets.Widget, name: str, value: Any) -> bool:

@@ -228,7 +228,7 @@ class ThumbnailPicker(FrontEnd):
             TraitError: If `value` is no index of `names`.
         """
         _check_choice(value, len(names))
-        with self.hold_sync(), self.hold_trait_notifications():
+        with self.hold_sync():
             self.names, self.thumbs, self.value = list(names), list(thumbs), value
 
     def set_state(self, sync_data: dict[str, Any]) -> None:

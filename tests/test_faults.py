@@ -303,6 +303,16 @@ def test_an_interrupt_at_any_line_leaves_a_widget_that_works(model, count):
     interrupt()
 
 
+def test_a_control_that_an_interrupt_left_holding_its_news_tells_them_again(widget):
+    slider = described(widget, CHANNEL)
+    slider.notify_change, slider._cross_validation_lock = (
+        lambda _: None,
+        True,
+    )  # as traitlets has it meanwhile
+    choose(widget, CHANNEL, 1)
+    assert widget.channel == 1
+
+
 def interrupted_at(model, line, what):
     widget = FeatureMapWidget(model, PICTURES, preprocess=scaled)
     try:
