@@ -7,6 +7,7 @@ import math
 import re
 import threading
 import unicodedata
+from dataclasses import replace
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +30,7 @@ DRAWING = threading.RLock()
 # other way, or join their letters.
 _CUTTABLE = re.compile(r"[\x20-\u024f\u2010-\u2027\u2030-\u205e\u2190-\u22ff]*")
 
+REGULAR, BOLD = 400, 700  # weights of a font
 LONGEST = 400  # characters; more would not fit any page
 
 # For names that DejaVu Sans, which comes with matplotlib, has no letters for: the first that is installed.
@@ -51,11 +53,23 @@ def _fonts() -> tuple[tuple[str, ...], frozenset[int]]:
     """The font families to use, first choice first, and the characters they can write."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     families = ("DejaVu Sans", *[family for family in CJK_FAMILIES if family in installed][:1])
+    _complete_weights(families[-1])
     characters: set[int] = set()
     for family in families:
         path = font_manager.findfont(FontProperties(family=family))
         characters |= set(font_manager.get_font(path).get_charmap())
     return families, frozenset(characters)
+
+
+def _complete_weights(family: str) -> None:
+    """Has matplotlib take the next best weight for one that a family lacks: by itself it tells the reader."""
+    fonts = font_manager.fontManager.ttflist
+    names: dict[Any, int] = font_manager.weight_dict
+    weights = {names.get(font.weight, font.weight): font for font in fonts if font.name == family}
+    for wanted in (REGULAR, BOLD):
+        if wanted not in weights:
+            nearest = min(weights, key=lambda weight: abs(int(weight) - wanted))
+            fonts.append(replace(weights[nearest], weight=wanted))
 
 
 @lru_cache(maxsize=1)
@@ -74,7 +88,7 @@ def _learn_of_new_fonts() -> None:
 def font(size: float, *, bold: bool = False) -> FontProperties:
     """The font of `size` points that all figures are written in."""
     with DRAWING:
-        return FontProperties(family=list(_fonts()[0]), size=size, weight="bold" if bold else "normal")
+        return FontProperties(family=list(_fonts()[0]), size=size, weight=BOLD if bold else REGULAR)
 
 
 @lru_cache(maxsize=4096)

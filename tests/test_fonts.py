@@ -77,6 +77,30 @@ def test_a_font_that_was_installed_since_is_found_and_used(installed, tmp_path):
     assert figure._repr_png_()
 
 
+@pytest.mark.parametrize(
+    ("family", "weights"),
+    [
+        ("UnDotum", [400]),
+        ("PingFang SC", [300]),
+        ("Yu Gothic", ["normal", 600]),
+        ("Hiragino Sans", [350, 900]),
+    ],
+)
+@pytest.mark.usefixtures("installed")
+def test_a_font_without_regular_or_bold_letters_is_used_without_a_word(tmp_path, caplog, family, weights):
+    for weight in weights:
+        file = str(tmp_path / f"{weight}.ttf")
+        make_font(file, family, "고양이")
+        font_manager.fontManager.ttflist.append(
+            font_manager.FontEntry(file, name=family, weight=weight, size="scalable")
+        )
+    drawn = page("고양이")
+    assert drawn.texts[0].text == "고양이"
+    drawn.composed()
+    assert feature_figure(drawn)._repr_png_()
+    assert not caplog.records
+
+
 def test_without_a_font_there_are_question_marks_and_no_warning(installed):
     drawn = page("고양이")
     assert drawn.texts[0].text == "???"
