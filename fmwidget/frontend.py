@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import traitlets
@@ -13,18 +14,6 @@ STYLES = Path(__file__).parent / "styles"
 # All that the modules use of the import and export syntax; a test holds them to it.
 IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async function|function|const|class) (\w+))", re.MULTILINE)
-
-
-def source(file: str) -> str:
-    """The text of a script or a style sheet.
-
-    A class that is given the path instead has anywidget hold every widget ever made of it, to tell them of
-    changes of the file.
-
-    Args:
-        file: Its name, in the package.
-    """
-    return (Path(__file__).parent / file).read_text(encoding="utf-8")
 
 
 def joined(entry: str) -> str:
@@ -52,6 +41,7 @@ def joined(entry: str) -> str:
     return "\n".join(sources.values())
 
 
+@cache
 def style() -> str:
     """The style sheets of all pieces, as one: no rule in one depends on its place among the others."""
     return "\n".join(path.read_text(encoding="utf-8") for path in sorted(STYLES.glob("*.css")))
@@ -61,7 +51,8 @@ def sent(text: str) -> traitlets.Unicode[str, str | bytes]:
     """A trait of a class that brings a script or a style sheet to the browser.
 
     Of a plain attribute anywidget makes a trait for each widget, and a class of its own to hold that, which
-    takes longer than all the rest of the widget.
+    takes longer than all the rest of the widget; of a path it holds every widget ever made of the class, to
+    tell them of changes of the file.
 
     Args:
         text: What is brought.

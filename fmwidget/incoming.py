@@ -53,6 +53,7 @@ def take(widget: ipywidgets.Widget, message: Any) -> None:
 
 
 def _set(widget: ipywidgets.Widget, state: dict[str, Any]) -> None:
+    _let_go(widget)
     if type(widget).set_state is not ipywidgets.Widget.set_state:
         widget.set_state(state)  # it chooses itself
         return
@@ -61,7 +62,6 @@ def _set(widget: ipywidgets.Widget, state: dict[str, Any]) -> None:
         log.warning("Ignored traits set by the front end on a %s: %s", type(widget).__name__, brief(refused))
         widget.send_state([name for name in refused if name in widget.keys])  # what the page is to show
     if taken:
-        _let_go(widget)
         widget.set_state(taken)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from .frontend import joined, sent, source, style
+from .frontend import joined, sent, style
 from .messages import (
     MAX_PX,
     Hover,
@@ -208,7 +208,7 @@ class ThumbnailPicker(FrontEnd):
         label: Name of the row for assistive technology.
     """
 
-    _esm = sent(source("thumbnails.js"))
+    _esm = sent(joined("thumbnails.js"))
     _css = sent(style())
 
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -49,12 +49,14 @@ def scaled(pixels):
 # ---------------------------------------------------------------- what a person does
 
 
+def thumbnails(widget):
+    return next(part for part in parts(widget) if hasattr(part, "thumbs"))
+
+
 def choose(widget, what, index):
     """Makes a choice in the browser: of an option, a thumbnail, a number."""
     if what == PICTURE:
-        deliver(
-            next(p for p in parts(widget) if hasattr(p, "thumbs")), method="update", state={"value": index}
-        )
+        deliver(thumbnails(widget), method="update", state={"value": index})
         return
     control = described(widget, what)
     name = "index" if hasattr(control, "options") else "value"
@@ -303,14 +305,15 @@ def test_an_interrupt_at_any_line_leaves_a_widget_that_works(model, count):
     interrupt()
 
 
-def test_a_control_that_an_interrupt_left_holding_its_news_tells_them_again(widget):
-    slider = described(widget, CHANNEL)
-    slider.notify_change, slider._cross_validation_lock = (
-        lambda _: None,
-        True,
-    )  # as traitlets has it meanwhile
-    choose(widget, CHANNEL, 1)
-    assert widget.channel == 1
+@pytest.mark.parametrize("what", [CHANNEL, PICTURE])
+def test_a_control_that_an_interrupt_left_holding_its_news_tells_them_again(widget, what):
+    names = {CHANNEL: "channel", PICTURE: "image"}
+    before = getattr(widget, names[what])
+    control = thumbnails(widget) if what == PICTURE else described(widget, what)
+    # As traitlets has it meanwhile.
+    control.notify_change, control._cross_validation_lock = lambda _: None, True
+    choose(widget, what, 1)
+    assert getattr(widget, names[what]) != before
 
 
 def interrupted_at(model, line, what):

@@ -338,7 +338,7 @@ def test_fewer_names_drop_a_choice_that_is_gone():
 @pytest.mark.parametrize("widget", [PictureView, ThumbnailPicker])
 def test_the_front_end_comes_from_the_package(widget):
     package = pathlib.Path(fmwidget.view.__file__).parent
-    thumbnails = (package / "thumbnails.js").read_text(encoding="utf-8")
+    thumbnails = (package / "frontend" / "thumbnails.js").read_text(encoding="utf-8")
     assert widget()._esm == (joined("view.js") if widget is PictureView else thumbnails)
     sheets = [path.read_text(encoding="utf-8") for path in (package / "styles").iterdir()]
     assert all(widget()._css.count(sheet) == 1 for sheet in sheets)
