@@ -33,7 +33,7 @@ LOOP, LOOP_CHANNEL = "interact, tutorial's loop: layer", "interact, tutorial's l
 
 MODEL = """
 from fmwidget import ActivationModel, FeatureMapWidget, sample_images, sample_model
-from fmwidget.batch import model_batch
+from fmwidget.models.batch import model_batch
 from benchmarks import contenders
 import ipywidgets, matplotlib.pyplot as plt
 %matplotlib inline
@@ -43,7 +43,7 @@ loop = contenders.TutorialLoop(model)
 layers = loop.layers
 """
 CONTENDERS = """
-from fmwidget.view import PictureView
+from fmwidget.frontend.picture_view import PictureView
 ready_made = contenders.ready_made()
 grids = []  # of the widget, once it is on screen
 floor, dot = ipywidgets.IntSlider(description="Floor", max=1), PictureView()

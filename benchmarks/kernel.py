@@ -14,9 +14,9 @@ from unittest import mock
 from ipywidgets import HTML
 
 from fmwidget import ActivationModel, FeatureMapWidget
-from fmwidget.batch import model_batch
-from fmwidget.live import parts
-from fmwidget.normalization import to_levels
+from fmwidget.models.batch import model_batch
+from fmwidget.rendering.normalization import to_levels
+from fmwidget.widget.jupyter.subshell import parts
 
 from .contenders import TutorialLoop, bare_forward, eager_forward
 from .measuring import Meter, grid_of, is_compiled, some_pictures, spread, wait_for_trace
@@ -102,7 +102,7 @@ def interactions(model: keras.Model, meter: Meter, *, rounds: int) -> dict[str, 
         counts[GRIDS] += grid.png is not png
         meter.time(LOOP_CHANNEL, loop.channel, shown, path, channel)
         cmap = "magma" if widget.cmap == "viridis" else "viridis"
-        with mock.patch("fmwidget.drawing.to_levels", wraps=to_levels) as normalise:
+        with mock.patch("fmwidget.rendering.feature_grid.to_levels", wraps=to_levels) as normalise:
             meter.time(COLOURS, setattr, widget, "cmap", cmap)
         counts[NORMALISED] += normalise.call_count
         forwards = am.stats.forwards

@@ -14,8 +14,8 @@ import numpy as np
 from comm.base_comm import BaseComm
 
 from fmwidget import ActivationModel, FeatureMapWidget, sample_images
-from fmwidget.live import parts
-from fmwidget.view import PictureView
+from fmwidget.frontend.picture_view import PictureView
+from fmwidget.widget.jupyter.subshell import parts
 
 from .report import summary
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._quiet import quiet_imports
+from ._quiet_imports import quiet_imports
 
 if TYPE_CHECKING:
-    from .activations import ActivationModel
+    from fmwidget.activations.model import ActivationModel
+    from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
+    from fmwidget.analysis.receptive_field.fields import Field, ReceptiveField, field_of, receptive_field
+    from fmwidget.widget.feature_map_widget import FeatureMapWidget
+
     from .plots import plot_channel, plot_depth_profile, plot_feature_maps
-    from .profile import DepthProfile, depth_profile
-    from .receptive_fields import Field, ReceptiveField, field_of, receptive_field
     from .samples import sample_class_names, sample_images, sample_model
-    from .widget import FeatureMapWidget
 
 __version__ = "0.1.0"
 
@@ -40,17 +41,17 @@ __all__ = [
 ]
 
 _HOME = {
-    "ActivationModel": "activations",
-    "DepthProfile": "profile",
-    "FeatureMapWidget": "widget",
-    "Field": "receptive_fields",
-    "ReceptiveField": "receptive_fields",
-    "depth_profile": "profile",
-    "field_of": "receptive_fields",
+    "ActivationModel": "activations.model",
+    "DepthProfile": "analysis.depth_profile",
+    "FeatureMapWidget": "widget.feature_map_widget",
+    "Field": "analysis.receptive_field.fields",
+    "ReceptiveField": "analysis.receptive_field.fields",
+    "depth_profile": "analysis.depth_profile",
+    "field_of": "analysis.receptive_field.fields",
     "plot_channel": "plots",
     "plot_depth_profile": "plots",
     "plot_feature_maps": "plots",
-    "receptive_field": "receptive_fields",
+    "receptive_field": "analysis.receptive_field.fields",
     "sample_class_names": "samples",
     "sample_images": "samples",
     "sample_model": "samples",

@@ -5,10 +5,14 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any
 
-from .activations import ActivationModel
-from .batch import model_batch
-from .channels import channel_order, channel_statistics
-from .figure import (
+from fmwidget.activations.layers import FeatureLayer
+from fmwidget.activations.model import ActivationModel
+from fmwidget.analysis.channel_stats import channel_order, channel_statistics
+from fmwidget.analysis.depth_profile import depth_profile
+from fmwidget.images.loading import PictureError, load_pictures, to_pixels
+from fmwidget.models.batch import model_batch
+from fmwidget.rendering.depth_profile import draw_profile
+from fmwidget.rendering.figure import (
     TALLEST,
     FeatureFigure,
     cmap_for,
@@ -20,20 +24,16 @@ from .figure import (
     require_cmap,
     stack,
 )
-from .grid import PAGE_WIDTH
-from .images import PictureError, load_pictures, to_pixels
-from .layers import FeatureLayer
-from .normalization import require_norm
-from .profile import depth_profile
-from .profile_drawing import draw_profile
+from fmwidget.rendering.grid_layout import PAGE_WIDTH
+from fmwidget.rendering.normalization import require_norm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import keras
 
-    from .batch import Others, Preprocess
-    from .grid import GridLayout
+    from fmwidget.models.batch import Others, Preprocess
+    from fmwidget.rendering.grid_layout import GridLayout
 
 GAP_BETWEEN_LAYERS = 12
 Layers = str | FeatureLayer

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ._quiet import quiet_imports
+from ._quiet_imports import quiet_imports
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

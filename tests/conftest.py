@@ -27,7 +27,7 @@ def model() -> Any:
     """A small model to look at, for tests that leave it as it is; others make their own."""
     import keras  # TensorFlow takes seconds, and many tests do without
 
-    from tests import zoo
+    from tests.support import zoo
 
     keras.utils.set_random_seed(7)
     return zoo.sequential()

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmwidget.activations import ActivationModel
-from fmwidget.figure import FeatureFigure, palette
-from fmwidget.images import PictureError
+from fmwidget.activations.model import ActivationModel
+from fmwidget.images.loading import PictureError
 from fmwidget.plots import plot_channel, plot_feature_maps
+from fmwidget.rendering.figure import FeatureFigure, palette
 
 layers = keras.layers
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from fmwidget._quiet import quiet_imports
+from fmwidget._quiet_imports import quiet_imports
 
 NOISE = b"""\
 WARNING: All log messages before absl::InitializeLog() is called are written to STDERR

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from fmwidget.messages import parse_message
-from fmwidget.view import PictureView
+from fmwidget.frontend.messages import parse_message
+from fmwidget.frontend.picture_view import PictureView
 
 if TYPE_CHECKING:
     from tests.browser.page import Shown

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from fmwidget.player import Player
-from fmwidget.view import PictureView
+from fmwidget.frontend.picture_view import PictureView
+from fmwidget.frontend.play_button import Player
 from tests.browser.page import Shown, show
-from tests.pictures import encoded
+from tests.support.images import encoded
 
 PACE = 60
 BUTTON = ".fmw-play"

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from fmwidget.saved import WIDGET
+from fmwidget.export.notebook import WIDGET
 from tests.browser.page import SCRIPT
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from fmwidget.frontend import EXPORT, FOLDER
-from fmwidget.grid import grid_layout
-from fmwidget.view import PictureView
+from fmwidget.frontend.bundle import EXPORT, FOLDER
+from fmwidget.frontend.picture_view import PictureView
+from fmwidget.rendering.grid_layout import grid_layout
 from tests.browser.measures import (
     box,
     box_in_picture,

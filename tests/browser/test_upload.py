@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from fmwidget.upload import Uploader, parse_upload
-from fmwidget.view import ThumbnailPicker
+from fmwidget.frontend.picture_view import ThumbnailPicker
+from fmwidget.frontend.uploader import Uploader, parse_upload
 from tests.browser.page import show
 
 HOSTILE = '<img src=x onerror="window.hacked = true">'

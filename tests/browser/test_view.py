@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmwidget.view import PictureView
+from fmwidget.frontend.picture_view import PictureView
 from tests.browser.measures import (
     HOSTILE,
     box,

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from fmwidget.grid import grid_layout
+from fmwidget.rendering.grid_layout import grid_layout
 from fmwidget.samples import sample_images, sample_model
 
 if TYPE_CHECKING:

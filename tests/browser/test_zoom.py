@@ -10,8 +10,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-from fmwidget.messages import Close, Pin, Unit, Window, parse_message
-from fmwidget.zoom import ZoomView
+from fmwidget.frontend.messages import Close, Pin, Unit, Window, parse_message
+from fmwidget.widget.panels.zoom import ZoomView
 from tests.browser.measures import Finger, contrast
 from tests.browser.page import show
 

@@ -1,0 +1,12 @@
+"""Names for assistive technology where ipywidgets leaves controls without one."""
+
+from __future__ import annotations
+
+from .base import FrontEnd
+from .bundle import joined, sent
+
+
+class Naming(FrontEnd):
+    """Put into a widget, it has the browser name the sliders and arrow buttons there; it is not seen."""
+
+    _esm = sent(joined("naming.js"))

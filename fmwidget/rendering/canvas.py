@@ -1,0 +1,242 @@
+"""A page under construction: pixels as palette indices, and lines of text that are drawn last."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from .grid_layout import Box
+from .palette import GREYS, PAPER, STEPS
+from .text import elide, printable, rasterize, text_width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fmwidget.analysis.channel_stats import Array
+
+Align = Literal["left", "center", "right"]
+
+# How much of the ink a text takes, 0 to 1.
+STRONG, SOFT, FAINT = 1.0, 0.75, 0.6
+EDGE = 0.2
+MINUS = "\N{MINUS SIGN}"
+
+
+class Text(NamedTuple):
+    """A line of text; `x` and the baseline `y` are in CSS pixels, and so is `size`."""
+
+    x: float
+    y: float
+    text: str
+    size: float
+    ink: float = SOFT
+    bold: bool = False
+    align: Align = "left"
+
+
+@dataclass
+class Page:
+    """A picture in the making.
+
+    Attributes:
+        width: In CSS pixels.
+        height: In CSS pixels.
+        ratio: Device pixels to a CSS pixel.
+        indices: Its pixels without text, `(height * ratio, width * ratio)` palette indices.
+        texts: Its text.
+    """
+
+    width: int
+    height: int
+    ratio: int = 1
+    indices: Array = field(init=False)
+    texts: list[Text] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Starts with empty paper."""
+        self.indices = np.full((self.height * self.ratio, self.width * self.ratio), PAPER, np.uint8)
+
+    def area(self, box: Box) -> Array:
+        """The pixels in a box, to be written to."""
+        left, top, width, height = (side * self.ratio for side in box)
+        return self.indices[top : top + height, left : left + width]
+
+    def edge(self, box: Box) -> None:
+        """Draws a hairline round a box: what is in it may end in the colour of the paper."""
+        around, line = self.area(Box(box.x - 1, box.y - 1, box.width + 2, box.height + 2)), self.ratio
+        around[:line] = around[-line:] = grey(EDGE)
+        around[:, :line] = around[:, -line:] = grey(EDGE)
+
+    def write(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float,
+        *,
+        ink: float = SOFT,
+        bold: bool = False,
+        align: Align = "left",
+        room: float = math.inf,
+    ) -> str:
+        """Writes a line of text, its middle left out if it is wider than `room`; returns what was written."""
+        text = printable(text)
+        if room < math.inf:
+            text = elide(text, room, lambda part: text_width(part, size, bold=bold))
+        self.texts.append(Text(x, y, text, size, ink, bold, align))
+        return text
+
+    def composed(self) -> Array:
+        """The pixels of the page, text included."""
+        indices = self.indices.copy()
+        for text in self.texts:
+            _stamp(indices, text, self.ratio)
+        return indices
+
+
+def stack(pages: Sequence[Page], gap: int = 0) -> Page:
+    """Pages of the same ratio below each other, `gap` CSS pixels apart."""
+    height = sum(page.height for page in pages) + gap * (len(pages) - 1)
+    whole = Page(max(page.width for page in pages), height, pages[0].ratio)
+    top = 0
+    for page in pages:
+        rows, columns = page.indices.shape
+        whole.indices[top * page.ratio : top * page.ratio + rows, :columns] = page.indices
+        whole.texts += [text._replace(y=text.y + top) for text in page.texts]
+        top += page.height + gap
+    return whole
+
+
+def _stamp(indices: Array, text: Text, ratio: int) -> None:
+    coverage, ascent = rasterize(text.text, text.size * ratio, bold=text.bold)
+    rows, columns = coverage.shape
+    before = {"left": 0.0, "center": columns / 2, "right": columns}[text.align]
+    top, left = round(text.y * ratio) - ascent, round(text.x * ratio - before)
+    skip_rows, skip_columns = max(0, -top), max(0, -left)
+    area = indices[top + skip_rows : top + rows, left + skip_columns : left + columns]
+    seen = coverage[skip_rows : skip_rows + area.shape[0], skip_columns : skip_columns + area.shape[1]]
+    np.copyto(area, _greys(text.ink)[seen], where=seen > 0)
+
+
+@lru_cache(maxsize=16)
+def _greys(ink: float) -> Array:
+    return (PAPER + np.rint(np.arange(256) / 255 * ink * (GREYS - 1))).astype(np.uint8)
+
+
+def grey(ink: float) -> int:
+    """The index of a grey, 0 (paper) to 1 (ink)."""
+    return PAPER + round(ink * (GREYS - 1))
+
+
+# ------------------------------------------------------------------ numbers and scales
+
+
+def number(value: float) -> str:
+    """A number in four digits, as people write it."""
+    text = f"{value + 0.0:.4g}"
+    return _tidy(text) if "e" in text else text.replace("-", MINUS)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape as people write it: 148 × 148 × 32."""
+    return " × ".join(map(str, shape))
+
+
+def nice_ticks(low: float, high: float, most: int) -> list[float]:
+    """At most `most` round numbers evenly spaced from `low` to `high`; the two ends if there are not two."""
+    span = high - low
+    if not 1e-290 < span < 1e290:
+        return [low, high]
+    rough = span / most
+    magnitude = 10.0 ** math.floor(math.log10(rough))
+    for multiple in (1, 2, 5, 10):
+        step = multiple * magnitude
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first < most:
+            break
+    ticks = [place * step for place in range(first, last + 1)]
+    return ticks if len(ticks) > 1 else [low, high]
+
+
+def tick_labels(ticks: Sequence[float]) -> list[str]:
+    """Labels with as many digits as tell neighbouring ticks apart."""
+    largest = max(abs(tick) for tick in ticks)
+    step = ticks[1] - ticks[0]
+    if largest == 0 or not 0 < step < math.inf:
+        return [number(tick) for tick in ticks]
+    exponent = math.floor(math.log10(step) + 1e-9)
+    is_round = any(math.isclose(step, multiple * 10.0**exponent, rel_tol=1e-6) for multiple in (1, 2, 5))
+    decimals = -exponent if is_round else 2 - exponent
+    if 1e-3 <= largest < 1e5 and decimals <= 6:
+        return [f"{tick + 0.0:.{max(0, decimals)}f}".replace("-", MINUS) for tick in ticks]
+    digits = min(6, math.floor(math.log10(largest)) + decimals)
+    labels = [f"{tick + 0.0:.{digits}e}" for tick in ticks]
+    return [_tidy(label) for label in labels]
+
+
+def _tidy(label: str) -> str:
+    """`1.0e-05` as `1e−5`."""
+    mantissa, exponent = label.split("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return (mantissa if float(mantissa) == 0 else f"{mantissa}e{int(exponent)}").replace("-", MINUS)
+
+
+def colour_bar(
+    page: Page,
+    box: Box,
+    limits: tuple[float, float],
+    *,
+    ends: tuple[float, float] | None = None,
+    vertical: bool,
+    size: float,
+) -> None:
+    """Draws the levels of a scale in a box, with ticks in activation units below it or to its right.
+
+    Args:
+        page: What to draw on.
+        box: Where.
+        limits: The activations drawn as the first level and as the last.
+        ends: The activations at the ends of the bar, the same if `None`.
+        vertical: Whether the bar stands upright.
+        size: Size of the labels in CSS pixels.
+    """
+    low, high = limits if ends is None else ends
+    page.edge(box)
+    area = page.area(box)
+    length = area.shape[0] if vertical else area.shape[1]
+
+    def share(tick: float) -> float:
+        return (tick / 2 - low / 2) / (high / 2 - low / 2)  # in halves: the whole may overflow
+
+    # Where on the bar the scale begins and ends, and from that the level of each pixel.
+    first, last = map(share, limits)
+    places = (np.linspace(0, 1, length) - first) / (last - first)
+    steps = np.rint(np.clip(places, 0, 1) * (STEPS - 1)).astype(np.uint8)
+    area[:] = steps[::-1, np.newaxis] if vertical else steps
+
+    extent = box.height if vertical else box.width
+    for most in (6, 5, 4, 3, 2):
+        ticks = nice_ticks(low, high, most)
+        labels = tick_labels(ticks)
+        needed = 2 * size if vertical else size + max(text_width(label, size) for label in labels)
+        if extent * (share(ticks[1]) - share(ticks[0])) >= needed:
+            break
+    for tick, label in zip(ticks, labels, strict=True):
+        if vertical:
+            y = box.y + (1 - share(tick)) * (box.height - 1)
+            _mark(page, box.x + box.width, y, 3, 1)
+            page.write(box.x + box.width + 6, round(y) + 0.36 * size, label, size)
+        else:
+            x = box.x + share(tick) * (box.width - 1)
+            _mark(page, x, box.y + box.height, 1, 3)
+            page.write(x, box.y + box.height + 3 + size, label, size, align="center")
+
+
+def _mark(page: Page, x: float, y: float, width: int, height: int) -> None:
+    top, left = round(y * page.ratio), round(x * page.ratio)
+    page.indices[top : top + height * page.ratio, left : left + width * page.ratio] = grey(FAINT)

@@ -1,0 +1,3 @@
+"""The controls of the widget."""
+
+from __future__ import annotations

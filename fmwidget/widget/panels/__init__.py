@@ -1,0 +1,3 @@
+"""The panels of the widget, one module each."""
+
+from __future__ import annotations

@@ -1,0 +1,153 @@
+"""The model's answer: the classes it finds most likely for the picture, as bars with names."""
+
+from __future__ import annotations
+
+import html
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import numpy as np
+
+from fmwidget._memo import Latest
+from fmwidget.pipeline import Look
+from fmwidget.rendering.canvas import number
+
+from .numbers import percent
+
+log = logging.getLogger(__name__)
+
+Array = np.ndarray[Any, Any]
+
+TOP = 5
+IMAGENET_CLASSES = 1000
+SUM_TOLERANCE = 0.01  # what half precision leaves of a softmax
+
+
+class AnswerPanel:
+    """The classes with the highest scores; not there for a model that does not return one vector.
+
+    Args:
+        class_names: A name for each score, as in `names_for`.
+    """
+
+    def __init__(self, class_names: Sequence[str] | None) -> None:
+        self._class_names = class_names
+        self.box = ipywidgets.HTML(layout={"width": "auto"})
+        self._html = Latest(answer_html)
+        self._names = Latest(imagenet_names)
+
+    def show(self, look: Look) -> None:
+        """Shows the answer for the picture."""
+        scores = score_vector(look.outputs)
+        if scores is None:
+            self.box.layout.display = "none"
+            return
+        names = self._class_names
+        if names is None and len(scores) == IMAGENET_CLASSES:
+            names = self._names()
+        self.box.value = self._html(look.outputs, names)
+        self.box.layout.display = "block"
+
+
+def score_vector(outputs: Any) -> Array | None:
+    """The one vector that a model returns for a picture, `(N,)`, or `None` if that is not what it returns."""
+    while isinstance(outputs, Mapping | list | tuple) and len(outputs) == 1:
+        (outputs,) = outputs.values() if isinstance(outputs, Mapping) else outputs
+    if isinstance(outputs, np.ndarray) and outputs.ndim == 1 and outputs.size:
+        return outputs.astype(np.float64)
+    return None
+
+
+def check_class_names(class_names: Sequence[str] | None, outputs: Any) -> None:
+    """Checks that there is a name for each score of the model.
+
+    A single score may have one name, or two as in a Keras data set of two classes: the second is what the
+    score speaks for.
+
+    Raises:
+        TypeError: If they are not names in a sequence.
+        ValueError: If there are too few or too many.
+    """
+    if class_names is None:
+        return
+    if isinstance(class_names, str | bytes | Mapping) or not isinstance(class_names, Sequence | np.ndarray):
+        raise TypeError(
+            f"`class_names` must be a sequence of names, one for each score of the model. "
+            f"Received {type(class_names).__name__}."
+        )
+    scores = score_vector(outputs)
+    if scores is None:
+        raise ValueError(
+            "`class_names` was given, but the model does not return one vector of scores for a picture. "
+            "Leave it out."
+        )
+    if len(class_names) != len(scores) and (len(scores), len(class_names)) != (1, 2):
+        raise ValueError(
+            f"`class_names` holds {len(class_names)} names, but the model returns {len(scores)} scores for a "
+            "picture. Pass a name for each of them, in the model's order."
+        )
+
+
+def imagenet_names() -> tuple[str, ...] | None:
+    """ImageNet's names in the order of its classes, if Keras has stored them here; nothing is fetched."""
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    try:
+        index = json.loads((home / "models" / "imagenet_class_index.json").read_text("utf-8"))
+        return tuple(str(index[str(each)][1]).replace("_", " ") for each in range(IMAGENET_CLASSES))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        log.info("Keras's file of ImageNet's names cannot be used: %s", error)
+        return None
+
+
+def answer_html(outputs: Any, names: Sequence[str] | None) -> str:
+    """The highest scores, highest first, each with its class and a bar.
+
+    Args:
+        outputs: What the model returned, with a vector of scores in it.
+        names: The classes' names; their numbers are shown if `None`.
+    """
+    scores = score_vector(outputs)
+    assert scores is not None  # noqa: S101 - the panel has looked
+    if not np.isfinite(scores).all():
+        count = np.count_nonzero(~np.isfinite(scores))
+        return _page(f"{count} of {len(scores)} scores are NaN or infinite.", "")
+    best = np.argsort(-scores, kind="stable")[:TOP]
+    kind, lengths, texts = _as_bars(scores, best)
+    rows = "".join(
+        f"<li><bdi>{html.escape(_name(int(each), len(scores), names))}</bdi>"
+        f'<div class="fmw-bar"><div style="width:{100 * length:.1f}%"></div></div>'
+        f"<span>{html.escape(text)}</span></li>"
+        for each, length, text in zip(best, lengths, texts, strict=True)
+    )
+    return _page(kind, f'<ol class="fmw-answer">{rows}</ol>')
+
+
+def _page(kind: str, rest: str) -> str:
+    return f'<div class="fmw-caption"><b>Answer</b> {html.escape(kind)}</div>{rest}'
+
+
+def _as_bars(scores: Array, best: Array) -> tuple[str, Array, list[str]]:
+    """What the scores are, and for the best of them the length of a bar, 0 to 1, and its number."""
+    top = scores[best]
+    if scores.min() >= 0 and scores.max() <= 1:
+        if abs(scores.sum() - 1) <= SUM_TOLERANCE and len(scores) > 1:
+            return "probabilities", top, [percent(score) for score in top]
+        kind = "a score from 0 to 1" if len(scores) == 1 else "scores from 0 to 1, each on its own"
+        return kind, top, [number(score) for score in top]
+    low, high = float(scores.min()), float(scores.max())
+    ends = np.full(len(top), 1.0) if low == high else (top / 2 - low / 2) / (high / 2 - low / 2)
+    kind = "a number" if len(scores) == 1 else f"raw scores, from {number(low)} upwards"
+    return kind, ends, [number(score) for score in top]
+
+
+def _name(each: int, count: int, names: Sequence[str] | None) -> str:
+    if names is None:
+        return "output" if count == 1 else f"class {each}"
+    return str(names[-1] if count == 1 else names[each])

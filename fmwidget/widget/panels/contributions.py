@@ -1,0 +1,104 @@
+"""The panel that says where the value of the pinned unit comes from."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+
+from fmwidget._memo import Latest
+from fmwidget.activations.forward import ForwardError, record_call
+from fmwidget.activations.preactivation import activation_name, has_activation
+from fmwidget.analysis.contributions import contributions, is_convolution
+from fmwidget.models.backends import tensorflow as backend
+from fmwidget.models.outputs import to_maps
+
+from .contribution_tables import terms_html
+
+if TYPE_CHECKING:
+    import keras
+
+    from fmwidget.activations.layers import FeatureLayer
+    from fmwidget.models.inputs import Batch
+    from fmwidget.pipeline import Look
+    from fmwidget.rendering.sampling import Spot
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Recorded:
+    """What a layer was given, and what it made of that before its activation: `(H, W, C)` each."""
+
+    inputs: Array
+    sums: Array
+
+
+class OriginPanel:
+    """Takes the value of the pinned unit apart; not there until one is pinned, closed until asked for.
+
+    Args:
+        model: The model that is looked into.
+        changed: Called when the person opens or closes it: it wants to be told again what is pinned.
+    """
+
+    def __init__(self, model: keras.Model, changed: Callable[[], None]) -> None:
+        self._button = ipywidgets.ToggleButton(
+            description="Where this value comes from",
+            tooltip="The window, the kernel and the bias that add up to the value you clicked on",
+            layout={"width": "auto"},
+        )
+        self._button.observe(lambda _: changed(), names="value")
+        self._html = ipywidgets.HTML(layout={"width": "100%"})
+        self.box = ipywidgets.VBox([self._button, self._html], layout={"display": "none", "flex": "1 1 100%"})
+        self.box.add_class("fmw-panel")
+        self._record = Latest(lambda batch, path, form, _maps: _record(model, batch, path, form))
+        self._page = Latest(self._make_page)
+
+    def show(self, look: Look) -> None:
+        """Waits to be told what is pinned."""
+
+    def pin(self, look: Look, spot: Spot | None) -> None:
+        """Takes apart the value of the unit that the person clicked on."""
+        self.box.layout.display = "none" if spot is None else "flex"
+        is_open = spot is not None and self._button.value
+        self._html.value = self._page(look.layer, look.maps, look.batch, spot) if is_open else ""
+
+    def _make_page(self, layer: FeatureLayer, maps: Array, batch: Batch, spot: Spot) -> str:
+        operation = layer.layer
+        if not is_convolution(operation):
+            return _sentence(
+                f"{layer.path!r} is of type {type(operation).__name__}. Only values of Conv2D and "
+                "DepthwiseConv2D layers are taken apart here: choose one of those."
+            )
+        try:
+            recorded = self._record(batch, layer.after or layer.path, layer.data_format, maps)
+            parts = contributions(operation, recorded.inputs, spot.channel, spot.row, spot.column)
+        except (ForwardError, LookupError, ValueError) as error:
+            return _sentence(f"This value cannot be taken apart. {error}")
+        if not parts.is_sum(float(recorded.sums[spot.row, spot.column, spot.channel])):
+            return _sentence(
+                f"{layer.path!r} does not just add its bias to its kernel times its input: "
+                f"{type(operation).__name__} has code of its own."
+            )
+        return terms_html(
+            parts,
+            maps[spot.row, spot.column, spot.channel],
+            title=f"{layer.path}: channel {spot.channel}, row {spot.row}, column {spot.column}",
+            activation=activation_name(operation) if has_activation(operation) else None,
+            follows=layer.after is not None,
+        )
+
+
+def _record(model: keras.Model, batch: Batch, path: str, data_format: str) -> _Recorded:
+    call = record_call(model, batch, path)
+    before = call.outputs if call.before is None else call.before
+    return _Recorded(*(to_maps(backend.to_numpy(tensor), data_format) for tensor in (call.inputs[0], before)))
+
+
+def _sentence(text: str) -> str:
+    return f'<div class="fmw-caption">{html.escape(text)}</div>'

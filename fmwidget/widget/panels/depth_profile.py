@@ -1,0 +1,92 @@
+"""The depth profile of the picture on screen; a click on a layer goes there."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+import ipywidgets
+
+from fmwidget._memo import Latest
+from fmwidget.analysis.depth_profile import DepthProfile
+from fmwidget.frontend.messages import Point
+from fmwidget.frontend.picture_view import PictureView
+from fmwidget.pipeline import Look
+from fmwidget.rendering.depth_profile import (
+    ProfileLayout,
+    draw_profile,
+    layer_in_words,
+    profile_in_words,
+    profile_layout,
+)
+from fmwidget.rendering.figure import Page
+
+from .maps import Drawing
+
+
+class ProfilePanel:
+    """What becomes of the picture from layer to layer; empty while nobody asks for it.
+
+    Args:
+        choose: Called with the path of the layer that the person points at, or steps to by a key.
+    """
+
+    def __init__(self, choose: Callable[[str], None]) -> None:
+        self._choose = choose
+        self._caption = ipywidgets.HTML()
+        self._view = PictureView(label="Depth profile")
+        self.box = ipywidgets.VBox([self._caption, self._view], layout={"display": "none"})
+        self.box.add_class("fmw-profile")
+        self._layout = Latest(profile_layout)
+        self._drawing = Drawing(draw_profile)
+        self._shown: tuple[DepthProfile, ProfileLayout, int] | None = None
+        self._view.on_point(self._point)
+        self._view.on_hover(self._hover)
+        self._view.on_place(self._choose_layer)
+
+    def show(self, look: Look) -> None:
+        """Draws the profile, and marks the layer that is looked at."""
+        self._shown = None
+        self.box.layout.display = "none" if look.profile is None else "flex"
+        if look.profile is None:
+            return
+        profile, width = look.profile, look.layout.width
+        layout = self._layout(profile, width)
+        page: Page = self._drawing.page(profile, width, look.ratio)
+        layer = profile.paths.index(look.layer.after or look.layer.path)
+        self._shown = profile, layout, layer
+        of_all, of_one = profile_in_words(profile), layer_in_words(profile, layer)
+        self._caption.value = (
+            f'<div class="fmw-caption"><b>Depth profile</b> of <b>{html.escape(look.picture)}</b>, '
+            f"{html.escape(of_all)}</div>"
+        )
+        alt = f"Depth profile of {look.picture}: {of_all}. {of_one}."
+        png = self._drawing.png(look, page)
+        self._view.show(
+            png,
+            page.width,
+            page.height,
+            alt=alt,
+            mark=layout.column(layer),
+            tiles=layout.tiles(),
+            place=layer,
+        )
+        self._view.readout = of_one
+
+    def _hover(self, point: Point | None) -> None:
+        """Says below the picture what is known of the layer under the pointer, or of the one looked at."""
+        if self._shown is not None:
+            profile, layout, layer = self._shown
+            under = None if point is None else layout.layer_at(point.x, point.y)
+            self._view.readout = layer_in_words(profile, layer if under is None else under)
+
+    def _point(self, x: float, y: float) -> None:
+        if self._shown is not None:
+            layer = self._shown[1].layer_at(x, y)
+            if layer is not None:
+                self._choose_layer(layer)
+
+    def _choose_layer(self, layer: int) -> None:
+        if self._shown is not None:
+            paths = self._shown[0].paths
+            self._choose(paths[min(layer, len(paths) - 1)])

@@ -1,0 +1,193 @@
+"""The picture as the model sees it, with the chosen channel laid over it."""
+
+from __future__ import annotations
+
+import html
+import io
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+from PIL import Image
+
+from fmwidget._memo import Latest
+from fmwidget.frontend.picture_view import PictureView
+from fmwidget.images.preprocessing import SCALINGS, restore
+from fmwidget.pipeline import Look
+from fmwidget.rendering.canvas import number, shape_text
+from fmwidget.rendering.feature_grid import map_indices
+from fmwidget.rendering.figure import cmap_for, palette
+from fmwidget.rendering.sampling import Spot
+
+from .maps import DETAIL_BOX
+
+if TYPE_CHECKING:
+    from fmwidget.analysis.channel_stats import ChannelStatistics
+    from fmwidget.analysis.receptive_field.fields import Field
+    from fmwidget.widget.receptive_field_service import Lookout
+    from fmwidget.widget.tracing import Trace
+
+Array = np.ndarray[Any, Any]
+
+BESIDE = 120  # CSS px that a column beside the picture needs
+
+
+class InputPanel:
+    """The picture as the model sees it, how it came to be so, and the chosen channel over it.
+
+    What a unit sees of it is outlined.
+
+    Args:
+        lookout: Knows what units see.
+        beside: What belongs to the picture, and stands beside it where there is room.
+    """
+
+    def __init__(self, lookout: Lookout, *beside: ipywidgets.Widget) -> None:
+        self._title, self._scaling = ipywidgets.HTML(), ipywidgets.HTML()
+        self._sees = ipywidgets.HTML(layout={"min_height": "20px"})  # nothing moves when it says something
+        self.view = PictureView(label="Picture as the model sees it")
+        self._lookout = lookout
+        picture = ipywidgets.VBox(
+            [self._title, self.view, self._sees],
+            layout={"flex": f"0 1 {DETAIL_BOX}px", "min_width": "0", "overflow": "visible"},
+        )
+        rest = ipywidgets.VBox(
+            [*beside, self._scaling],
+            layout={"flex": f"1 1 {BESIDE}px", "min_width": "0", "max_width": "480px", "overflow": "visible"},
+        )
+        self.box = ipywidgets.HBox(
+            [picture, rest], layout={"flex": f"1 1 {DETAIL_BOX + BESIDE}px", "flex_flow": "row wrap"}
+        )
+        self.box.add_class("fmw-input")
+        self._picture = Latest(seen_pixels)
+        self._map = Latest(map_pixels)
+        self._png = Latest(overlay_png)
+
+    def show(self, look: Look) -> None:
+        """Shows the picture with its scaling undone, and says what its numbers were."""
+        self._scaling.value = _scaling_in_words(look)
+        if look.seen is None:
+            self.view.show(b"", 0, 0)
+            self._title.value = _caption("The model's input holds no picture to show.")
+            return
+        self._title.value = _picture_in_words(look, look.seen)
+        picture = self._picture(look.seen, look.scaling.name, look.data_format, look.ratio)
+        over, words = None, f"{look.picture}, as the model sees it."
+        if look.opacity:
+            colours = palette(cmap_for(look.norm, look.cmap), dark=look.surroundings.dark)
+            over = self._map(look.maps, look.statistics, look.channel, look.norm, colours)
+            words += f" Channel {look.channel} lies over it, at {look.opacity} %."
+        height, width = (side // look.ratio for side in picture.shape[:2])
+        self.view.show(self._png(picture, over, look.opacity), width, height, alt=words, mark=self.view.mark)
+
+    def point(self, look: Look, spot: Spot | None) -> None:
+        """Outlines what a unit sees of the picture, and says how much that is."""
+        region: tuple[float, ...] = ()
+        words = ""
+        if spot is not None and look.seen is not None:
+            field = self._lookout.field(look, spot.row, spot.column)
+            words = field_in_words(field, look.sizes)
+            if field is not None and field.box is not None:
+                region = self._on_screen(field.box, look)
+        self.view.region = list(region)
+        self._sees.value = _caption(html.escape(words))
+
+    def trace(self, look: Look, trace: Trace | None, _pinned: Spot | None) -> None:
+        """Marks the pixel that was clicked."""
+        row, column = trace.pixel if trace else (0, 0)
+        box = self._on_screen((row, column, row + 1, column + 1), look) if trace else ()
+        self.view.mark = list(box)
+
+    def pixel_at(self, look: Look, x: float, y: float) -> tuple[int, int] | None:
+        """Row and column in the model's input of a point of the picture, in CSS px."""
+        if look.seen is None:
+            return None
+        places = zip((y, x), (self.view.height, self.view.width), look.sizes, strict=True)
+        row, column = (min(int(at / shown * size), size - 1) for at, shown, size in places)
+        return row, column
+
+    def _on_screen(self, box: tuple[int, int, int, int], look: Look) -> tuple[float, ...]:
+        """A box of the model's input as `x, y, width, height` in CSS px of the picture."""
+        top, left, bottom, right = box
+        height, width = look.sizes
+        down, across = self.view.height / height, self.view.width / width
+        return left * across, top * down, (right - left) * across, (bottom - top) * down
+
+
+def field_in_words(field: Field | None, sizes: tuple[int, ...]) -> str:
+    """What one unit sees of an input of these sizes, in words."""
+    whole = shape_text(sizes)
+    if field is None:
+        return "finding out what it sees …"
+    if field.unknown:
+        return field.unknown
+    if field.box is None:
+        return "sees nothing of the picture"
+    top, left, bottom, right = field.box
+    size = shape_text((bottom - top, right - left))
+    if field.is_global:
+        part = "the whole picture" if size == whole else f"the same {size} of {whole} px from everywhere"
+        return f"sees {part}: a global path leads through {field.through!r}"
+    return f"sees {size} of {whole} px"
+
+
+def seen_pixels(seen: Array, scaling: str, data_format: str, ratio: int) -> Array:
+    """The picture in a model's input, in device pixels of the size it is shown at: RGB, uint8."""
+    if scaling == "custom":
+        low, high = seen.min(), seen.max()
+        seen, scaling = (seen - low) / max(high - low, 1e-12), "unit"
+    picture = Image.fromarray(restore(seen, scaling, data_format))
+    longest = max(picture.size)
+    factor = DETAIL_BOX // longest if longest <= DETAIL_BOX else DETAIL_BOX / longest
+    width, height = (max(1, round(side * factor)) * ratio for side in picture.size)
+    return _resized(np.asarray(picture), width, height)
+
+
+def map_pixels(maps: Array, statistics: ChannelStatistics, channel: int, norm: str, colours: Array) -> Array:
+    """A channel in its colours, a pixel for each value: RGB, uint8."""
+    pixels: Array = colours[map_indices(maps, statistics, channel, norm)]
+    return pixels
+
+
+def overlay_png(picture: Array, over: Array | None, opacity: int) -> bytes:
+    """A picture with another over all of it, as a PNG.
+
+    Args:
+        picture: RGB, uint8.
+        over: RGB, uint8; each of its pixels covers the same share of the picture.
+        opacity: How much of `over` is seen, 0 to 100.
+    """
+    if over is not None:
+        height, width, _ = picture.shape
+        over = _resized(over, width, height)
+        mixed = picture.astype(np.uint16) * (100 - opacity) + over.astype(np.uint16) * opacity
+        picture = ((mixed + 50) // 100).astype(np.uint8)
+    file = io.BytesIO()
+    # Measured on photographs: run lengths alone are a fifth faster than the default, and a tenth smaller.
+    Image.fromarray(picture).save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+    return file.getvalue()
+
+
+def _resized(pixels: Array, width: int, height: int) -> Array:
+    """Pixels repeated, or averaged where there are fewer than before: in each direction for itself."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    for size in ((width, image.height), (width, height)):
+        grows = size[0] >= image.width and size[1] >= image.height
+        image = image.resize(size, Image.Resampling.NEAREST if grows else Image.Resampling.BOX)
+    return np.asarray(image)
+
+
+def _picture_in_words(look: Look, seen: Array) -> str:
+    values = f"{shape_text(seen.shape)}, values {number(seen.min())} to {number(seen.max())}"
+    return _caption(f"<b>{html.escape(look.picture)}</b>, as the model sees it<br>{values}")
+
+
+def _scaling_in_words(look: Look) -> str:
+    scaling = SCALINGS.get(look.scaling.name, "by your function")
+    known = "known" if look.scaling.known else "assumed"
+    return _caption(f"scaled {html.escape(scaling)} <i>({known}: {html.escape(look.scaling.reason)})</i>")
+
+
+def _caption(text: str) -> str:
+    return f'<div class="fmw-caption">{text}</div>'

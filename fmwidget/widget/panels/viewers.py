@@ -1,0 +1,129 @@
+"""What all channels make of one place: the units that see a pixel of the picture, and their values."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+import traitlets
+
+from fmwidget.frontend.base import Piece, ignore
+from fmwidget.frontend.bundle import joined, sent
+from fmwidget.rendering.canvas import number, shape_text
+
+if TYPE_CHECKING:
+    from fmwidget.pipeline import Look
+    from fmwidget.rendering.sampling import Spot
+    from fmwidget.widget.tracing import Trace
+
+MOST = 12  # rows; the chosen channel has one more if it is not among them
+
+Array = np.ndarray[Any, Any]
+
+
+class ChannelList(Piece):
+    """A list of channels with a bar and a number each, to choose one from.
+
+    Args:
+        channels: Their numbers.
+        lengths: How long their bars are, 0 to 1; below 0 they are hollow.
+        texts: What is written beside them.
+        chosen: The channel that is chosen.
+    """
+
+    _esm = sent(joined("column.js"))
+
+    channels = traitlets.List(traitlets.Int()).tag(sync=True)
+    lengths = traitlets.List(traitlets.Float()).tag(sync=True)
+    texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    chosen = traitlets.Int(-1).tag(sync=True)
+
+    def on_choice(self, callback: Callable[[int], None]) -> None:
+        """Calls `callback(channel)` when the person chooses a channel of the list."""
+
+        def receive(_: ChannelList, content: object, _buffers: object) -> None:
+            match content:
+                case {"type": "choose", "channel": int(channel)} if channel in self.channels:
+                    callback(channel)
+                case _:
+                    ignore(content)
+
+        self.on_msg(receive)
+
+
+class ColumnPanel:
+    """Who sees the pixel of the picture that was clicked, and the values there across channels.
+
+    It is not there until a pixel is clicked.
+
+    Args:
+        choose: Called with a channel that the person chooses.
+    """
+
+    def __init__(self, choose: Callable[[int], None]) -> None:
+        self._title = ipywidgets.HTML()
+        self._list = ChannelList()
+        self._list.on_choice(choose)
+        layout = {"display": "none", "flex": "1 1 300px", "max_width": "480px"}
+        self.box = ipywidgets.VBox([self._title, self._list], layout=layout)
+        self.box.add_class("fmw-panel")
+
+    def show(self, look: Look) -> None:
+        """Waits to be told of a pixel."""
+
+    def trace(self, look: Look, trace: Trace | None, pinned: Spot | None) -> None:
+        """Shows the values at the pinned unit while a pixel is followed."""
+        self.box.layout.display = "none" if trace is None else "flex"
+        if trace is None:
+            return
+        words = viewers_in_words(trace, look.maps.shape)
+        is_seen = trace.viewers is not None and trace.viewers.nearest is not None and pinned is not None
+        with self._list.hold_sync():
+            if is_seen and pinned is not None:
+                values = look.maps[pinned.row, pinned.column]
+                channels = strongest(values, look.channel)
+                words += (
+                    f"<br>values at row {pinned.row}, column {pinned.column}, strongest first: "
+                    f"{min(MOST, len(values))} of {len(values)} channels"
+                )
+                self._list.channels, self._list.chosen = channels, look.channel
+                self._list.lengths = bars(values[channels])
+                self._list.texts = [number(float(values[channel])) for channel in channels]
+            else:
+                self._list.channels, self._list.lengths, self._list.texts = [], [], []
+        self._title.value = f'<div class="fmw-caption"><b>Who sees this pixel</b><br>{words}</div>'
+
+
+def strongest(values: Array, chosen: int) -> list[int]:
+    """The channels with the largest values, NaN before all others, and the chosen one in any case."""
+    order = np.lexsort((-np.nan_to_num(values.astype(np.float64), nan=0.0), ~np.isnan(values)))
+    best = order[:MOST].tolist()
+    return best if chosen in best else [*best, chosen]
+
+
+def bars(values: Array) -> list[float]:
+    """How long the bars of some values are, up to 1, and below 0 as they are; NaN has none."""
+    values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    largest = np.abs(values[finite]).max(initial=0.0)
+    lengths = np.where(finite, values / largest if largest else 0.0, np.nan_to_num(np.sign(values)))
+    return [float(length) for length in lengths]
+
+
+def viewers_in_words(trace: Trace, shape: tuple[int, ...]) -> str:
+    """Who sees a pixel, as HTML."""
+    row, column = trace.pixel
+    where, viewers = f"row {row}, column {column} of the picture", trace.viewers
+    if viewers is None:
+        return f"{where}: finding out \N{HORIZONTAL ELLIPSIS}"
+    if viewers.unknown:
+        return f"{where}: {html.escape(viewers.unknown)}"
+    if viewers.box is None:
+        return f"{where}: no position of these maps sees it"
+    top, left, bottom, right = viewers.box
+    size = shape_text((bottom - top, right - left))
+    gaps = ", with gaps" if viewers.has_gaps else ""
+    return f"{where}: seen from {size} of {shape_text(shape[:2])} positions{gaps}"

@@ -1,0 +1,223 @@
+"""The panels below the grid: each against numpy, and against what a person reads."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from fmwidget.analysis.channel_stats import channel_statistics
+from fmwidget.rendering.canvas import FAINT, grey
+from fmwidget.rendering.palette import INACTIVE, NAN, palette
+from fmwidget.widget.panels.answer import answer_html, check_class_names, imagenet_names, score_vector
+from fmwidget.widget.panels.input import map_pixels, overlay_png, seen_pixels
+from fmwidget.widget.panels.numbers import (
+    BINS,
+    PLOT,
+    channel_summary,
+    draw_histogram,
+    histogram,
+    layer_summary,
+    numbers_html,
+    percent,
+)
+
+MAPS = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=3, max_dims=3, max_side=5),
+    elements=st.floats(-1e6, 1e6, width=32) | st.sampled_from([0.0, np.nan, np.inf, -np.inf]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(MAPS)
+def test_the_numbers_are_numpy_s_over_the_finite_values(maps):
+    statistics = channel_statistics(maps)
+    pairs = [(layer_summary(statistics), maps)]
+    pairs += [(channel_summary(statistics, c), maps[..., c]) for c in range(maps.shape[-1])]
+    for summary, values in pairs:
+        finite = values[np.isfinite(values)].astype(np.float64)
+        assert summary.nan == np.isnan(values).sum()
+        assert summary.inf == np.isinf(values).sum()
+        assert summary.zeros == pytest.approx(float((values == 0).mean()))
+        found = [summary.min, summary.max, summary.mean, summary.std]
+        if finite.size:
+            expected = [finite.min(), finite.max(), finite.mean(), finite.std()]
+            assert found == pytest.approx(expected, rel=1e-5, abs=1e-5 * np.abs(finite).max())
+        else:
+            assert np.isnan(found).all()
+
+
+def test_numbers_of_any_size_are_summed():
+    for factor in (1e300, 1e-300):
+        maps = factor * np.array([[[1.0, 3.0], [-1.0, 5.0]]])
+        summary = layer_summary(channel_statistics(maps))
+        assert summary.mean == pytest.approx(2 * factor)
+        assert summary.std / factor == pytest.approx(np.std([1, 3, -1, 5]))
+
+
+def test_a_histogram_counts_all_but_zeros():
+    values = np.array([[0, 0, 0, 1], [2, 2, -2, np.nan], [np.inf, 0, 2, 0.5]], np.float32)
+    spread = histogram(values)
+    assert spread is not None
+    counts, low, high = spread
+    assert (low, high) == (-2, 2)
+    expected, _ = np.histogram([1, 2, 2, -2, 2, 0.5], BINS, (-2, 2))
+    assert np.array_equal(counts, expected)
+    for one_value in (np.zeros((3, 3)), np.full((3, 3), 7.0), np.full((3, 3), np.nan)):
+        assert histogram(one_value) is None
+
+
+@pytest.mark.parametrize("norm", ["standardize", "channel", "shared", "symmetric"])
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_bars_are_as_high_as_they_are_many(norm, ratio):
+    values = np.repeat([0.0, 1.0, 2.0], [10, 4, 2]).reshape(4, 4, 1)
+    page = draw_histogram(channel_statistics(values), 0, norm, ratio)
+    bars = (page.area(PLOT) == grey(FAINT)).sum(axis=0)[:: 3 * ratio]
+    assert bars.max() == bars[BINS // 2] == PLOT.height * ratio
+    assert bars[-1] == PLOT.height * ratio // 2
+    assert np.count_nonzero(bars) == 2
+
+
+@pytest.mark.parametrize("extreme", [1.7e308, 5e-324])
+def test_values_of_any_size_are_drawn(extreme):
+    maps = np.array([-extreme, extreme, 0, extreme]).reshape(2, 2, 1)
+    with np.errstate(all="raise", under="ignore"):
+        assert draw_histogram(channel_statistics(maps), 0, "channel").composed().any()
+
+
+def test_what_is_not_finite_is_not_overlooked():
+    maps = np.array([[[1.0, np.nan], [2.0, np.nan]]])
+    statistics = channel_statistics(maps)
+    layer = layer_summary(statistics)
+    html = numbers_html(channel_summary(statistics, 1), layer, 1)
+    cells = [re.findall("<t[hd]([^>]*)>(.*?)</", row) for row in html.split("</tr>")[:3]]
+    table = {names[1]: (ours, theirs) for names, ours, theirs in zip(*cells, strict=True)}
+    loud = ' class="fmw-loud"'
+    assert table[""] == ((' scope="row"', "channel 1"), (' scope="row"', "layer"))
+    assert table["NaN"] == ((loud, "2"), (loud, "2"))
+    assert table["mean"] == (("", "none"), ("", "1.5"))
+    assert table["±inf"] == (("", "0"), ("", "0"))
+    assert f'<th scope="col"{loud}>NaN</th>' in html
+
+
+def test_only_none_is_0_percent_and_only_all_is_100():
+    shares = {0.0: "0 %", 1e-9: "<0.1 %", 0.125: "12.5 %", 0.9999: ">99.9 %", 1.0: "100 %"}
+    assert {share: percent(share) for share in shares} == shares
+
+
+def rows(html):
+    """Name, length of the bar and number of each row."""
+    found = re.findall(r"<bdi>(.*?)</bdi>.*?width:([\d.]+)%.*?<span>(.*?)</span>", html)
+    return [(name, float(length), text) for name, length, text in found]
+
+
+def test_the_five_most_likely_classes_come_first():
+    scores = np.array([0.05, 0.4, 0.0, 0.25, 0.1, 0.2], np.float32)
+    html = answer_html(scores, ["a", "<b>", "c", "d", "e", "f"])
+    assert rows(html) == [
+        ("&lt;b&gt;", 40, "40 %"),
+        ("d", 25, "25 %"),
+        ("f", 20, "20 %"),
+        ("e", 10, "10 %"),
+        ("a", 5, "5 %"),
+    ]
+    assert "probabilities" in html
+    assert rows(answer_html(scores, None))[0][0] == "class 1"
+
+
+def test_scores_that_are_no_probabilities_are_not_called_so():
+    for scores in ([0.9, 0.8], [-3.0, 7.5, 1.0], [0.3]):
+        assert "probabilit" not in answer_html(np.array(scores), None)
+    assert rows(answer_html(np.array([-2.5, 7.5, 0]), None)) == [
+        ("class 1", 100, "7.5"),
+        ("class 2", 25, "0"),
+        ("class 0", 0, "−2.5"),
+    ]
+    assert rows(answer_html(np.array([0.3]), ["no", "yes"])) == [("yes", 30, "0.3")]
+    assert "1 of 2 scores" in answer_html(np.array([0.3, np.nan]), None)
+
+
+def test_one_vector_is_found_in_what_a_model_returns():
+    vector = np.ones(4, np.float16)
+    found: list[Any] = [vector, [vector], {"y": vector}, {"y": (vector,)}]
+    for outputs in found:
+        scores: Any = score_vector(outputs)
+        assert np.array_equal(scores, vector)
+    others: list[Any] = [np.ones((2, 2, 4)), [vector, vector], {"a": vector, "b": vector}, np.ones(()), None]
+    for outputs in others:
+        assert score_vector(outputs) is None
+
+
+def test_class_names_that_do_not_fit_are_refused_with_a_sentence():
+    with pytest.raises(ValueError, match="holds 3 names, but the model returns 4 scores"):
+        check_class_names(["a", "b", "c"], np.ones(4))
+    with pytest.raises(ValueError, match="does not return one vector"):
+        check_class_names(["a"], np.ones((2, 2, 4)))
+    with pytest.raises(TypeError, match="Received str"):
+        check_class_names("abcd", np.ones(4))
+    check_class_names(["no", "yes"], np.ones(1))
+
+
+def test_imagenet_s_names_are_taken_only_from_what_keras_has_stored(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert imagenet_names() is None
+    index = tmp_path / "models" / "imagenet_class_index.json"
+    index.parent.mkdir()
+    index.write_text(json.dumps({str(each): [f"n{each}", f"great_{each}"] for each in range(1000)}))
+    names = imagenet_names()
+    assert names is not None
+    assert (len(names), names[0], names[999]) == (1000, "great 0", "great 999")
+    for damaged in ("", "{}", '{"0": 1}', "[]"):
+        index.write_text(damaged)
+        assert imagenet_names() is None
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def test_a_map_lies_over_the_same_part_of_the_picture():
+    """Each value of a map of 2 by 3 covers a half by a third of a picture of 12 by 12."""
+    picture = np.random.default_rng(3).integers(0, 256, (12, 12, 3), np.uint8)
+    over = np.random.default_rng(4).integers(0, 256, (2, 3, 3), np.uint8)
+    for opacity in (0, 37, 100):
+        seen = pixels(overlay_png(picture, over, opacity)).astype(float)
+        for y in range(12):
+            for x in range(12):
+                expected = picture[y, x] * (1 - opacity / 100) + over[y // 6, x // 4] * (opacity / 100)
+                assert np.abs(seen[y, x] - expected).max() <= 0.51
+    assert np.array_equal(pixels(overlay_png(picture, None, 100)), picture)
+
+
+def test_a_map_finer_than_the_picture_is_averaged_not_dropped():
+    over = np.zeros((8, 4, 3), np.uint8)
+    over[::2] = 200
+    seen = pixels(overlay_png(np.zeros((4, 8, 3), np.uint8), over, 100))
+    assert np.array_equal(seen, np.full((4, 8, 3), 100))
+
+
+def test_a_map_keeps_its_colours_and_marks_over_the_picture():
+    maps = np.zeros((2, 2, 2), np.float32)
+    maps[..., 0] = np.array([[0, 1], [np.nan, 0.5]])
+    colours = palette("magma")
+    seen = map_pixels(maps, channel_statistics(maps), 0, "channel", colours)
+    assert np.array_equal(seen, colours[np.array([[0, 219], [NAN, 110]])])
+    silent = map_pixels(maps, channel_statistics(maps), 1, "channel", colours)
+    assert (silent == colours[INACTIVE]).all()
+
+
+@pytest.mark.parametrize(("size", "ratio", "shown"), [((20, 30), 1, (200, 300)), ((600, 300), 2, (600, 300))])
+def test_the_picture_is_shown_in_its_own_proportions(size, ratio, shown):
+    seen = np.random.default_rng(0).random((1, *size, 3), np.float32)
+    picture = seen_pixels(seen, "unit", "channels_last", ratio)
+    assert picture.shape[:2] == shown
+    assert np.abs(picture.mean(axis=(0, 1)) - 255 * seen.mean(axis=(0, 1, 2))).max() < 2
