@@ -12,10 +12,9 @@ from fmwidget.activations.layers import FeatureLayer
 from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.channel_stats import ChannelStatistics, channel_order, channel_statistics
 from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
-from fmwidget.frontend.messages import Surroundings
-from fmwidget.images.loading import Picture
-from fmwidget.images.preprocessing import Scaling
+from fmwidget.images.source import Picture
 from fmwidget.models.batch import Others, Preprocess, model_batch, resolve_scaling, seen_picture
+from fmwidget.models.input_scaling import Scaling
 from fmwidget.models.inputs import Batch
 from fmwidget.models.outputs import maps_shape
 from fmwidget.rendering.grid_layout import GridLayout, grid_layout
@@ -25,6 +24,21 @@ from ._memo import Latest
 Array = np.ndarray[Any, Any]
 
 NARROWEST, WIDEST = 360, 1200  # CSS px that the grid follows the notebook's width between
+
+
+@dataclass(frozen=True)
+class DisplayContext:
+    """Where a picture is shown.
+
+    Args:
+        ratio: Device pixels in a CSS px.
+        dark: Whether the background is dark.
+        width: CSS px that a picture may be wide there.
+    """
+
+    ratio: float
+    dark: bool
+    width: int
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,7 @@ class Look:
     outputs: Any
     batch: Batch
     profile: DepthProfile | None
-    surroundings: Surroundings
+    surroundings: DisplayContext
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -160,12 +174,12 @@ class Looker:
         """The layer's channels in the order they are shown."""
         return self._order(self._statistics(self.maps(state)), state.order)
 
-    def layout(self, state: State, surroundings: Surroundings) -> GridLayout:
+    def layout(self, state: State, surroundings: DisplayContext) -> GridLayout:
         """Where the tiles of the layer's channels lie."""
         width = max(NARROWEST, min(surroundings.width, WIDEST))
         return self._layout(self.maps(state).shape, self.order(state), width)
 
-    def look(self, state: State, surroundings: Surroundings) -> Look:
+    def look(self, state: State, surroundings: DisplayContext) -> Look:
         """All that the panels are given."""
         maps, batch = self.maps(state), self.batch(state)
         seen, data_format = self._seen(batch)

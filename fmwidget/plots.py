@@ -9,23 +9,17 @@ from fmwidget.activations.layers import FeatureLayer
 from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.channel_stats import channel_order, channel_statistics
 from fmwidget.analysis.depth_profile import depth_profile
-from fmwidget.images.loading import PictureError, load_pictures, to_pixels
+from fmwidget.images.arrays import PictureError
+from fmwidget.images.loading import load_pictures
+from fmwidget.images.source import to_pixels
 from fmwidget.models.batch import model_batch
+from fmwidget.rendering.canvas import stack
 from fmwidget.rendering.depth_profile import draw_profile
-from fmwidget.rendering.figure import (
-    TALLEST,
-    FeatureFigure,
-    cmap_for,
-    draw_channel,
-    draw_grid,
-    drawable_ratio,
-    feature_figure,
-    grid_layout,
-    require_cmap,
-    stack,
-)
-from fmwidget.rendering.grid_layout import PAGE_WIDTH
+from fmwidget.rendering.feature_grid import draw_channel, draw_grid
+from fmwidget.rendering.figure import TALLEST, FeatureFigure, drawable_ratio, feature_figure
+from fmwidget.rendering.grid_layout import PAGE_WIDTH, grid_layout
 from fmwidget.rendering.normalization import require_norm
+from fmwidget.rendering.palette import cmap_for, require_cmap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

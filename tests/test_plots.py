@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from fmwidget.activations.model import ActivationModel
-from fmwidget.images.loading import PictureError
+from fmwidget.images.arrays import PictureError
 from fmwidget.plots import plot_channel, plot_feature_maps
-from fmwidget.rendering.figure import FeatureFigure, palette
+from fmwidget.rendering.figure import FeatureFigure
+from fmwidget.rendering.palette import palette
 
 layers = keras.layers
 

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, features
 
 from fmwidget._errors import did_you_mean
-from fmwidget.frontend.messages import Surroundings
-from fmwidget.pipeline import Array, Looker, State
-from fmwidget.rendering.figure import Page, draw_channel, draw_grid
+from fmwidget.pipeline import Array, DisplayContext, Looker, State
+from fmwidget.rendering.canvas import Page
+from fmwidget.rendering.feature_grid import draw_channel, draw_grid
 from fmwidget.rendering.palette import PAPER
 
 WRITERS: dict[str, dict[str, Any]] = {
@@ -99,7 +99,7 @@ def film_stops(looker: Looker, state: State, by: str, only: Iterable[Any] | None
 
 
 def film_pages(
-    looker: Looker, state: State, surroundings: Surroundings, by: str, stops: Iterable[Any]
+    looker: Looker, state: State, surroundings: DisplayContext, by: str, stops: Iterable[Any]
 ) -> Iterator[Page]:
     """The page of each stop, drawn when it is asked for, at one device pixel to a CSS pixel."""
     surroundings = replace(surroundings, ratio=1.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import reprlib
 from dataclasses import dataclass
 
+from fmwidget.pipeline import DisplayContext
+
 MAX_PX = 100_000  # no screen is wider, and no float drawn from it loses a pixel
 MAX_RATIO = 16.0  # a high-density screen (4) with the page zoomed in (4)
 MAX_ID = 64
@@ -83,22 +85,7 @@ class Close:
     """A map seen alone was put away."""
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """Where a picture is shown.
-
-    Args:
-        ratio: Device pixels in a CSS px.
-        dark: Whether the background is dark.
-        width: CSS px that a picture may be wide there.
-    """
-
-    ratio: float
-    dark: bool
-    width: int
-
-
-Message = Point | Hover | Place | Nudge | Release | Open | Unit | Pin | Window | Close | Surroundings
+Message = Point | Hover | Place | Nudge | Release | Open | Unit | Pin | Window | Close | DisplayContext
 
 
 def parse_message(content: object) -> Message | None:
@@ -143,7 +130,7 @@ def parse_message(content: object) -> Message | None:
         case {"type": "surroundings", "ratio": ratio, "dark": bool(dark), "width": width} if is_number(
             ratio, 1 / MAX_RATIO, MAX_RATIO
         ) and is_number(width, 1, MAX_PX):
-            return Surroundings(float(ratio), dark, int(width))
+            return DisplayContext(float(ratio), dark, int(width))
     return None
 
 

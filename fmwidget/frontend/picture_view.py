@@ -12,21 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from fmwidget.pipeline import DisplayContext
+
 from .base import FrontEnd, Piece, ignore
 from .bundle import joined, sent, style
-from .messages import (
-    MAX_PX,
-    Hover,
-    Nudge,
-    Open,
-    Place,
-    Point,
-    Release,
-    Surroundings,
-    brief,
-    is_number,
-    parse_message,
-)
+from .messages import MAX_PX, Hover, Nudge, Open, Place, Point, Release, brief, is_number, parse_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -175,15 +165,15 @@ class PictureView(HearingWidget):
         """
         self._listen(Open, "open", lambda wish: callback(wish.place))
 
-    def on_surroundings(self, callback: Callable[[Surroundings], None]) -> None:
+    def on_surroundings(self, callback: Callable[[DisplayContext], None]) -> None:
         """Calls `callback(surroundings)` when the picture is first shown, and when its surroundings change.
 
         A picture that is shown in several places reports each of them.
 
         Args:
-            callback: Takes a `Surroundings`.
+            callback: Takes a `DisplayContext`.
         """
-        self._listen(Surroundings, "surroundings", callback)
+        self._listen(DisplayContext, "surroundings", callback)
 
     @traitlets.validate("mark", "region")
     def _validate_box(self, proposal: traitlets.Bunch) -> list[float]:

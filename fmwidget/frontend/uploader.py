@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from fmwidget.images.loading import MAX_PICTURES, PictureError
+from fmwidget.images.arrays import PictureError
+from fmwidget.images.loading import MAX_PICTURES
 
 from .base import Piece, ignore
 from .bundle import joined, sent

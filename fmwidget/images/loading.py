@@ -15,9 +15,7 @@ import numpy as np
 from PIL import Image
 
 from .arrays import PictureError, number_array, quote
-from .source import Picture, as_path, to_pixels, unknown_source
-
-__all__ = ["MAX_PICTURES", "Picture", "PictureError", "free_name", "load_pictures", "to_pixels"]
+from .source import Picture, as_path, unknown_source
 
 MAX_PICTURES = 60
 # Of an iterable nobody knows how long it is, or what its next element costs.

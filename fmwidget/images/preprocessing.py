@@ -7,10 +7,6 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from fmwidget.models.input_scaling import Scaling, detect_scaling
-
-__all__ = ["FITS", "SCALINGS", "Scaling", "detect_scaling", "prepare", "restore"]
-
 FITS = ("stretch", "crop", "pad")
 
 SCALINGS = {

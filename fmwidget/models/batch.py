@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from fmwidget.images.arrays import Pixels
-from fmwidget.images.loading import PictureError
-from fmwidget.images.preprocessing import SCALINGS, Scaling, detect_scaling, prepare
+from fmwidget.images.arrays import PictureError, Pixels
+from fmwidget.images.preprocessing import SCALINGS, prepare
 
+from .input_scaling import Scaling, detect_scaling
 from .inputs import Batch, ModelInput, model_inputs, pack_inputs
 from .outputs import CHANNELS_FIRST, CHANNELS_LAST
 

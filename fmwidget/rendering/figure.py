@@ -14,10 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Affine2D
 
-from .canvas import Page, grey, stack
-from .feature_grid import draw_channel, draw_grid, grid_facts
-from .grid_layout import Box, GridLayout, grid_layout
-from .palette import PAPER, cmap_for, encode_png, palette, require_cmap
+from .canvas import Page, grey
+from .grid_layout import Box
+from .palette import PAPER, palette
 from .text import DRAWING, font
 
 if TYPE_CHECKING:
@@ -26,27 +25,6 @@ if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase
 
     from fmwidget.analysis.channel_stats import Array
-
-__all__ = [
-    "CSS_DPI",
-    "DRAWING",
-    "TALLEST",
-    "Box",
-    "FeatureFigure",
-    "GridLayout",
-    "Page",
-    "cmap_for",
-    "draw_channel",
-    "draw_grid",
-    "drawable_ratio",
-    "encode_png",
-    "feature_figure",
-    "grid_facts",
-    "grid_layout",
-    "palette",
-    "require_cmap",
-    "stack",
-]
 
 CSS_DPI = 96
 TALLEST = 2**16 - 1  # pixels, matplotlib's limit

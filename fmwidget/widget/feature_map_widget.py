@@ -32,15 +32,17 @@ from fmwidget.export.notebook import (
     widget_bundle,
 )
 from fmwidget.frontend.accessible_names import Naming
-from fmwidget.frontend.messages import Surroundings
 from fmwidget.frontend.play_button import next_stop
-from fmwidget.images.loading import Picture, PictureError, free_name, load_pictures
+from fmwidget.images.arrays import PictureError
+from fmwidget.images.loading import free_name, load_pictures
 from fmwidget.images.preprocessing import FITS
+from fmwidget.images.source import Picture
 from fmwidget.models.batch import Others, Preprocess
-from fmwidget.pipeline import Array, Looker, State
-from fmwidget.rendering.figure import CSS_DPI, FeatureFigure, cmap_for, palette, require_cmap
+from fmwidget.pipeline import Array, DisplayContext, Looker, State
+from fmwidget.rendering.figure import CSS_DPI, FeatureFigure
 from fmwidget.rendering.grid_layout import COLUMNS, PAGE_WIDTH
 from fmwidget.rendering.normalization import NORMS
+from fmwidget.rendering.palette import cmap_for, palette, require_cmap
 from fmwidget.samples import sample_images
 from fmwidget.widget.controls.controls import Controls
 from fmwidget.widget.jupyter.comm import listen
@@ -147,7 +149,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._settling = False
         self._looker = Looker(self._am, pictures, inputs, ncols)
         self._look: Any = None  # a `Look`, from the first refresh on
-        self._surroundings = Surroundings(ratio=1.0, dark=False, width=PAGE_WIDTH)
+        self._surroundings = DisplayContext(ratio=1.0, dark=False, width=PAGE_WIDTH)
         self._ncols, self._inputs, self._own_images = ncols, inputs, images is not None
         given = {"class_names": class_names, "inputs": inputs}
         self._by_name = [f"{name}={name}" for name, value in given.items() if value is not None]
@@ -568,7 +570,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             if self._look is not None:  # else it is not yet on screen
                 self._exploring.show(self._panels)
 
-    def _move_in(self, surroundings: Surroundings) -> None:
+    def _move_in(self, surroundings: DisplayContext) -> None:
         """Fits the drawing to where it is shown."""
         with self._lock:
             self._surroundings = surroundings

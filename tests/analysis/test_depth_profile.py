@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from fmwidget import ActivationModel, FeatureMapWidget, depth_profile, plot_depth_profile
 from fmwidget.analysis.depth_profile import DepthProfile, layer_numbers
-from fmwidget.images.loading import PictureError
+from fmwidget.images.arrays import PictureError
 from fmwidget.rendering.canvas import FAINT, STRONG, grey
 from fmwidget.rendering.depth_profile import (
     ROW_GAP,

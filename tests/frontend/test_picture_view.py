@@ -28,13 +28,13 @@ from fmwidget.frontend.messages import (
     Pin,
     Place,
     Point,
-    Surroundings,
     Unit,
     Window,
     asked_by,
     parse_message,
 )
 from fmwidget.frontend.picture_view import PictureView, ThumbnailPicker
+from fmwidget.pipeline import DisplayContext
 from fmwidget.rendering.grid_layout import grid_layout
 
 HUGE = 10**5000  # more digits than Python writes out
@@ -95,7 +95,7 @@ def test_what_the_view_means_to_say_is_understood(x, y, place, ratio, dark):
     assert parse_message({"type": "close"}) == Close()
     assert parse_message({"type": "nudge", "rows": -3, "columns": place % 9}) == Nudge(-3, place % 9)
     surroundings = {"type": "surroundings", "ratio": ratio, "dark": dark, "width": 848}
-    assert parse_message(surroundings) == Surroundings(ratio, dark, 848)
+    assert parse_message(surroundings) == DisplayContext(ratio, dark, 848)
 
 
 @given(junk | almost)
@@ -116,7 +116,7 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
             assert 0 < rows * columns <= MAX_VALUES
         case Nudge(rows, columns):
             assert max(abs(rows), abs(columns)) <= MAX_PX
-        case Surroundings(ratio, dark, width):
+        case DisplayContext(ratio, dark, width):
             assert 0 < ratio <= 16
             assert dark in (True, False)
             assert 1 <= width <= MAX_PX
@@ -188,7 +188,7 @@ def test_each_callback_hears_of_its_own_kind_only():
     places: list[int] = []
     nudges: list[Any] = []
     released: list[None] = []
-    surroundings: list[Surroundings] = []
+    surroundings: list[DisplayContext] = []
     view.on_release(lambda: released.append(None))
     view.on_point(lambda x, y: points.append((x, y)))
     view.on_point(lambda x, y: points.append((y, x)))
@@ -204,7 +204,7 @@ def test_each_callback_hears_of_its_own_kind_only():
     assert points == [(3.5, 4.0), (4.0, 3.5)]
     assert places == [130]
     assert nudges == [(0, -2)]
-    assert surroundings == [Surroundings(2.0, dark=True, width=600)]
+    assert surroundings == [DisplayContext(2.0, dark=True, width=600)]
 
 
 def test_what_is_asked_is_answered_once_all_has_been_done_whatever_happens(sent):

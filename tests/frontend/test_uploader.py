@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fmwidget.frontend.uploader import MAX_BYTES, MAX_NAME, Upload, Uploader, parse_upload, plain_name
-from fmwidget.images.loading import MAX_PICTURES, PictureError
+from fmwidget.images.arrays import PictureError
+from fmwidget.images.loading import MAX_PICTURES
 from fmwidget.widget.feature_map_widget import FeatureMapWidget
 
 junk = st.recursive(

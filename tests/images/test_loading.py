@@ -13,7 +13,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from fmwidget.images.loading import MAX_PICTURES, Picture, PictureError, load_pictures, to_pixels
+from fmwidget.images.arrays import PictureError
+from fmwidget.images.loading import MAX_PICTURES, load_pictures
+from fmwidget.images.source import Picture, to_pixels
 from tests.support.images import PHOTO, encoded
 
 

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmwidget.images.loading import Picture, PictureError, load_pictures
+from fmwidget.images.arrays import PictureError
+from fmwidget.images.loading import load_pictures
+from fmwidget.images.source import Picture
 
 SECONDS_EACH = 5
 MEGABYTES = 1600  # the largest picture there may be takes about 1400 to decode

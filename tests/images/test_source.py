@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
-from fmwidget.images.loading import Picture, PictureError, load_pictures, to_pixels
+from fmwidget.images.arrays import PictureError
+from fmwidget.images.loading import load_pictures
+from fmwidget.images.source import Picture, to_pixels
 from tests.support.images import PHOTO, encoded
 
 # ------------------------------------------------------------------ pixels

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from keras import applications, layers, ops
 
-from fmwidget.images.preprocessing import detect_scaling, prepare
+from fmwidget.images.preprocessing import prepare
+from fmwidget.models.input_scaling import detect_scaling
 
 SIZE = 80  # every network takes it
 PICTURE = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)

@@ -20,17 +20,11 @@ from PIL import Image
 
 from fmwidget.analysis.channel_stats import channel_statistics
 from fmwidget.rendering import text
-from fmwidget.rendering.canvas import MINUS, nice_ticks, tick_labels
-from fmwidget.rendering.figure import (
-    cmap_for,
-    draw_channel,
-    draw_grid,
-    encode_png,
-    feature_figure,
-    grid_layout,
-    palette,
-    stack,
-)
+from fmwidget.rendering.canvas import MINUS, nice_ticks, stack, tick_labels
+from fmwidget.rendering.feature_grid import draw_channel, draw_grid
+from fmwidget.rendering.figure import feature_figure
+from fmwidget.rendering.grid_layout import grid_layout
+from fmwidget.rendering.palette import cmap_for, encode_png, palette
 from fmwidget.rendering.sampling import refine
 
 COUNTS = [1, 3, 8, 15, 16, 17, 24, 1000, 1280, 2048]

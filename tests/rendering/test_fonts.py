@@ -12,7 +12,9 @@ from matplotlib import font_manager
 
 from fmwidget.analysis.channel_stats import channel_statistics
 from fmwidget.rendering import text
-from fmwidget.rendering.figure import draw_grid, feature_figure, grid_layout
+from fmwidget.rendering.feature_grid import draw_grid
+from fmwidget.rendering.figure import feature_figure
+from fmwidget.rendering.grid_layout import grid_layout
 
 
 def make_font(path, family, characters):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import fmwidget.activations.background
 from fmwidget import ActivationModel, FeatureMapWidget
-from fmwidget.images.loading import Picture
+from fmwidget.images.source import Picture
 from fmwidget.widget.jupyter.subshell import parts
 from tests.support.acting import deliver, described, status
 

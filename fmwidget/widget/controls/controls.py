@@ -14,8 +14,9 @@ from fmwidget.frontend.picture_view import ThumbnailPicker
 from fmwidget.frontend.play_button import Player
 from fmwidget.frontend.save_button import SaveButton
 from fmwidget.frontend.uploader import Uploader
-from fmwidget.images.loading import MAX_PICTURES, Picture
+from fmwidget.images.loading import MAX_PICTURES
 from fmwidget.images.preprocessing import FITS, SCALINGS
+from fmwidget.images.source import Picture
 from fmwidget.pipeline import WIDEST, State
 from fmwidget.rendering.normalization import NORMS
 

@@ -12,6 +12,7 @@ from fmwidget.analysis.depth_profile import DepthProfile
 from fmwidget.frontend.messages import Point
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.pipeline import Look
+from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.depth_profile import (
     ProfileLayout,
     draw_profile,
@@ -19,7 +20,6 @@ from fmwidget.rendering.depth_profile import (
     profile_in_words,
     profile_layout,
 )
-from fmwidget.rendering.figure import Page
 
 from .maps import Drawing
 

@@ -17,7 +17,7 @@ from fmwidget.images.preprocessing import SCALINGS, restore
 from fmwidget.pipeline import Look
 from fmwidget.rendering.canvas import number, shape_text
 from fmwidget.rendering.feature_grid import map_indices
-from fmwidget.rendering.figure import cmap_for, palette
+from fmwidget.rendering.palette import cmap_for, palette
 from fmwidget.rendering.sampling import Spot
 
 from .maps import DETAIL_BOX

@@ -12,21 +12,12 @@ from fmwidget.activations.layers import FeatureLayer
 from fmwidget.analysis.channel_stats import ChannelStatistics
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.pipeline import Look
-from fmwidget.rendering.figure import (
-    Box,
-    FeatureFigure,
-    GridLayout,
-    Page,
-    cmap_for,
-    draw_channel,
-    draw_grid,
-    drawable_ratio,
-    encode_png,
-    feature_figure,
-    palette,
-)
+from fmwidget.rendering.canvas import Page
+from fmwidget.rendering.feature_grid import draw_channel, draw_grid
+from fmwidget.rendering.figure import FeatureFigure, drawable_ratio, feature_figure
 from fmwidget.rendering.formatting import channel_text, spot_text
-from fmwidget.rendering.grid_layout import single_tile
+from fmwidget.rendering.grid_layout import Box, GridLayout, single_tile
+from fmwidget.rendering.palette import cmap_for, encode_png, palette
 from fmwidget.rendering.sampling import Area, Sampling, Spot, refine, unit_at, unit_box
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from fmwidget._memo import Latest
 from fmwidget.analysis.channel_stats import Array, ChannelStatistics, scaled
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.pipeline import Look
-from fmwidget.rendering.canvas import FAINT, grey, nice_ticks, number, tick_labels
-from fmwidget.rendering.figure import Box, Page
+from fmwidget.rendering.canvas import FAINT, Page, grey, nice_ticks, number, tick_labels
+from fmwidget.rendering.grid_layout import Box
 from fmwidget.rendering.normalization import channel_limits
 from fmwidget.rendering.palette import STEPS
 

@@ -13,8 +13,8 @@ from fmwidget.frontend.messages import MAX_PX, Close, Pin, Unit, Window
 from fmwidget.frontend.picture_view import HearingWidget
 from fmwidget.rendering.canvas import MINUS, number, shape_text
 from fmwidget.rendering.feature_grid import map_indices
-from fmwidget.rendering.figure import cmap_for, encode_png, palette
 from fmwidget.rendering.formatting import spot_text, value_text
+from fmwidget.rendering.palette import cmap_for, encode_png, palette
 
 if TYPE_CHECKING:
     from collections.abc import Callable
