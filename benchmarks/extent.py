@@ -88,8 +88,8 @@ def measure_sizes() -> dict[str, int]:
     found = {}
     grid = grid_of(widget)
     for ratio in (1, 2):
-        surroundings = {"type": "surroundings", "ratio": ratio, "dark": False, "width": 848}
-        grid._handle_custom_msg(surroundings, [])
+        display = {"type": "display", "ratio": ratio, "dark": False, "width": 848}
+        grid._handle_custom_msg(display, [])
         for path in ("conv2d_2", "conv2d_3"):
             widget.layer = widget.layers[0]
             before = CountingComm.sent

@@ -16,7 +16,7 @@ from ipywidgets import HTML
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.models.batch import model_batch
 from fmwidget.rendering.normalization import to_levels
-from fmwidget.widget.jupyter.subshell import parts
+from fmwidget.widget.jupyter.subshell import child_widgets
 
 from .contenders import TutorialLoop, bare_forward, eager_forward
 from .measuring import Meter, grid_of, is_compiled, some_pictures, spread, wait_for_trace
@@ -134,7 +134,9 @@ def first_pictures(model: keras.Model, meter: Meter, *, rounds: int) -> dict[str
         meter.time(EAGER, eager, batch)
         am = ActivationModel(model)
         widget = meter.time(FIRST, FeatureMapWidget, am, pictures)
-        plain = meter.time(PLAIN, lambda count: [HTML() for _ in range(count)], len(list(parts(widget))))
+        plain = meter.time(
+            PLAIN, lambda count: [HTML() for _ in range(count)], len(list(child_widgets(widget)))
+        )
         for each in plain:
             each.close()
         began = time.perf_counter()

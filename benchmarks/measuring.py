@@ -15,7 +15,7 @@ from comm.base_comm import BaseComm
 
 from fmwidget import ActivationModel, FeatureMapWidget, sample_images
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.widget.jupyter.subshell import parts
+from fmwidget.widget.jupyter.subshell import child_widgets
 
 from .report import summary
 
@@ -87,7 +87,7 @@ def is_compiled(am: ActivationModel) -> bool:
 
 def grid_of(widget: FeatureMapWidget) -> PictureView:
     """The picture of the grid in a widget."""
-    views = [part for part in parts(widget) if isinstance(part, PictureView)]
+    views = [part for part in child_widgets(widget) if isinstance(part, PictureView)]
     return next(view for view in views if view.label == "Feature maps of the layer")
 
 

@@ -12,8 +12,8 @@ from fmwidget.activations.layers import FeatureLayer
 from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.channel_stats import ChannelStatistics, channel_order, channel_statistics
 from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
-from fmwidget.images.source import Picture
-from fmwidget.models.batch import Others, Preprocess, model_batch, resolve_scaling, seen_picture
+from fmwidget.images.source import NamedImage
+from fmwidget.models.batch import ExtraInputs, Preprocess, input_image, model_batch, resolve_scaling
 from fmwidget.models.input_scaling import Scaling
 from fmwidget.models.inputs import Batch
 from fmwidget.models.outputs import maps_shape
@@ -42,7 +42,7 @@ class DisplayContext:
 
 
 @dataclass(frozen=True)
-class State:
+class ViewState:
     """What the person has chosen: the traits of the widget, under their names."""
 
     layer: str
@@ -59,7 +59,7 @@ class State:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Frame:
     """What is being looked at: all that a panel is given.
 
     Attributes:
@@ -80,7 +80,7 @@ class Look:
         outputs: What the model returned for the picture, without the batch axis.
         batch: The model's input.
         profile: The depth profile of the picture, if it is asked for.
-        surroundings: Where it is all shown.
+        display: Where it is all shown.
     """
 
     layer: FeatureLayer
@@ -92,7 +92,7 @@ class Look:
     norm: str
     cmap: str
     picture: str
-    seen: Array | None
+    input_image: Array | None
     data_format: str
     scaling: Scaling
     fit: str
@@ -100,20 +100,22 @@ class Look:
     outputs: Any
     batch: Batch
     profile: DepthProfile | None
-    surroundings: DisplayContext
+    display: DisplayContext
 
     @property
     def sizes(self) -> tuple[int, int]:
         """Height and width of the picture in the model's input; 0 if there is none."""
-        return (0, 0) if self.seen is None else maps_shape(self.seen.shape, self.data_format)[:2]
+        return (
+            (0, 0) if self.input_image is None else maps_shape(self.input_image.shape, self.data_format)[:2]
+        )
 
     @property
     def ratio(self) -> int:
         """Whole device pixels to a CSS pixel; at most 2, where single pixels are no longer seen."""
-        return 2 if self.surroundings.ratio > 1 else 1
+        return 2 if self.display.ratio > 1 else 1
 
 
-class Looker:
+class FramePipeline:
     """Works out what is looked at.
 
     The weights are checked for change only by `check_weights`, once an action: it takes time.
@@ -126,7 +128,11 @@ class Looker:
     """
 
     def __init__(
-        self, activations: ActivationModel, pictures: Mapping[str, Picture], inputs: Others | None, ncols: int
+        self,
+        activations: ActivationModel,
+        pictures: Mapping[str, NamedImage],
+        inputs: ExtraInputs | None,
+        ncols: int,
     ) -> None:
         self.pictures = pictures
         self._activations = activations
@@ -134,7 +140,7 @@ class Looker:
         model = activations.model
         self._scaling = Latest(lambda preprocess: resolve_scaling(model, preprocess))
         self._batch = Latest(lambda pixels, how, fit: model_batch(model, pixels, how, fit, inputs))
-        self._seen = Latest(lambda batch: seen_picture(model, batch))
+        self._seen = Latest(lambda batch: input_image(model, batch))
         self._maps = Latest(
             lambda batch, layer, weights: activations.activations(batch, layer, version=weights)
         )
@@ -152,48 +158,48 @@ class Looker:
         before, self._weights = self._weights, self._activations.version()
         return before not in (0, self._weights)
 
-    def batch(self, state: State) -> Batch:
+    def batch(self, state: ViewState) -> Batch:
         """The model's input."""
         how = state.preprocess
         how = how if callable(how) else self._scaling(how).name
         return self._batch(self.pictures[state.image].pixels(), how, state.fit)
 
-    def maps(self, state: State) -> Array:
+    def maps(self, state: ViewState) -> Array:
         """The maps `(H, W, C)` of the layer, read-only."""
         return self._maps(self.batch(state), state.layer, self._weights)
 
-    def outputs(self, state: State) -> Any:
+    def outputs(self, state: ViewState) -> Any:
         """What the model returns, without the batch axis."""
         return self._outputs(self.batch(state), self._weights)
 
-    def layers(self, state: State) -> tuple[FeatureLayer, ...]:
+    def layers(self, state: ViewState) -> tuple[FeatureLayer, ...]:
         """The layers that have maps, which may depend on the picture."""
         return self._layers(self.batch(state), self._weights)
 
-    def order(self, state: State) -> tuple[int, ...]:
+    def order(self, state: ViewState) -> tuple[int, ...]:
         """The layer's channels in the order they are shown."""
         return self._order(self._statistics(self.maps(state)), state.order)
 
-    def layout(self, state: State, surroundings: DisplayContext) -> GridLayout:
+    def layout(self, state: ViewState, display: DisplayContext) -> GridLayout:
         """Where the tiles of the layer's channels lie."""
-        width = max(NARROWEST, min(surroundings.width, WIDEST))
+        width = max(NARROWEST, min(display.width, WIDEST))
         return self._layout(self.maps(state).shape, self.order(state), width)
 
-    def look(self, state: State, surroundings: DisplayContext) -> Look:
+    def frame(self, state: ViewState, display: DisplayContext) -> Frame:
         """All that the panels are given."""
         maps, batch = self.maps(state), self.batch(state)
         seen, data_format = self._seen(batch)
-        return Look(
+        return Frame(
             layer=self._activations.layer(state.layer),
             maps=maps,
             statistics=self._statistics(maps),
             channel=state.channel,
-            layout=self.layout(state, surroundings),
+            layout=self.layout(state, display),
             page=state.page,
             norm=state.norm,
             cmap=state.cmap,
             picture=state.image,
-            seen=seen,
+            input_image=seen,
             data_format=data_format,
             scaling=self._scaling(state.preprocess),
             fit=state.fit,
@@ -201,5 +207,5 @@ class Looker:
             outputs=self.outputs(state),
             batch=batch,
             profile=self._profile(batch, self._weights) if state.profile else None,
-            surroundings=surroundings,
+            display=display,
         )

@@ -9,8 +9,8 @@ from fmwidget.activations.layers import FeatureLayer
 from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.channel_stats import channel_order, channel_statistics
 from fmwidget.analysis.depth_profile import depth_profile
-from fmwidget.images.arrays import PictureError
-from fmwidget.images.loading import load_pictures
+from fmwidget.images.arrays import ImageError
+from fmwidget.images.loading import load_images
 from fmwidget.images.source import to_pixels
 from fmwidget.models.batch import model_batch
 from fmwidget.rendering.canvas import stack
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import keras
 
-    from fmwidget.models.batch import Others, Preprocess
+    from fmwidget.models.batch import ExtraInputs, Preprocess
     from fmwidget.rendering.grid_layout import GridLayout
 
 GAP_BETWEEN_LAYERS = 12
@@ -40,7 +40,7 @@ def plot_feature_maps(
     *,
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
-    inputs: Others | None = None,
+    inputs: ExtraInputs | None = None,
     norm: str = "standardize",
     cmap: str = "viridis",
     order: str = "index",
@@ -110,7 +110,7 @@ def plot_channel(
     *,
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
-    inputs: Others | None = None,
+    inputs: ExtraInputs | None = None,
     norm: str = "standardize",
     cmap: str = "viridis",
     dark: bool = False,
@@ -169,7 +169,7 @@ def plot_depth_profile(
     *,
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
-    inputs: Others | None = None,
+    inputs: ExtraInputs | None = None,
     dark: bool = False,
     width: int = PAGE_WIDTH,
     ratio: int = 2,
@@ -195,9 +195,9 @@ def plot_depth_profile(
         ValueError: If a picture cannot be used, a name is unknown, or the model has no feature maps.
     """
     am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-    pictures, problems = load_pictures(images)
+    pictures, problems = load_images(images)
     if problems or not pictures:
-        raise PictureError(" ".join(problems or ["There is no picture to look at."]))
+        raise ImageError(" ".join(problems or ["There is no picture to look at."]))
     batches = (
         model_batch(am.model, picture.pixels(), preprocess, fit, inputs) for picture in pictures.values()
     )

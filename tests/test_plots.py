@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from fmwidget.activations.model import ActivationModel
-from fmwidget.images.arrays import PictureError
+from fmwidget.images.arrays import ImageError
 from fmwidget.plots import plot_channel, plot_feature_maps
 from fmwidget.rendering.figure import FeatureFigure
 from fmwidget.rendering.palette import palette
@@ -200,7 +200,7 @@ def test_layers_channels_and_pictures_that_are_not_there_are_refused(model, pict
     for channel in (-1, 18):
         with pytest.raises(ValueError, match="channels 0 to 17"):
             plot_channel(model, picture, "second", channel)
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageError):
         plot_feature_maps(model, "no such file.png")
 
 

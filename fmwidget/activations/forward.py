@@ -11,7 +11,7 @@ from fmwidget.models.backends import tensorflow as backend
 from fmwidget.models.backends.state import untouched
 from fmwidget.models.inputs import Batch
 
-from .layers import FeatureLayer, Walk
+from .layers import CallTracker, FeatureLayer
 from .recorder import Call, Tensor, is_building, record
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run_eagerly(
     Raises:
         ForwardError: If the model fails on this input.
     """
-    walk = Walk()
+    walk = CallTracker()
     maps: dict[str, Tensor] = {}
     held: dict[int, int] = {}  # bytes by tensor: dropout and nested models hand theirs on, each counts once
 
@@ -69,7 +69,7 @@ def run_eagerly(
         held[id(tensor)] = backend.nbytes(tensor)
 
     def visit(call: Call) -> None:
-        for path, tensor in walk.follow(call):
+        for path, tensor in walk.track(call):
             keep(path, tensor)
             if sum(held.values()) > budget:
                 survivor = maps.get(wanted) if wanted is not None else None
@@ -94,11 +94,11 @@ def record_call(model: keras.Model, batch: Batch, path: str) -> Call:
         ForwardError: If the model fails on this input.
         LookupError: If it does not make that call.
     """
-    walk = Walk()
+    walk = CallTracker()
     calls: list[Call] = []
 
     def visit(call: Call) -> None:
-        if path in dict(walk.follow(call)):
+        if path in dict(walk.track(call)):
             calls.append(call)
 
     run_recorded(model, batch, visit, before=True)
@@ -123,11 +123,11 @@ def measure_eagerly(
     Raises:
         ForwardError: If the model fails on this input.
     """
-    walk = Walk()
+    walk = CallTracker()
     found: dict[str, Any] = {}
 
     def visit(call: Call) -> None:
-        found.update((path, measure(path, tensor)) for path, tensor in walk.follow(call))
+        found.update((path, measure(path, tensor)) for path, tensor in walk.track(call))
 
     run_recorded(model, batch, visit)
     return found
@@ -154,11 +154,11 @@ def compile_forward(
 
     def traced(inputs: Any) -> Any:
         nonlocal layers
-        walk = Walk()
+        walk = CallTracker()
         maps: dict[str, Tensor] = {}
 
         def visit(call: Call) -> None:
-            maps.update(walk.follow(call))
+            maps.update(walk.track(call))
             pause()
 
         outputs = run_recorded(model, inputs, visit)

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from fmwidget.models import introspection
-from fmwidget.models.outputs import Flow, is_film, is_maps, maps_shape, resolve_formats, stacks
+from fmwidget.models.outputs import Flow, is_maps, is_video, maps_shape, resolve_formats, stacks
 
 from .preactivation import activation_name, has_activation
 from .recorder import Call, Tensor
@@ -67,7 +67,7 @@ class _Found:
     after: str | None = None
 
 
-class Walk:
+class CallTracker:
     """Follows the calls of one forward pass, names what they return and remembers how it hangs together.
 
     It keeps no tensor alive, so that a forward pass needs no more memory than it would alone.
@@ -82,13 +82,13 @@ class Walk:
         self.numbers = TensorNumbers()
         self._returned: defaultdict[int, list[int]] = defaultdict(list)  # by depth, not yet claimed
 
-    def follow(self, call: Call) -> Iterator[tuple[str, Tensor]]:
+    def track(self, call: Call) -> Iterator[tuple[str, Tensor]]:
         """Yields path and tensor of each stack of maps that `call` returned.
 
         The maps before an activation are on the list in any case, right behind those after it, but yielded
         only if the call noted them.
         """
-        if any(map(introspection.is_loop, call.parents)):
+        if any(map(introspection.is_recurrent, call.parents)):
             return  # one step of a loop, which a compiled pass runs out of sight
         self._calls[call.operation] += 1
         depth = len(call.parents)
@@ -159,7 +159,7 @@ class Walk:
             return any(each is operation for each in introspection.operations(holder))
         if id(operation) not in self._lasting:
             self._lasting = set(
-                map(id, introspection.all_parts(model))
+                map(id, introspection.all_sublayers(model))
             )  # anew: the pass may have made layers
         return id(operation) in self._lasting
 
@@ -173,7 +173,7 @@ class Walk:
 
 
 def _is_followed(value: Any) -> bool:
-    return hasattr(value, "shape") and (is_maps(value) or is_film(value))
+    return hasattr(value, "shape") and (is_maps(value) or is_video(value))
 
 
 class TensorNumbers:

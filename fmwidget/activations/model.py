@@ -22,7 +22,7 @@ from fmwidget.models.inputs import (
     input_bytes,
     input_shapes,
     model_inputs,
-    require_one_picture,
+    require_one_image,
 )
 from fmwidget.models.introspection import require_model
 from fmwidget.models.outputs import to_maps
@@ -216,7 +216,7 @@ class ActivationModel:
 
     def _look(self, batch: Batch, path: str | None, version: int | None) -> Forward:
         """The forward pass of a picture: from the cache if it is there, still true, and holds `path`."""
-        require_one_picture(batch)
+        require_one_image(batch)
         if version != self._version:
             self._freshen()
         key = content_key(batch)

@@ -29,7 +29,7 @@ def has_activation(operation: keras.Operation) -> bool:
     """Whether a layer ends in an activation function of its own, other than none."""
     return (
         isinstance(operation, _ENDING_IN_ACTIVATION)
-        and introspection.is_of_keras(operation)
+        and introspection.is_builtin(operation)
         and operation.activation not in (None, keras.activations.linear)
     )
 

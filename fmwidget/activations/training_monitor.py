@@ -23,7 +23,7 @@ _ending = threading.Event()  # the interpreter is: no more calls into the backen
 atexit.register(_ending.set)
 
 
-class Motion:
+class TrainingDetector:
     """What a series of checks says about training.
 
     Args:
@@ -47,7 +47,7 @@ class Motion:
             self.training, self.over = False, True
 
 
-class TrainingWatch:
+class TrainingMonitor:
     """Watches a model's weights for as long as there is something to find out, on a thread of its own.
 
     Args:
@@ -76,7 +76,7 @@ class TrainingWatch:
         self._stopped.set()
 
     def _watch(self) -> None:
-        motion = Motion(time.monotonic())
+        motion = TrainingDetector(time.monotonic())
         while not motion.over and not self._stopped.wait(EVERY):
             before, moved = motion.training, self._moved()
             if moved is None or _ending.is_set():

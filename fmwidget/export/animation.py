@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, features
 
 from fmwidget._errors import did_you_mean
-from fmwidget.pipeline import Array, DisplayContext, Looker, State
+from fmwidget.pipeline import Array, DisplayContext, FramePipeline, ViewState
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
 from fmwidget.rendering.palette import PAPER
@@ -64,11 +64,13 @@ def frame_rate(count: int, fps: float | None, seconds: float | None) -> float:
     return fps
 
 
-def film_stops(looker: Looker, state: State, by: str, only: Iterable[Any] | None) -> tuple[Any, ...]:
+def animation_steps(
+    pipeline: FramePipeline, state: ViewState, by: str, only: Iterable[Any] | None
+) -> tuple[Any, ...]:
     """The layers' paths or the channels' numbers that a film goes through.
 
     Args:
-        looker: Knows what there is.
+        pipeline: Knows what there is.
         state: What is looked at.
         by: `"layers"`, in the order data flows, those before an activation left out; or `"channels"`, in
             the order they are shown.
@@ -80,10 +82,10 @@ def film_stops(looker: Looker, state: State, by: str, only: Iterable[Any] | None
     known: Sequence[Any]
     usual: Sequence[Any]
     if by == "layers":
-        layers = looker.layers(state)
+        layers = pipeline.layers(state)
         known, usual = [each.path for each in layers], [each.path for each in layers if each.after is None]
     elif by == "channels":
-        known = usual = looker.order(state)
+        known = usual = pipeline.order(state)
     else:
         raise ValueError(f"A film goes by 'layers' or by 'channels'. Received by={by!r}.")
     wanted = tuple(usual if only is None else only)
@@ -98,33 +100,33 @@ def film_stops(looker: Looker, state: State, by: str, only: Iterable[Any] | None
     return wanted
 
 
-def film_pages(
-    looker: Looker, state: State, surroundings: DisplayContext, by: str, stops: Iterable[Any]
+def animation_pages(
+    pipeline: FramePipeline, state: ViewState, display: DisplayContext, by: str, stops: Iterable[Any]
 ) -> Iterator[Page]:
     """The page of each stop, drawn when it is asked for, at one device pixel to a CSS pixel."""
-    surroundings = replace(surroundings, ratio=1.0)
+    display = replace(display, ratio=1.0)
     for stop in stops:
         if by == "channels":
-            look = looker.look(replace(state, channel=stop), surroundings)
-            title = f"{look.layer.path}  channel {stop}"
-            yield draw_channel(look.maps, stop, look.statistics, title=title, norm=look.norm)
+            frame = pipeline.frame(replace(state, channel=stop), display)
+            title = f"{frame.layer.path}  channel {stop}"
+            yield draw_channel(frame.maps, stop, frame.statistics, title=title, norm=frame.norm)
             continue
         there = replace(state, layer=stop)
-        channel = min(state.channel, looker.maps(there).shape[-1] - 1)
-        page = looker.layout(there, surroundings).page_of(channel)
-        look = looker.look(replace(there, channel=channel, page=page), surroundings)
+        channel = min(state.channel, pipeline.maps(there).shape[-1] - 1)
+        page = pipeline.layout(there, display).page_of(channel)
+        frame = pipeline.frame(replace(there, channel=channel, page=page), display)
         yield draw_grid(
-            look.layout,
-            look.maps,
-            look.statistics,
-            path=look.layer.path,
-            type_name=look.layer.type_name,
-            norm=look.norm,
-            page=look.page,
+            frame.layout,
+            frame.maps,
+            frame.statistics,
+            path=frame.layer.path,
+            type_name=frame.layer.type_name,
+            norm=frame.norm,
+            page=frame.page,
         )
 
 
-def save_film(
+def save_animation(
     file: str | os.PathLike[str], pages: Iterable[Page], count: int, colours: Array, fps: float
 ) -> None:
     """Writes pages as an animated picture that runs again and again, all in the same colours.

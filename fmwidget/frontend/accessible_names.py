@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .base import FrontEnd
+from .base import FrontEndWidget
 from .bundle import joined, sent
 
 
-class Naming(FrontEnd):
+class AccessibleNames(FrontEndWidget):
     """Put into a widget, it has the browser name the sliders and arrow buttons there; it is not seen."""
 
     _esm = sent(joined("naming.js"))

@@ -16,7 +16,7 @@ from .messages import asked_by, brief
 log = logging.getLogger(__name__)
 
 
-class FrontEnd(anywidget.AnyWidget):
+class FrontEndWidget(anywidget.AnyWidget):
     """A widget whose scripts and style sheets are traits of its class; it has a layout if it is given one."""
 
     # A `Layout` has 45 traits and a comm of its own: made for nothing, it takes as long as the widget itself.
@@ -33,7 +33,7 @@ class FrontEnd(anywidget.AnyWidget):
             super().add_traits(**missing)
 
 
-class Piece(FrontEnd):
+class ReadOnlyWidget(FrontEndWidget):
     """A piece of the front end that Python fills, and whose traits the browser may not set."""
 
     _css = sent(style())

@@ -57,7 +57,7 @@ class Open:
 
 
 @dataclass(frozen=True)
-class Unit:
+class HoveredUnit:
     """The row and column of a map seen alone that are pointed at, or `None` where the pointer has left."""
 
     at: tuple[int, int] | None
@@ -85,7 +85,7 @@ class Close:
     """A map seen alone was put away."""
 
 
-Message = Point | Hover | Place | Nudge | Release | Open | Unit | Pin | Window | Close | DisplayContext
+Message = Point | Hover | Place | Nudge | Release | Open | HoveredUnit | Pin | Window | Close | DisplayContext
 
 
 def parse_message(content: object) -> Message | None:
@@ -116,9 +116,9 @@ def parse_message(content: object) -> Message | None:
             return Open(None)
         case {"type": "unit" | "pin" as kind, "row": row, "column": column}:
             if is_index(row, 0, MAX_PX) and is_index(column, 0, MAX_PX):
-                return Unit((row, column)) if kind == "unit" else Pin((row, column))
+                return HoveredUnit((row, column)) if kind == "unit" else Pin((row, column))
         case {"type": "unit", **rest} if rest.keys() <= {"id"}:
-            return Unit(None)
+            return HoveredUnit(None)
         case {"type": "window", "row": row, "column": column, "rows": rows, "columns": columns}:
             edges = (row, column, rows, columns)
             if all(is_index(edge, 0, MAX_PX) for edge in edges) and 0 < rows * columns <= MAX_VALUES:
@@ -127,7 +127,7 @@ def parse_message(content: object) -> Message | None:
             return Release()
         case {"type": "close"}:
             return Close()
-        case {"type": "surroundings", "ratio": ratio, "dark": bool(dark), "width": width} if is_number(
+        case {"type": "display", "ratio": ratio, "dark": bool(dark), "width": width} if is_number(
             ratio, 1 / MAX_RATIO, MAX_RATIO
         ) and is_number(width, 1, MAX_PX):
             return DisplayContext(float(ratio), dark, int(width))

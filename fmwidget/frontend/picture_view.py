@@ -14,7 +14,7 @@ import traitlets
 
 from fmwidget.pipeline import DisplayContext
 
-from .base import FrontEnd, Piece, ignore
+from .base import FrontEndWidget, ReadOnlyWidget, ignore
 from .bundle import joined, sent, style
 from .messages import MAX_PX, Hover, Nudge, Open, Place, Point, Release, brief, is_number, parse_message
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class HearingWidget(Piece):
+class EventWidget(ReadOnlyWidget):
     """A widget that Python draws: its front end sets nothing, and says what the reader does to it."""
 
     # Kinds of message that somebody waits for. The browser sends no others, and only a picture that answers
@@ -41,7 +41,7 @@ class HearingWidget(Piece):
         if kind not in self._listening:
             self._listening = [*self._listening, kind]
 
-    def _receive(self, _view: HearingWidget, content: object, _buffers: object) -> None:
+    def _receive(self, _view: EventWidget, content: object, _buffers: object) -> None:
         message = parse_message(content)
         if message is None:
             ignore(content)
@@ -52,7 +52,7 @@ class HearingWidget(Piece):
             self.answer(content)
 
 
-class PictureView(HearingWidget):
+class PictureView(EventWidget):
     """A picture with a name and an alt text that can be clicked, pointed at and walked through with the keys.
 
     A new picture replaces the old one once the browser has decoded it: no frame is blank, and size, alt text
@@ -165,15 +165,15 @@ class PictureView(HearingWidget):
         """
         self._listen(Open, "open", lambda wish: callback(wish.place))
 
-    def on_surroundings(self, callback: Callable[[DisplayContext], None]) -> None:
-        """Calls `callback(surroundings)` when the picture is first shown, and when its surroundings change.
+    def on_display(self, callback: Callable[[DisplayContext], None]) -> None:
+        """Calls `callback(display)` when the picture is first shown, and when its surroundings change.
 
         A picture that is shown in several places reports each of them.
 
         Args:
             callback: Takes a `DisplayContext`.
         """
-        self._listen(DisplayContext, "surroundings", callback)
+        self._listen(DisplayContext, "display", callback)
 
     @traitlets.validate("mark", "region")
     def _validate_box(self, proposal: traitlets.Bunch) -> list[float]:
@@ -188,7 +188,7 @@ class PictureView(HearingWidget):
         return list(box)
 
 
-class ThumbnailPicker(FrontEnd):
+class ThumbnailPicker(FrontEndWidget):
     """A row of small pictures, one of which is chosen.
 
     Args:

@@ -7,11 +7,11 @@ from typing import Any
 
 import traitlets
 
-from .base import Piece, ignore
+from .base import ReadOnlyWidget, ignore
 from .bundle import joined, sent
 
 
-class Player(Piece):
+class PlayButton(ReadOnlyWidget):
     """A button that plays and pauses.
 
     The browser asks for each step, once it shows what the last one led to: there is no clock here, nothing
@@ -42,7 +42,7 @@ class Player(Piece):
         """
         self._advance = advance
 
-    def _receive(self, _: Player, content: object, _buffers: object) -> None:
+    def _receive(self, _: PlayButton, content: object, _buffers: object) -> None:
         try:
             match content:
                 case {"type": "play"}:

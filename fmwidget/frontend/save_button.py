@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from .base import Piece, ignore
+from .base import ReadOnlyWidget, ignore
 from .bundle import joined, sent
 from .messages import asked_by
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LONGEST = 80  # characters of a file's name
 
 
-class SaveButton(Piece):
+class SaveButton(ReadOnlyWidget):
     """A button that saves what is drawn when it is pressed.
 
     Args:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from fmwidget.images.arrays import PictureError
-from fmwidget.images.loading import MAX_PICTURES
+from fmwidget.images.arrays import ImageError
+from fmwidget.images.loading import MAX_IMAGES
 
-from .base import Piece, ignore
+from .base import ReadOnlyWidget, ignore
 from .bundle import joined, sent
 from .messages import brief
 
@@ -96,21 +96,21 @@ def _is_printable(character: str) -> bool:
     )
 
 
-class Uploader(Piece):
+class Uploader(ReadOnlyWidget):
     """A button that adds pictures; they can also be dropped on the row of pictures, or pasted.
 
     It sits in a box of class `fmw-pictures`, where pictures may be dropped, within one of class `fmwidget`,
     where they may be pasted; without these, both are the uploader itself.
 
     Args:
-        add: Called with a picture's name and the bytes of its file. It raises `PictureError` to refuse it;
+        add: Called with a picture's name and the bytes of its file. It raises `ImageError` to refuse it;
             the message is shown to the person.
         room: How many more pictures may be added.
     """
 
     _esm = sent(joined("upload.js"))
 
-    room = traitlets.Int(MAX_PICTURES, min=0).tag(sync=True)
+    room = traitlets.Int(MAX_IMAGES, min=0).tag(sync=True)
 
     def __init__(self, add: Callable[[str, bytes], None], **traits: Any) -> None:
         super().__init__(**traits)
@@ -130,10 +130,10 @@ class Uploader(Piece):
         if upload.data is None:
             return f"{upload.name!r} is larger than {MAX_BYTES:,} bytes: save it smaller."
         if self.room < 1:
-            return f"{upload.name!r} was left out: at most {MAX_PICTURES} pictures are offered."
+            return f"{upload.name!r} was left out: at most {MAX_IMAGES} pictures are offered."
         try:
             self._add(upload.name or "picture", upload.data)
-        except PictureError as error:
+        except ImageError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the person is told
             _log.exception("Could not add an uploaded picture.")

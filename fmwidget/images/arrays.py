@@ -15,7 +15,7 @@ MAX_PIXELS = 64_000_000
 _OVERSHOOT = 1e-3
 
 
-class PictureError(ValueError):
+class ImageError(ValueError):
     """A picture that cannot be used; the message is one sentence that names it and says what to do."""
 
 
@@ -32,7 +32,7 @@ def quote(name: str) -> str:
 
 
 def check_size(width: int, height: int, name: str) -> None:
-    """Raises `PictureError` for a picture without pixels, or with more than can be shown.
+    """Raises `ImageError` for a picture without pixels, or with more than can be shown.
 
     Args:
         width: Pixels in a row.
@@ -40,9 +40,9 @@ def check_size(width: int, height: int, name: str) -> None:
         name: What the message calls the picture.
     """
     if width < 1 or height < 1:
-        raise PictureError(f"{quote(name)} has no pixels ({width} × {height}).")
+        raise ImageError(f"{quote(name)} has no pixels ({width} × {height}).")
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise PictureError(
+        raise ImageError(
             f"{quote(name)} is {width:,} × {height:,} pixels; at most {MAX_SIDE:,} on a side and "
             f"{MAX_PIXELS:,} in all can be shown: make it smaller first."
         )
@@ -73,7 +73,7 @@ def from_array(array: np.ndarray, name: str, peak: float | None = None) -> Pixel
     if array.ndim == 2:
         array = array[..., np.newaxis]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        raise PictureError(_wrong_shape(shape, name))
+        raise ImageError(_wrong_shape(shape, name))
     check_size(array.shape[1], array.shape[0], name)
     levels = _to_8_bit(array, name, peak)
     if levels.shape[2] == 4:
@@ -107,7 +107,7 @@ def _to_8_bit(array: np.ndarray, name: str, peak: float | None) -> np.ndarray:
         return array.astype(np.uint8)
     values = _to_float(array, name)
     if bad := int(values.size - np.count_nonzero(np.isfinite(values))):
-        raise PictureError(
+        raise ImageError(
             f"{quote(name)} holds {bad} NaN or infinite values; expected 0…1 or 0…255: replace them first."
         )
     _check_range(values, -_OVERSHOOT, 255 + _OVERSHOOT, "0…1 or 0…255", name)
@@ -124,7 +124,7 @@ def _to_float(array: np.ndarray, name: str) -> np.ndarray:
             return array.astype(np.float32)
     except (TypeError, ValueError):
         pass
-    raise PictureError(
+    raise ImageError(
         f"{quote(name)} holds values of type {array.dtype}; expected real numbers: 0…1 or 0…255."
     )
 
@@ -132,7 +132,7 @@ def _to_float(array: np.ndarray, name: str) -> np.ndarray:
 def _check_range(array: np.ndarray, lowest: float, highest: float, expected: str, name: str) -> None:
     low, high = array.min(), array.max()
     if low < lowest or high > highest:
-        raise PictureError(
+        raise ImageError(
             f"{quote(name)} holds values from {low:.4g} to {high:.4g}; expected {expected}: undo its scaling "
             "first, or pass `preprocess=`, a function that returns the model's input."
         )
@@ -156,4 +156,4 @@ def number_array(value: Any, name: str) -> np.ndarray:
     except Exception as error:  # tensors on a device or in a graph raise types of their own
         kind = type(value).__name__
         reason = " ".join(str(error).split())
-        raise PictureError(f"{quote(name)}, a {kind}, cannot be read as an array ({reason}).") from error
+        raise ImageError(f"{quote(name)}, a {kind}, cannot be read as an array ({reason}).") from error

@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageFile
 
-from .arrays import PictureError, Pixels, check_size, from_array, quote
+from .arrays import ImageError, Pixels, check_size, from_array, quote
 
 MAX_BYTES = 512 * 2**20
 
@@ -46,17 +46,15 @@ def open_file(path: Path) -> IO[bytes]:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise PictureError(f"{quote(os.fspath(path))} is a folder; expected the file of one picture.")
+            raise ImageError(f"{quote(os.fspath(path))} is a folder; expected the file of one picture.")
         if not stat.S_ISREG(mode):
-            raise PictureError(f"{quote(path.name)} is not a regular file; expected the file of one picture.")
+            raise ImageError(f"{quote(path.name)} is not a regular file; expected the file of one picture.")
         return path.open("rb")
     except FileNotFoundError:
-        raise PictureError(f"There is no file {quote(os.fspath(path))}; check the path.") from None
+        raise ImageError(f"There is no file {quote(os.fspath(path))}; check the path.") from None
     except OSError as error:
         reason = error.strerror or error
-        raise PictureError(
-            f"{quote(path.name)} cannot be opened ({reason}); check its permissions."
-        ) from error
+        raise ImageError(f"{quote(path.name)} cannot be opened ({reason}); check its permissions.") from error
 
 
 def decode(file: IO[bytes], name: str, draft_size: int | None = None) -> Pixels:
@@ -78,9 +76,9 @@ def decode(file: IO[bytes], name: str, draft_size: int | None = None) -> Pixels:
     """
     size = file.seek(0, io.SEEK_END)
     if size == 0:
-        raise PictureError(f"{quote(name)} is empty (0 bytes); expected a picture file.")
+        raise ImageError(f"{quote(name)} is empty (0 bytes); expected a picture file.")
     if size > MAX_BYTES:
-        raise PictureError(
+        raise ImageError(
             f"{quote(name)} has {size:,} bytes; at most {MAX_BYTES:,} are read: save it smaller."
         )
     try:
@@ -88,10 +86,10 @@ def decode(file: IO[bytes], name: str, draft_size: int | None = None) -> Pixels:
             if draft_size is not None:
                 image.draft(None, (draft_size, draft_size))
             return from_image(image, name)
-    except PictureError:
+    except ImageError:
         raise
     except Exception as error:  # PIL's readers raise whatever malformed data makes them stumble over
-        raise PictureError(_damaged(name, error)) from error
+        raise ImageError(_damaged(name, error)) from error
 
 
 def _open_image(file: IO[bytes], name: str) -> ImageFile.ImageFile:
@@ -107,7 +105,7 @@ def _open_image(file: IO[bytes], name: str) -> ImageFile.ImageFile:
             image = reader(file, "")
             check_size(image.width, image.height, name)
             return image
-    raise PictureError(
+    raise ImageError(
         f"{quote(name)} is not a picture that can be read; expected PNG, JPEG, GIF, WebP, TIFF, BMP, PPM, "
         "AVIF or JPEG 2000: save it as PNG or JPEG."
     )
@@ -139,10 +137,10 @@ def from_image(image: Image.Image, name: str) -> Pixels:
             image = Image.new("RGBA", picture.size, "white")
             image.alpha_composite(picture)
         pixels = np.asarray(image.convert("RGB"))
-    except PictureError:
+    except ImageError:
         raise
     except Exception as error:
-        raise PictureError(_damaged(name, error)) from error
+        raise ImageError(_damaged(name, error)) from error
     pixels.flags.writeable = False
     return pixels
 
@@ -160,7 +158,7 @@ def _from_numbers(image: Image.Image, name: str) -> Pixels:
     if image.mode != "F":
         low, high = int(numbers.min()), int(numbers.max())
         if low < 0 or high > 65_535:
-            raise PictureError(
+            raise ImageError(
                 f"{quote(name)} holds whole numbers from {low} to {high}; expected 0…65535 (16 bits): scale "
                 "them, and pass the picture as an array."
             )

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .arrays import PictureError, number_array, quote
-from .source import Picture, as_path, unknown_source
+from .arrays import ImageError, number_array, quote
+from .source import NamedImage, as_path, unknown_source
 
-MAX_PICTURES = 60
+MAX_IMAGES = 60
 # Of an iterable nobody knows how long it is, or what its next element costs.
 FIRST_OF_ITERABLE = 16
 
@@ -28,7 +28,7 @@ _PICTURE_NAME = re.compile(
 )
 
 
-def load_pictures(source: Any) -> tuple[dict[str, Picture], list[str]]:
+def load_images(source: Any) -> tuple[dict[str, NamedImage], list[str]]:
     """Finds the pictures in whatever people have at hand.
 
     A file is called by its name without the suffix, an entry of a dict by its key, anything else `picture 1`,
@@ -42,27 +42,27 @@ def load_pictures(source: Any) -> tuple[dict[str, Picture], list[str]]:
             a picture and its label.
 
     Returns:
-        The pictures by name, in order, at most `MAX_PICTURES`; and a sentence for each that cannot be
+        The pictures by name, in order, at most `MAX_IMAGES`; and a sentence for each that cannot be
         offered. Where there is no picture there is at least one sentence.
     """
-    pictures: dict[str, Picture] = {}
+    pictures: dict[str, NamedImage] = {}
     sentences: list[str] = []
     unnamed = itertools.count(1)
     found = _find(source, "")
-    for offer in itertools.islice(found, MAX_PICTURES):
-        if isinstance(offer, PictureError):
+    for offer in itertools.islice(found, MAX_IMAGES):
+        if isinstance(offer, ImageError):
             sentences.append(str(offer))
             continue
         picture = offer if offer.name else offer.renamed(f"picture {next(unnamed)}")
         try:
             picture.thumbnail()
-        except PictureError as error:
+        except ImageError as error:
             sentences.append(str(error))
             continue
         name = free_name(picture.name, pictures)
         pictures[name] = picture if picture.name == name else picture.renamed(name)
     if next(found, None) is not None:
-        sentences.append(f"Only the first {MAX_PICTURES} pictures are offered; pass fewer to choose them.")
+        sentences.append(f"Only the first {MAX_IMAGES} pictures are offered; pass fewer to choose them.")
     if not pictures and not sentences:
         sentences.append(f"There is no picture in the {type(source).__name__} given; it is empty.")
     return pictures, sentences
@@ -83,16 +83,16 @@ def free_name(name: str, taken: Mapping[str, Any]) -> str:
     return next(free for n in itertools.count(2) if (free := f"{name} ({n})") not in taken)
 
 
-def _find(source: Any, name: str) -> Iterator[Picture | PictureError]:
+def _find(source: Any, name: str) -> Iterator[NamedImage | ImageError]:
     """Every picture of a source, and an error where there should be one; `name` is empty if there is none."""
-    if isinstance(source, Picture):
+    if isinstance(source, NamedImage):
         yield source.renamed(name) if name else source
     elif isinstance(source, str | os.PathLike):
         yield from _find_files(source, name)
     elif isinstance(source, bytes | bytearray | memoryview):
-        yield Picture(bytes(source), name)
+        yield NamedImage(bytes(source), name)
     elif isinstance(source, Image.Image):
-        yield Picture(source, name)
+        yield NamedImage(source, name)
     elif isinstance(source, Mapping):
         for key, value in source.items():
             yield from _find(value, _clean(str(key)))
@@ -107,13 +107,13 @@ def _find(source: Any, name: str) -> Iterator[Picture | PictureError]:
         yield unknown_source(source, name or "picture")
 
 
-def _find_files(source: str | os.PathLike[str], name: str) -> Iterator[Picture | PictureError]:
+def _find_files(source: str | os.PathLike[str], name: str) -> Iterator[NamedImage | ImageError]:
     try:
         path = as_path(source)
         if path.is_dir():
             files = _picture_files(path.iterdir())
             if not files:
-                yield PictureError(
+                yield ImageError(
                     f"The folder {quote(str(path))} holds no picture file; for those in its subfolders pass "
                     f"{quote(str(path / '**' / '*'))}."
                 )
@@ -121,16 +121,16 @@ def _find_files(source: str | os.PathLike[str], name: str) -> Iterator[Picture |
             matches = glob.iglob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
             files = _picture_files(map(Path, matches))
             if not files:
-                yield PictureError(f"No picture file matches {quote(str(path))}; check the pattern.")
+                yield ImageError(f"No picture file matches {quote(str(path))}; check the pattern.")
         else:
             files = [path]
-    except PictureError as error:
+    except ImageError as error:
         yield error
     except OSError as error:
-        yield PictureError(f"{quote(os.fspath(source))} cannot be read ({error.strerror or error}).")
+        yield ImageError(f"{quote(os.fspath(source))} cannot be read ({error.strerror or error}).")
     else:
         for file in files:
-            yield Picture(file, name or _clean(file.stem))
+            yield NamedImage(file, name or _clean(file.stem))
 
 
 def _picture_files(paths: Iterable[Path]) -> list[Path]:
@@ -145,27 +145,27 @@ def _natural(path: Path) -> list[str | int]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
-def _find_in_array(source: Any, name: str) -> Iterator[Picture | PictureError]:
+def _find_in_array(source: Any, name: str) -> Iterator[NamedImage | ImageError]:
     try:
         array = number_array(source, name or "array")
-    except PictureError as error:
+    except ImageError as error:
         yield error
         return
     if array.ndim == 1 and array.dtype.kind in "OUS":  # a column of paths or pictures
         yield from _find(array.tolist(), name)
     elif array.ndim == 4:
         if not len(array):
-            yield PictureError(f"{quote(name or 'batch')} has shape {array.shape}; it holds no pictures.")
-        batch = array[:MAX_PICTURES]
+            yield ImageError(f"{quote(name or 'batch')} has shape {array.shape}; it holds no pictures.")
+        batch = array[:MAX_IMAGES]
         # NaN and infinity are their own picture's trouble.
         peak = float(batch.max(initial=0, where=np.isfinite(batch))) if batch.dtype.kind == "f" else None
         for picture in array:
-            yield Picture(picture, name, peak=peak)
+            yield NamedImage(picture, name, peak=peak)
     else:
-        yield Picture(array, name)
+        yield NamedImage(array, name)
 
 
-def _find_in_iterable(source: Iterable[Any], name: str) -> Iterator[Picture | PictureError]:
+def _find_in_iterable(source: Iterable[Any], name: str) -> Iterator[NamedImage | ImageError]:
     try:
         for element in itertools.islice(source, FIRST_OF_ITERABLE):
             picture = _without_label(element)
@@ -175,7 +175,7 @@ def _find_in_iterable(source: Iterable[Any], name: str) -> Iterator[Picture | Pi
             yield from _find(picture, name)
     except Exception as error:  # noqa: BLE001 - other people's code may raise anything; what came before it is kept
         reason = " ".join(str(error).split())
-        yield PictureError(
+        yield ImageError(
             f"Reading on in the {type(source).__name__} failed: {type(error).__name__} ({reason})."
         )
 

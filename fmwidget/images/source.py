@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from .arrays import PictureError, Pixels, from_array, number_array, quote
+from .arrays import ImageError, Pixels, from_array, number_array, quote
 from .decoding import decode, from_image, open_file
 
 THUMBNAIL_SIZE = 144  # twice what is shown, for high-density screens
@@ -24,7 +24,7 @@ def to_pixels(picture: Any, name: str = "picture") -> Pixels:
     """The pixels of one picture.
 
     Args:
-        picture: A path, the bytes of a file, a PIL image, a `Picture`, or an array or tensor of shape
+        picture: A path, the bytes of a file, a PIL image, a `NamedImage`, or an array or tensor of shape
             `(H, W)`, `(H, W, 1)`, `(H, W, 3)`, `(H, W, 4)` or any of these as a batch of one: uint8, uint16
             (scaled to 8 bits), booleans, or floating-point numbers in 0…1 or 0…255.
         name: What messages call it, where it has no file name of its own.
@@ -35,7 +35,7 @@ def to_pixels(picture: Any, name: str = "picture") -> Pixels:
     Raises:
         PictureError: It cannot be used; the message says why and what to do.
     """
-    if isinstance(picture, Picture):
+    if isinstance(picture, NamedImage):
         return picture.pixels()
     if isinstance(picture, str | os.PathLike):
         picture = as_path(picture)
@@ -45,10 +45,10 @@ def to_pixels(picture: Any, name: str = "picture") -> Pixels:
         picture = number_array(picture, name)
     elif not isinstance(picture, bytes | Image.Image):
         raise unknown_source(picture, name)
-    return Picture(picture, name).pixels()
+    return NamedImage(picture, name).pixels()
 
 
-class Picture:
+class NamedImage:
     """A named picture, decoded when it is asked for and again when its source has changed.
 
     Pixels of files are not kept beyond their last user, so that an album does not sit in memory.
@@ -113,9 +113,9 @@ class Picture:
                 self._thumbnail = (version, size, small)
             return self._thumbnail[2]
 
-    def renamed(self, name: str) -> Picture:
+    def renamed(self, name: str) -> NamedImage:
         """The same picture under another name."""
-        return Picture(self._source, name, peak=self._peak)
+        return NamedImage(self._source, name, peak=self._peak)
 
     @property
     def _label(self) -> str:
@@ -181,14 +181,14 @@ def as_path(source: str | os.PathLike[str]) -> Path:
     """
     text = os.fspath(source)
     if not text or "\0" in text:
-        raise PictureError(f"Received the path {quote(text)}; expected that of a picture, folder or pattern.")
+        raise ImageError(f"Received the path {quote(text)}; expected that of a picture, folder or pattern.")
     try:
         return Path(text).expanduser()
     except RuntimeError:  # no home to find
         return Path(text)
 
 
-def unknown_source(source: object, name: str) -> PictureError:
+def unknown_source(source: object, name: str) -> ImageError:
     """What to raise for something that is no picture.
 
     Args:
@@ -198,7 +198,7 @@ def unknown_source(source: object, name: str) -> PictureError:
     Returns:
         The error.
     """
-    return PictureError(
+    return ImageError(
         f"{quote(name)} is of type {type(source).__name__}; expected a path, the bytes of a file, a PIL "
         "image or an array: pass one of these."
     )

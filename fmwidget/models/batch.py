@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fmwidget.images.arrays import PictureError, Pixels
+from fmwidget.images.arrays import ImageError, Pixels
 from fmwidget.images.preprocessing import SCALINGS, prepare
 
 from .input_scaling import Scaling, detect_scaling
@@ -16,7 +16,7 @@ from .inputs import Batch, ModelInput, model_inputs, pack_inputs
 from .outputs import CHANNELS_FIRST, CHANNELS_LAST
 
 Preprocess = str | Callable[[Pixels], Any]  # "auto", a name in SCALINGS, or a function of the picture
-Others = Mapping[str, Any]  # inputs beside the picture, by name: a value, or a function of the picture
+ExtraInputs = Mapping[str, Any]  # inputs beside the picture, by name: a value, or a function of the picture
 
 # A model that takes any size would be given whole photographs; their maps fill memory long before they teach.
 LONGEST_FREE_SIDE = 512
@@ -45,7 +45,7 @@ def model_batch(
     pixels: Pixels,
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
-    others: Others | None = None,
+    others: ExtraInputs | None = None,
 ) -> Batch:
     """Makes a picture the input of a model.
 
@@ -70,15 +70,15 @@ def model_batch(
     inputs = model_inputs(model)
     others = dict(others or {})
     arrays = [
-        _picture(pixels, each, scaling.name, fit) if each.is_picture else _other(each, others, pixels)
+        _picture(pixels, each, scaling.name, fit) if each.is_image else _other(each, others, pixels)
         for each in inputs
     ]
     if others:
         names = (
-            ", ".join(repr(each.name) for each in inputs if not each.is_picture) or "none beside the picture"
+            ", ".join(repr(each.name) for each in inputs if not each.is_image) or "none beside the picture"
         )
         raise ValueError(f"The model has no input named {', '.join(map(repr, others))}. It takes {names}.")
-    if not any(each.is_picture for each in inputs):
+    if not any(each.is_image for each in inputs):
         raise ValueError(
             "The model takes no picture: none of its inputs has the shape (H, W, C). Pass `preprocess=`, a "
             "function of the picture that returns the model's input."
@@ -86,13 +86,13 @@ def model_batch(
     return pack_inputs(model, arrays)
 
 
-def seen_picture(model: keras.Model, batch: Batch) -> tuple[np.ndarray[Any, Any] | None, str]:
+def input_image(model: keras.Model, batch: Batch) -> tuple[np.ndarray[Any, Any] | None, str]:
     """The picture in a model's input, as the model has it, or `None`; and where its channels are."""
     arrays = keras.tree.flatten(batch)
     inputs = model_inputs(model)
-    data_format = next((each.data_format for each in inputs if each.is_picture), CHANNELS_LAST)
+    data_format = next((each.data_format for each in inputs if each.is_image), CHANNELS_LAST)
     if len(arrays) == len(inputs):
-        pictures = [array for array, each in zip(arrays, inputs, strict=True) if each.is_picture]
+        pictures = [array for array, each in zip(arrays, inputs, strict=True) if each.is_image]
     else:
         pictures = [array for array in arrays if np.ndim(array) == 4]
     return (pictures[0] if pictures else None), data_format
@@ -128,7 +128,7 @@ def _as_batch(returned: Any) -> Batch:
     def array(leaf: Any) -> np.ndarray[Any, Any]:
         value = np.asarray(leaf)
         if value.dtype.kind not in "fiub" and value.dtype.name != "bfloat16":
-            raise PictureError(
+            raise ImageError(
                 f"`preprocess` returned {type(leaf).__name__}; expected the model's input: arrays of numbers."
             )
         return value.astype(np.float32) if value.dtype == np.float64 else value

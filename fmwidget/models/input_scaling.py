@@ -16,14 +16,14 @@ import numpy as np
 
 from .inputs import ModelInput, model_inputs
 from .introspection import (
-    all_parts,
-    chapter,
+    all_sublayers,
     graph_calls,
-    has_graph,
+    has_symbolic_graph,
     input_tensors,
-    is_chain,
     is_model,
-    parts,
+    is_sequential,
+    keras_category,
+    sublayers,
 )
 from .keras_applications import find_family
 
@@ -63,7 +63,7 @@ def detect_scaling(model: keras.Model) -> Scaling:
         family that the model or its backbone belongs to; else `"unit"`, assumed. Of a model without a
         symbolic graph only the parts can be seen, not what it does with them: all is assumed then.
     """
-    if not has_graph(model):
+    if not has_symbolic_graph(model):
         return _by_parts(model)
     probe, dtype = _picture(model)
     if "int" in dtype:
@@ -82,7 +82,7 @@ def detect_scaling(model: keras.Model) -> Scaling:
             reason = f"convention of {family.title}" if confirmed else f"its name is {family.title}'s"
             return Scaling(family.scaling, confirmed, reason)
     for arrival in arrivals:
-        if not is_model(arrival.layer) and parts(arrival.layer):
+        if not is_model(arrival.layer) and sublayers(arrival.layer):
             return _by_parts(arrival.layer)
     return _by_backbone(model)
 
@@ -118,7 +118,7 @@ def _picture(model: keras.Model) -> tuple[_Probe, str]:
 def _picture_input(model: keras.Model) -> tuple[int, ModelInput]:
     """The input that takes the picture, the first one if none does, and which it is."""
     inputs = model_inputs(model)
-    return next((each for each in enumerate(inputs) if each[1].is_picture), (0, inputs[0]))
+    return next((each for each in enumerate(inputs) if each[1].is_image), (0, inputs[0]))
 
 
 def _visit(
@@ -126,9 +126,9 @@ def _visit(
 ) -> list[_Probe]:
     """Sends the probes among the arguments through one call; no outputs where they have arrived."""
     probes = [leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, _Probe)]
-    if is_chain(layer):
+    if is_sequential(layer):
         return _visit_in_turn(layer, probes[0], (*models, layer), arrivals)
-    if has_graph(layer):
+    if has_symbolic_graph(layer):
         return _visit_graph(layer, probes, (*models, layer), arrivals)
     if not _is_built(layer):
         if isinstance(layer, _RESCALING):
@@ -215,7 +215,7 @@ def _is_built(layer: Any) -> bool:
 def _is_passive(layer: Any) -> bool:
     if layer.built:
         return not layer.weights
-    return chapter(layer) in _PASSIVE_CHAPTERS
+    return keras_category(layer) in _PASSIVE_CHAPTERS
 
 
 # ------------------------------------------------------------------ the verdict
@@ -234,25 +234,25 @@ def _by_what_came_of(probe: _Probe) -> Scaling:
 
 def _by_parts(layer: Any) -> Scaling:
     """What the parts of a layer or model suggest whose graph cannot be seen."""
-    for part in parts(layer):
+    for part in sublayers(layer):
         if isinstance(part, _RESCALING):
             return Scaling("raw", known=False, reason=f"{part.name} is the first of its layers")
-        if not parts(part):
+        if not sublayers(part):
             if _is_passive(part):
                 continue
             break
         scaling = detect_scaling(part) if is_model(part) else _by_parts(part)
         if scaling.name != _ASSUMED.name:
             return Scaling(scaling.name, known=False, reason=scaling.reason)
-        if not all(map(_is_passive, parts(part))):
+        if not all(map(_is_passive, sublayers(part))):
             break
     return _by_backbone(layer)
 
 
 def _by_backbone(layer: Any) -> Scaling:
     """What a model somewhere inside suggests, if only by being there."""
-    for part in all_parts(layer):
-        if has_graph(part):
+    for part in all_sublayers(layer):
+        if has_symbolic_graph(part):
             scaling = detect_scaling(part)
             if scaling.known:
                 return Scaling(scaling.name, known=False, reason=f"{part.name} inside it: {scaling.reason}")

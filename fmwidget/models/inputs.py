@@ -32,7 +32,7 @@ class ModelInput:
     shape: tuple[int | None, ...]
     dtype: str
     data_format: str
-    is_picture: bool
+    is_image: bool
     is_stated: bool = True
 
 
@@ -46,7 +46,7 @@ def model_inputs(model: keras.Model) -> tuple[ModelInput, ...]:
     if not tensors:
         shape = _built_shape(model)
         data_format = _picture_format(model, shape)
-        return (ModelInput("input", shape, "float32", data_format, is_picture=True, is_stated=False),)
+        return (ModelInput("input", shape, "float32", data_format, is_image=True, is_stated=False),)
     shapes = [_stated_shape(model, tensor) for tensor in tensors]
     formats = [_picture_format(model, shape) for shape in shapes]
     candidates = [index for index, tensor in enumerate(tensors) if is_maps(tensor)]
@@ -57,7 +57,7 @@ def model_inputs(model: keras.Model) -> tuple[ModelInput, ...]:
 
     picture = max(candidates, key=likeness, default=None)
     return tuple(
-        ModelInput(each.name, shape, str(each.dtype), data_format, is_picture=index == picture)
+        ModelInput(each.name, shape, str(each.dtype), data_format, is_image=index == picture)
         for index, (each, shape, data_format) in enumerate(zip(tensors, shapes, formats, strict=True))
     )
 
@@ -92,7 +92,7 @@ def _inner_shape(model: keras.Model) -> tuple[int | None, ...] | None:
             shape = next(shapes, None) if tensors else _inner_shape(layer)
             if shape is not None and (shape[0] in (1, 3) or shape[-1] in (1, 3)):
                 return shape
-        elif introspection.is_chain(model) and not _keeps_size(layer):
+        elif introspection.is_sequential(model) and not _keeps_size(layer):
             return None
     return None
 
@@ -101,7 +101,7 @@ def _keeps_size(layer: keras.Layer) -> bool:
     """Whether a layer hands pictures on in their size, as augmentation does."""
     changing = keras.layers.CenterCrop | keras.layers.RandomCrop | keras.layers.Resizing
     keeping = "activations", "preprocessing", "regularization"
-    return introspection.chapter(layer) in keeping and not isinstance(layer, changing)
+    return introspection.keras_category(layer) in keeping and not isinstance(layer, changing)
 
 
 def _picture_format(model: keras.Model, shape: tuple[int | None, ...]) -> str:
@@ -110,7 +110,7 @@ def _picture_format(model: keras.Model, shape: tuple[int | None, ...]) -> str:
         first, last = shape[0] in (1, 3, 4), shape[-1] in (1, 3, 4)
         if first != last:
             return CHANNELS_FIRST if first else CHANNELS_LAST
-    declared = map(declared_format, (model, *introspection.all_parts(model)))
+    declared = map(declared_format, (model, *introspection.all_sublayers(model)))
     return next(filter(None, declared), keras.config.image_data_format())
 
 
@@ -124,7 +124,7 @@ def empty_batch(model: keras.Model) -> Any:
     """An input of zeros, with some size wherever the model leaves it free."""
 
     def empty(each: ModelInput) -> np.ndarray[Any, Any]:
-        free = _FREE_SIZE if each.is_picture else 1
+        free = _FREE_SIZE if each.is_image else 1
         return np.zeros((1, *(free if size is None else size for size in each.shape)), each.dtype)
 
     return pack_inputs(model, [empty(each) for each in model_inputs(model)])
@@ -157,7 +157,7 @@ def input_bytes(batch: Batch) -> int:
     return max(1, sum(np.asarray(leaf).nbytes for leaf in keras.tree.flatten(batch)))
 
 
-def require_one_picture(batch: Batch) -> None:
+def require_one_image(batch: Batch) -> None:
     """Raises `ValueError` for an input of the model that holds more or less than one picture."""
     for leaf in keras.tree.flatten(batch):
         shape = np.shape(leaf)

@@ -25,38 +25,38 @@ def is_layer(operation: Any) -> bool:
     return isinstance(operation, keras.Layer)
 
 
-def is_chain(layer: Any) -> bool:
+def is_sequential(layer: Any) -> bool:
     """Whether a layer is a model whose layers follow one another, which is known before it is built."""
     return isinstance(layer, keras.Sequential)
 
 
-def has_graph(layer: Any) -> bool:
+def has_symbolic_graph(layer: Any) -> bool:
     """Whether it can be seen without a forward pass which calls a model is made of."""
-    return is_chain(layer) or (is_model(layer) and hasattr(layer, "operations"))
+    return is_sequential(layer) or (is_model(layer) and hasattr(layer, "operations"))
 
 
-def is_loop(operation: Any) -> bool:
+def is_recurrent(operation: Any) -> bool:
     """Whether a layer calls those inside it again and again, in a loop that a compiled pass hides."""
     return isinstance(operation, keras.layers.RNN)
 
 
-def is_of_keras(operation: Any) -> bool:
+def is_builtin(operation: Any) -> bool:
     """Whether the class is one of Keras' own, so that what is known of it holds."""
     return type(operation).__module__.startswith("keras.")
 
 
-def chapter(layer: Any) -> str:
+def keras_category(layer: Any) -> str:
     """The chapter of Keras' own layers that one is from, such as `"pooling"`; empty for any other class."""
     package, _, rest = type(layer).__module__.partition(".src.layers.")
     return rest.split(".")[0] if package == "keras" else ""
 
 
-def parts(layer: Any) -> list[Any]:
+def sublayers(layer: Any) -> list[Any]:
     """The layers that a layer or model holds itself, those inside them left out."""
     return _flattened(layer, recursive=False)
 
 
-def all_parts(layer: Any) -> list[Any]:
+def all_sublayers(layer: Any) -> list[Any]:
     """The layers inside a layer or model, at any depth."""
     return _flattened(layer, recursive=True)
 
@@ -69,13 +69,13 @@ def _flattened(layer: Any, *, recursive: bool) -> list[Any]:
 
 def operations(layer: Any) -> list[Any]:
     """What a model's graph calls, layers or not; without a graph, the layers it holds."""
-    return list(getattr(layer, "operations", ())) or parts(layer)
+    return list(getattr(layer, "operations", ())) or sublayers(layer)
 
 
 def input_structure(model: keras.Model) -> Any:
     """The symbolic inputs in the structure the model takes them in, `None` where it has no graph (yet)."""
     try:  # a Sequential has an `input` only once it was called
-        return model.inputs[0] if is_chain(model) else model.input
+        return model.inputs[0] if is_sequential(model) else model.input
     except (AttributeError, ValueError):
         return None
 
@@ -113,7 +113,7 @@ def graph_calls(model: keras.Model) -> Iterator[Any]:
 
 def constants(layer: Any) -> list[Any]:
     """What a functional model's calls were given beside tensors of its own, such as a mean colour."""
-    if is_chain(layer) or not has_graph(layer):
+    if is_sequential(layer) or not has_symbolic_graph(layer):
         return []
     given = (keras.tree.flatten((call.arguments.args, call.arguments.kwargs)) for call in graph_calls(layer))
     leaves = itertools.chain.from_iterable(given)

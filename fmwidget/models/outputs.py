@@ -30,7 +30,7 @@ def is_maps(tensor: Any) -> bool:
     return len(tensor.shape) == 4
 
 
-def is_film(tensor: Any) -> bool:
+def is_video(tensor: Any) -> bool:
     """Whether a tensor has one axis more than maps do: time, if the layer says so."""
     return len(tensor.shape) == 5
 
@@ -43,7 +43,7 @@ def stacks(operation: keras.Operation, tensor: Any) -> list[tuple[str, Any]]:
     """
     if is_maps(tensor):
         return [("", tensor)]
-    if is_film(tensor) and isinstance(operation, _OVER_TIME) and tensor.shape[1] is not None:
+    if is_video(tensor) and isinstance(operation, _OVER_TIME) and tensor.shape[1] is not None:
         return [(f"[{step}]", tensor[:, step]) for step in range(tensor.shape[1])]
     return []
 

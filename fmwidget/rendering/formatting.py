@@ -11,7 +11,7 @@ from .feature_grid import range_fact
 if TYPE_CHECKING:
     from fmwidget.analysis.channel_stats import ChannelStatistics
 
-    from .sampling import Spot
+    from .sampling import Unit
 
 
 def value_text(value: Any) -> str:
@@ -30,16 +30,16 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
-def spot_text(maps: np.ndarray[Any, Any], spot: Spot | None) -> str:
+def unit_text(maps: np.ndarray[Any, Any], unit: Unit | None) -> str:
     """A line about a unit that keeps its parts in place while row and column change; empty for `None`.
 
     Args:
         maps: Feature maps `(H, W, C)`.
-        spot: One of their units.
+        unit: One of their units.
     """
-    if spot is None:
+    if unit is None:
         return ""
-    indices = (spot.row, spot.column, spot.channel)
+    indices = (unit.row, unit.column, unit.channel)
     row, column, channel = (
         str(index).rjust(len(str(side - 1))) for index, side in zip(indices, maps.shape, strict=True)
     )

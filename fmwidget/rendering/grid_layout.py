@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from .sampling import Area, Sampling, Spot, fit_map, refine, unit_at, unit_box
+from .sampling import Area, Sampling, Unit, fit_map, refine, unit_at, unit_box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ class GridLayout:
         place, channels = int(row * self.columns + column), self.channels(page)
         return channels[place] if place < len(channels) else None
 
-    def spot_at(self, x: float, y: float, page: int = 0, ratio: int = 1) -> Spot | None:
+    def unit_at(self, x: float, y: float, page: int = 0, ratio: int = 1) -> Unit | None:
         """The unit that is drawn at a point of a page, or `None` beside the maps.
 
         Args:
@@ -145,12 +145,12 @@ class GridLayout:
             return None
         box, sampling = self.tile_box(channel), refine(self.sampling, *self.map_shape, ratio)
         unit = unit_at(sampling, self.map_shape, (x - box.x) * ratio, (y - box.y) * ratio)
-        return None if unit is None else Spot(channel, *unit)
+        return None if unit is None else Unit(channel, *unit)
 
-    def spot_box(self, spot: Spot, ratio: int = 1) -> Area:
-        """Where a unit is drawn on the page of its channel, in CSS pixels: the inverse of `spot_at`."""
-        box, sampling = self.tile_box(spot.channel), refine(self.sampling, *self.map_shape, ratio)
-        x, y, width, height = unit_box(sampling, self.map_shape, spot.row, spot.column)
+    def unit_box(self, unit: Unit, ratio: int = 1) -> Area:
+        """Where a unit is drawn on the page of its channel, in CSS pixels: the inverse of `unit_at`."""
+        box, sampling = self.tile_box(unit.channel), refine(self.sampling, *self.map_shape, ratio)
+        x, y, width, height = unit_box(sampling, self.map_shape, unit.row, unit.column)
         return box.x + x / ratio, box.y + y / ratio, width / ratio, height / ratio
 
     def place_of(self, channel: int) -> int:

@@ -14,7 +14,7 @@ Area = tuple[float, float, float, float]  # x, y, width and height of a box with
 
 
 @dataclass(frozen=True)
-class Spot:
+class Unit:
     """A unit of a layer: one value of one of its maps.
 
     Attributes:

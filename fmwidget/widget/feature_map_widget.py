@@ -18,9 +18,9 @@ import traitlets
 from fmwidget._memo import Latest
 from fmwidget.activations.forward import ForwardError
 from fmwidget.activations.model import ActivationModel
-from fmwidget.activations.training_monitor import TrainingWatch
+from fmwidget.activations.training_monitor import TrainingMonitor
 from fmwidget.analysis.channel_stats import ORDERS
-from fmwidget.export.animation import check_file, film_pages, film_stops, frame_rate, save_film
+from fmwidget.export.animation import animation_pages, animation_steps, check_file, frame_rate, save_animation
 from fmwidget.export.notebook import (
     BESIDE_PICTURE,
     SavedPicture,
@@ -31,14 +31,14 @@ from fmwidget.export.notebook import (
     show_with_picture,
     widget_bundle,
 )
-from fmwidget.frontend.accessible_names import Naming
+from fmwidget.frontend.accessible_names import AccessibleNames
 from fmwidget.frontend.play_button import next_stop
-from fmwidget.images.arrays import PictureError
-from fmwidget.images.loading import free_name, load_pictures
+from fmwidget.images.arrays import ImageError
+from fmwidget.images.loading import free_name, load_images
 from fmwidget.images.preprocessing import FITS
-from fmwidget.images.source import Picture
-from fmwidget.models.batch import Others, Preprocess
-from fmwidget.pipeline import Array, DisplayContext, Looker, State
+from fmwidget.images.source import NamedImage
+from fmwidget.models.batch import ExtraInputs, Preprocess
+from fmwidget.pipeline import Array, DisplayContext, FramePipeline, ViewState
 from fmwidget.rendering.figure import CSS_DPI, FeatureFigure
 from fmwidget.rendering.grid_layout import COLUMNS, PAGE_WIDTH
 from fmwidget.rendering.normalization import NORMS
@@ -46,20 +46,20 @@ from fmwidget.rendering.palette import cmap_for, palette, require_cmap
 from fmwidget.samples import sample_images
 from fmwidget.widget.controls.controls import Controls
 from fmwidget.widget.jupyter.comm import listen
-from fmwidget.widget.jupyter.lifetime import Closed, displayed, everything, hold_weakly, release
+from fmwidget.widget.jupyter.lifetime import Closed, all_widgets, displayed, hold_weakly, release
 from fmwidget.widget.jupyter.subshell import answer_at_once
 from fmwidget.widget.jupyter.visible_text import send_visibly, visible
 from fmwidget.widget.panels.answer import AnswerPanel, check_class_names
-from fmwidget.widget.panels.contributions import OriginPanel
+from fmwidget.widget.panels.contributions import ContributionsPanel
 from fmwidget.widget.panels.depth_profile import ProfilePanel
 from fmwidget.widget.panels.input import InputPanel
 from fmwidget.widget.panels.maps import ChannelPanel, GridPanel
 from fmwidget.widget.panels.numbers import NumbersPanel
-from fmwidget.widget.panels.viewers import ColumnPanel
+from fmwidget.widget.panels.viewers import ProjectiveFieldPanel
 from fmwidget.widget.panels.zoom import ZoomPanel
 
-from .interactions import Exploring, Pictures
-from .receptive_field_service import Lookout
+from .interactions import Interactions, Pictures
+from .receptive_field_service import ReceptiveFieldService
 from .status import StatusLine
 from .traits import index_in, one_of, percentage
 
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STATE = tuple(field.name for field in fields(State))
+STATE = tuple(field.name for field in fields(ViewState))
 ALL_PANELS = 1600  # CSS px, in which they lie side by side
 MOST_CHANGES = 20  # of observers that answer to one another, before they are taken to go on for ever
 TRIED = ("layer", "image", "preprocess", "fit")  # maps are computed with these before they are taken
@@ -139,17 +139,17 @@ class FeatureMapWidget(ipywidgets.VBox):
         profile: bool = False,
         ncols: int = COLUMNS,
         class_names: Sequence[str] | None = None,
-        inputs: Others | None = None,
+        inputs: ExtraInputs | None = None,
     ) -> None:
         self._am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-        pictures, problems = load_pictures(sample_images() if images is None else images)
+        pictures, problems = load_images(sample_images() if images is None else images)
         if not pictures:
             raise ValueError(" ".join(["None of the pictures can be used.", *problems]))
         self._lock = threading.RLock()
         self._settling = False
-        self._looker = Looker(self._am, pictures, inputs, ncols)
-        self._look: Any = None  # a `Look`, from the first refresh on
-        self._surroundings = DisplayContext(ratio=1.0, dark=False, width=PAGE_WIDTH)
+        self._pipeline = FramePipeline(self._am, pictures, inputs, ncols)
+        self._frame: Any = None  # a `Frame`, from the first refresh on
+        self._display = DisplayContext(ratio=1.0, dark=False, width=PAGE_WIDTH)
         self._ncols, self._inputs, self._own_images = ncols, inputs, images is not None
         given = {"class_names": class_names, "inputs": inputs}
         self._by_name = [f"{name}={name}" for name, value in given.items() if value is not None]
@@ -157,10 +157,10 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._reported: Exception | None = None
         self._controls = Controls(self._choose, self._add_picture, self._file)
         self._offer_layers = Latest(self._controls.offer_layers)
-        self._lookout = Lookout(self._am.model, self._point)
+        self._receptive_fields = ReceptiveFieldService(self._am.model, self._point)
         self._grid, self._detail, self._zoom = GridPanel(), ChannelPanel(), ZoomPanel()
         answer = AnswerPanel(class_names)
-        self._input = InputPanel(self._lookout, answer.box, self._controls.input)
+        self._input = InputPanel(self._receptive_fields, answer.box, self._controls.input)
         self._profile = ProfilePanel(lambda path: self._choose("layer", path))
         self._panels: tuple[Any, ...] = (
             self._grid,
@@ -169,24 +169,24 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._detail,
             self._input,
             NumbersPanel(),
-            ColumnPanel(lambda channel: self._choose("channel", channel)),
-            OriginPanel(self._am.model, self._point),
+            ProjectiveFieldPanel(lambda channel: self._choose("channel", channel)),
+            ContributionsPanel(self._am.model, self._point),
             self._zoom,
         )
-        self._exploring = Exploring(
+        self._interactions = Interactions(
             Pictures(self._grid, self._detail, self._input, self._zoom),
-            self._lookout,
-            look=lambda: self._look,
+            self._receptive_fields,
+            frame=lambda: self._frame,
             choose=lambda channel: self._choose("channel", channel),
             changed=self._point,
         )
         self._status = StatusLine()
-        self._watch = TrainingWatch(self._am, self._training)
+        self._watch = TrainingMonitor(self._am, self._training)
         below = ipywidgets.HBox([panel.box for panel in self._panels[3:-1]], layout={"flex_flow": "row wrap"})
         grid = ipywidgets.Box([self._grid.box, self._zoom.box])
         grid.add_class("fmw-stack")
         shown = [self._controls.main, self._profile.box, self._status.box, grid, below]
-        super().__init__([*shown, Naming(layout={"display": "none"})])
+        super().__init__([*shown, AccessibleNames(layout={"display": "none"})])
         self.add_class("fmwidget")
         self.layout.max_width = f"{ALL_PANELS}px"
         self._prepare_parts()
@@ -195,21 +195,21 @@ class FeatureMapWidget(ipywidgets.VBox):
             self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
             self.opacity, self.profile = opacity, profile
             self.layer, self.channel = self._first_layer() if layer is None else layer, channel
-            check_class_names(class_names, self._looker.outputs(self._state()))
+            check_class_names(class_names, self._pipeline.outputs(self._state()))
             self._controls.offer_pictures(pictures)
             self._refresh(follow=True)
             self._status.say(" ".join(problems))
         except BaseException:
             self.close()  # or ipywidgets would keep what there is of it
             raise
-        self._grid.box.on_surroundings(self._move_in)
+        self._grid.box.on_display(self._move_in)
         self._controls.play_layers.on_step(self._play_layers)
         self._controls.play_channels.on_step(self._play_channels)
         self._am.warm_up()
 
     def _prepare_parts(self) -> None:
         """Sees to how all parts deal with the page, before it is told any of their state."""
-        for part in everything(self):
+        for part in all_widgets(self):
             answer_at_once(part)
             listen(part, self._carry_out)
             hold_weakly(part)
@@ -233,14 +233,14 @@ class FeatureMapWidget(ipywidgets.VBox):
     @property
     def images(self) -> tuple[str, ...]:
         """Names of the pictures on offer."""
-        return tuple(self._looker.pictures)
+        return tuple(self._pipeline.pictures)
 
     @property
     def feature_maps(self) -> Array:
         """The maps `(H, W, C)` that the model computes for `image` at `layer`: read-only, channels last."""
         with self._lock:
             self._check_weights()
-            return self._looker.maps(self._state())
+            return self._pipeline.maps(self._state())
 
     @property
     def png(self) -> bytes:
@@ -251,7 +251,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         """A new matplotlib figure of the grid on screen, the chosen channel framed."""
         with self._lock:
             self._refresh()
-            return self._grid.figure(self._look)
+            return self._grid.figure(self._frame)
 
     def savefig(
         self, file: str | PathLike[str] | IO[bytes], dpi: float = 3 * CSS_DPI, **options: Any
@@ -266,7 +266,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         """
         with self._lock:
             self._refresh()
-            figure = self._grid.figure(self._look, max(1, int(dpi / CSS_DPI)))
+            figure = self._grid.figure(self._frame, max(1, int(dpi / CSS_DPI)))
         figure.savefig(file, dpi=dpi, **options)
 
     def animate(
@@ -297,12 +297,12 @@ class FeatureMapWidget(ipywidgets.VBox):
         """
         check_file(file)
         with self._lock:
-            state, surroundings = self._state(), self._surroundings
-            looker = Looker(self._am, self._looker.pictures, self._inputs, self._ncols)
-        stops = film_stops(looker, state, by, only)
-        colours = palette(cmap_for(state.norm, state.cmap), dark=surroundings.dark)
-        pages = film_pages(looker, state, surroundings, by, stops)
-        save_film(file, pages, len(stops), colours, frame_rate(len(stops), fps, seconds))
+            state, display = self._state(), self._display
+            pipeline = FramePipeline(self._am, self._pipeline.pictures, self._inputs, self._ncols)
+        stops = animation_steps(pipeline, state, by, only)
+        colours = palette(cmap_for(state.norm, state.cmap), dark=display.dark)
+        pages = animation_pages(pipeline, state, display, by, stops)
+        save_animation(file, pages, len(stops), colours, frame_rate(len(stops), fps, seconds))
 
     def snapshot(self) -> None:
         """Puts a plain picture of the grid on screen into the output, which stays when the kernel is gone."""
@@ -325,13 +325,13 @@ class FeatureMapWidget(ipywidgets.VBox):
             defaults = {name: self.traits()[name].default() for name in names}
             defaults |= {"layer": self._first_layer(), "image": self.images[0], "ncols": COLUMNS}
             fixed = [model, *[images] * self._own_images, *self._by_name]
-            turned = self.page != self._look.layout.page_of(self.channel)
+            turned = self.page != self._frame.layout.page_of(self.channel)
             return code_for(fixed, values, defaults, self.page if turned else None)
 
     def _picture(self) -> SavedPicture:
         with self._lock:
-            box, look = self._grid.box, self._look
-            png = on_paper(box.png, cmap_for(look.norm, look.cmap), box.mark, look.ratio)
+            box, frame = self._grid.box, self._frame
+            png = on_paper(box.png, cmap_for(frame.norm, frame.cmap), box.mark, frame.ratio)
             return SavedPicture(png, round(box.width), round(box.height), visible(box.alt))
 
     def _ipython_display_(self) -> None:
@@ -356,18 +356,18 @@ class FeatureMapWidget(ipywidgets.VBox):
             return  # it is closed, or has not come into being
         with self._lock:
             self._watch.stop()
-            self._lookout.close()
-            for part in everything(self):
+            self._receptive_fields.close()
+            for part in all_widgets(self):
                 if part is not self:
                     part.close()
             super().close()
             self.unobserve_all()
             self._trait_validators.clear()  # a trait that is linked may be set still; nothing comes of it
             closed: Any = Closed()
-            self._am = self._looker = self._grid = self._detail = self._input = closed
-            self._profile = self._controls = self._exploring = self._lookout = self._zoom = closed
+            self._am = self._pipeline = self._grid = self._detail = self._input = closed
+            self._profile = self._controls = self._interactions = self._receptive_fields = self._zoom = closed
             self.children = ()
-            self._panels, self._look, self._reported, self._inputs = (), None, None, None
+            self._panels, self._frame, self._reported, self._inputs = (), None, None, None
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
         """The state for the front end: see ipywidgets. A page that is being loaded has no view yet."""
@@ -383,7 +383,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @traitlets.validate("image")
     def _valid_image(self, proposal: traitlets.Bunch) -> str:
-        one_of("image", proposal["value"], self._looker.pictures)
+        one_of("image", proposal["value"], self._pipeline.pictures)
         return self._tried(image=proposal["value"])
 
     @traitlets.validate("layer")
@@ -425,7 +425,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @traitlets.validate("page")
     def _valid_page(self, proposal: traitlets.Bunch) -> int:
-        layout = self._looker.layout(self._state(), self._surroundings)
+        layout = self._pipeline.layout(self._state(), self._display)
         return index_in("page", proposal["value"], layout.pages, self.layer)
 
     def _tried(self, **change: Any) -> Any:
@@ -436,7 +436,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         with self._lock:
             try:
                 self._check_weights()
-                self._looker.maps(replace(self._state(), **change))
+                self._pipeline.maps(replace(self._state(), **change))
             except (ValueError, TypeError, ForwardError) as error:
                 raise traitlets.TraitError(str(error)) from error
         return value
@@ -445,7 +445,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @traitlets.observe(*STATE)
     def _state_changed(self, change: traitlets.Bunch) -> None:
-        if self._look is not None:
+        if self._frame is not None:
             name = change["name"]
             with self._lock:
                 self._refresh(follow=name in ("layer", "channel", "order"), checked=name in TRIED)
@@ -464,9 +464,9 @@ class FeatureMapWidget(ipywidgets.VBox):
             if not checked:
                 self._check_weights()
             self._settle(follow=follow)
-            self._look = self._looker.look(self._state(), self._surroundings)
+            self._frame = self._pipeline.frame(self._state(), self._display)
             for panel in self._panels:
-                panel.show(self._look)
+                panel.show(self._frame)
             self._point()
             self._show_controls()
         except Exception as error:
@@ -479,28 +479,28 @@ class FeatureMapWidget(ipywidgets.VBox):
         """Brings channel and page within what the layer has, whatever their observers set meanwhile."""
         for _ in range(MOST_CHANGES):
             before = self._state()
-            self.channel = min(self.channel, self._looker.maps(before).shape[-1] - 1)
-            layout = self._looker.layout(self._state(), self._surroundings)
+            self.channel = min(self.channel, self._pipeline.maps(before).shape[-1] - 1)
+            layout = self._pipeline.layout(self._state(), self._display)
             self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
             if self._state() == before:
                 return
         raise RuntimeError("Observers of this widget go on changing it: they never agree on what to show.")
 
     def _check_weights(self) -> None:
-        if self._looker.check_weights():
+        if self._pipeline.check_weights():
             self._watch.begin()
 
-    def _state(self) -> State:
-        return State(**{name: getattr(self, name) for name in STATE})
+    def _state(self) -> ViewState:
+        return ViewState(**{name: getattr(self, name) for name in STATE})
 
     def _show_controls(self) -> None:
-        state, layout = self._state(), self._look.layout
-        self._offer_layers(self._looker.layers(state))
+        state, layout = self._state(), self._frame.layout
+        self._offer_layers(self._pipeline.layers(state))
         self._controls.show(state, channels=len(layout.order), pages=layout.pages)
 
     def _first_layer(self) -> str:
         """The first layer with a kernel: what comes before it only prepares the picture."""
-        self._looker.outputs(self._state())  # of the picture that is wanted anyway
+        self._pipeline.outputs(self._state())  # of the picture that is wanted anyway
         layers = self._am.layers
         if not layers:
             raise ValueError(
@@ -529,7 +529,7 @@ class FeatureMapWidget(ipywidgets.VBox):
     def _play_channels(self, *, is_first: bool) -> bool:
         """Shows the next channel in the order of the grid; returns whether there is another."""
         self._controls.play_layers.playing = False
-        self.channel, is_more = next_stop(self._look.layout.order, self.channel, is_first=is_first)
+        self.channel, is_more = next_stop(self._frame.layout.order, self.channel, is_first=is_first)
         return is_more
 
     def _choose(self, name: str, value: Any) -> None:
@@ -549,13 +549,13 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._carry_out(act)
 
     def _add_picture(self, name: str, data: bytes) -> None:
-        """Offers one more picture, the bytes of a file, and chooses it; raises `PictureError`."""
+        """Offers one more picture, the bytes of a file, and chooses it; raises `ImageError`."""
         with self._lock:
-            pictures = self._looker.pictures
-            picture = Picture(data, free_name(name, pictures))
+            pictures = self._pipeline.pictures
+            picture = NamedImage(data, free_name(name, pictures))
             picture.thumbnail()  # raises for what is no picture
-            self._looker.pictures = {**pictures, picture.name: picture}
-            self._controls.offer_pictures(self._looker.pictures)
+            self._pipeline.pictures = {**pictures, picture.name: picture}
+            self._controls.offer_pictures(self._pipeline.pictures)
             self._choose("image", picture.name)
 
     def _file(self) -> tuple[str, bytes]:
@@ -567,17 +567,17 @@ class FeatureMapWidget(ipywidgets.VBox):
     def _point(self) -> None:
         """Shows where the reader is on the pictures; called from another thread too."""
         with self._lock:
-            if self._look is not None:  # else it is not yet on screen
-                self._exploring.show(self._panels)
+            if self._frame is not None:  # else it is not yet on screen
+                self._interactions.show(self._panels)
 
-    def _move_in(self, surroundings: DisplayContext) -> None:
+    def _move_in(self, display: DisplayContext) -> None:
         """Fits the drawing to where it is shown."""
         with self._lock:
-            self._surroundings = surroundings
+            self._display = display
             try:
                 self._refresh(follow=True)
             except Exception:  # noqa: BLE001 - the person has been told
-                log.debug("Could not draw for %s; the status line says why.", surroundings)
+                log.debug("Could not draw for %s; the status line says why.", display)
 
     def _report(self, error: Exception) -> None:
         """Puts an error where the person sees it; one that is no fault of theirs with all its details."""
@@ -585,7 +585,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             return  # by the redraw that an action led to
         self._reported = error
         details = ""
-        if not (isinstance(error, traitlets.TraitError) and isinstance(error.__cause__, PictureError | None)):
+        if not (isinstance(error, traitlets.TraitError) and isinstance(error.__cause__, ImageError | None)):
             log.error("Could not bring the screen in line with the state.", exc_info=error)
             details = "".join(traceback.format_exception(error))
         self._status.say(str(error) or type(error).__name__, details)

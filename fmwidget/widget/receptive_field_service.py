@@ -12,16 +12,16 @@ import numpy as np
 
 from fmwidget.analysis.receptive_field.fields import Field, field_of
 from fmwidget.analysis.receptive_field.graph import model_graph
-from fmwidget.analysis.receptive_field.projective import Viewers, units_seeing
+from fmwidget.analysis.receptive_field.projective import ProjectiveField, projective_field
 
 if TYPE_CHECKING:
     from fmwidget.models.inputs import Batch
-    from fmwidget.pipeline import Look
+    from fmwidget.pipeline import Frame
 
 log = logging.getLogger(__name__)
 
 
-class Lookout:
+class ReceptiveFieldService:
     """Answers at once, or not yet: how a model hangs together takes a forward pass to find out.
 
     That pass runs on a thread that ends with it, once for each size of input. What cannot be found out is
@@ -39,21 +39,21 @@ class Lookout:
         self._trouble: str | None = None  # why it cannot be known; empty if it is
         self._lock = threading.Lock()
 
-    def field(self, look: Look, row: int, column: int) -> Field | None:
+    def field(self, frame: Frame, row: int, column: int) -> Field | None:
         """What one unit of the layer sees; `None` if that is not known yet."""
-        if self._is_known(look.batch):
+        if self._is_known(frame.batch):
             return self._answer(
-                lambda: field_of(self._model, look.layer.path, row, column, batch=look.batch),
+                lambda: field_of(self._model, frame.layer.path, row, column, batch=frame.batch),
                 lambda why: Field(None, unknown=why),
             )
         return None
 
-    def viewers(self, look: Look, row: int, column: int) -> Viewers | None:
+    def viewers(self, frame: Frame, row: int, column: int) -> ProjectiveField | None:
         """Which units of the layer see one pixel of the input; `None` if that is not known yet."""
-        if self._is_known(look.batch):
+        if self._is_known(frame.batch):
             return self._answer(
-                lambda: units_seeing(self._model, look.layer.path, row, column, batch=look.batch),
-                lambda why: Viewers(np.zeros(look.maps.shape[:2], bool), None, why),
+                lambda: projective_field(self._model, frame.layer.path, row, column, batch=frame.batch),
+                lambda why: ProjectiveField(np.zeros(frame.maps.shape[:2], bool), None, why),
             )
         return None
 

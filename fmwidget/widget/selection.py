@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from fmwidget.rendering.sampling import Spot
+from fmwidget.rendering.sampling import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fmwidget.frontend.messages import Point
     from fmwidget.frontend.picture_view import PictureView
-    from fmwidget.pipeline import Look
+    from fmwidget.pipeline import Frame
 
 
 class Pointable(Protocol):
@@ -19,11 +19,11 @@ class Pointable(Protocol):
 
     box: PictureView
 
-    def spot_at(self, look: Look, x: float, y: float) -> Spot | None:
+    def unit_at(self, frame: Frame, x: float, y: float) -> Unit | None:
         """The unit that is drawn at a point of the picture, in CSS px."""
 
 
-class Pointing:
+class UnitSelection:
     """The unit that is pointed at: the one under the pointer, else the one that was pinned.
 
     A click or tap pins a unit: it stays when the pointer leaves, and it follows the chosen channel, so that
@@ -37,26 +37,26 @@ class Pointing:
 
     def __init__(self, changed: Callable[[], None], *panels: Pointable) -> None:
         self._changed = changed
-        self._hovered: Callable[[Look], Spot | None] | None = None
-        self._pinned: Spot | None = None
+        self._hovered: Callable[[Frame], Unit | None] | None = None
+        self._pinned: Unit | None = None
         self._map_shape: tuple[int, ...] = ()  # of the maps that the pinned unit is in
         for panel in panels:
             self._watch(panel)
 
-    def spot(self, look: Look) -> Spot | None:
+    def unit(self, frame: Frame) -> Unit | None:
         """The unit that is pointed at in what is looked at, if any."""
-        spot = self._hovered and self._hovered(look)
-        if spot is not None:
-            return spot
-        return self.pinned(look)
+        unit = self._hovered and self._hovered(frame)
+        if unit is not None:
+            return unit
+        return self.pinned(frame)
 
-    def pinned(self, look: Look) -> Spot | None:
+    def pinned(self, frame: Frame) -> Unit | None:
         """The unit of the chosen channel at the place that was clicked, if any."""
-        if self._pinned is not None and look.maps.shape[:2] != self._map_shape:
+        if self._pinned is not None and frame.maps.shape[:2] != self._map_shape:
             self._pinned = None
-        return self._pinned and Spot(look.channel, self._pinned.row, self._pinned.column)
+        return self._pinned and Unit(frame.channel, self._pinned.row, self._pinned.column)
 
-    def hover(self, find: Callable[[Look], Spot | None] | None) -> None:
+    def hover(self, find: Callable[[Frame], Unit | None] | None) -> None:
         """Points at what `find` says is under the pointer, now and when the maps change below it.
 
         Args:
@@ -65,31 +65,31 @@ class Pointing:
         self._hovered = find
         self._changed()
 
-    def pin(self, look: Look, spot: Spot | None) -> None:
+    def pin(self, frame: Frame, unit: Unit | None) -> None:
         """Keeps pointing at a unit when the pointer leaves; `None` lets go."""
         self._hovered = None  # a finger does not leave, it is lifted
-        self._pinned, self._map_shape = spot, look.maps.shape[:2]
+        self._pinned, self._map_shape = unit, frame.maps.shape[:2]
         self._changed()
 
-    def nudge(self, look: Look, rows: int, columns: int) -> None:
+    def nudge(self, frame: Frame, rows: int, columns: int) -> None:
         """Moves the pinned unit within the chosen channel; begins in the middle of the map."""
-        height, width, _ = look.maps.shape
+        height, width, _ = frame.maps.shape
         self._hovered = None
-        spot = self.spot(look) or Spot(look.channel, (height - 1) // 2, (width - 1) // 2)
+        unit = self.unit(frame) or Unit(frame.channel, (height - 1) // 2, (width - 1) // 2)
         row, column = (
             max(0, min(index + by, side - 1))
-            for index, by, side in ((spot.row, rows, height), (spot.column, columns, width))
+            for index, by, side in ((unit.row, rows, height), (unit.column, columns, width))
         )
-        self.pin(look, Spot(look.channel, row, column))
+        self.pin(frame, Unit(frame.channel, row, column))
 
     def _watch(self, panel: Pointable) -> None:
         def hover(point: Point | None) -> None:
-            self.hover(None if point is None else lambda look: panel.spot_at(look, point.x, point.y))
+            self.hover(None if point is None else lambda frame: panel.unit_at(frame, point.x, point.y))
 
         panel.box.on_hover(hover)
 
 
-def unit_of(look: Look, row: int, column: int) -> Spot | None:
+def unit_of(frame: Frame, row: int, column: int) -> Unit | None:
     """A unit of the chosen channel; `None` if its map has no such row and column."""
-    height, width, _ = look.maps.shape
-    return Spot(look.channel, row, column) if row < height and column < width else None
+    height, width, _ = frame.maps.shape
+    return Unit(frame.channel, row, column) if row < height and column < width else None

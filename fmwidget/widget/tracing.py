@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fmwidget.rendering.sampling import Spot
+from fmwidget.rendering.sampling import Unit
 
 if TYPE_CHECKING:
-    from fmwidget.analysis.receptive_field.projective import Viewers
-    from fmwidget.pipeline import Look
+    from fmwidget.analysis.receptive_field.projective import ProjectiveField
+    from fmwidget.pipeline import Frame
 
-    from .receptive_field_service import Lookout
-    from .selection import Pointing
+    from .receptive_field_service import ReceptiveFieldService
+    from .selection import UnitSelection
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class TracedPixel:
     """A pixel of the model's input, its row and column, and who sees it: `None` if that is not known yet."""
 
     pixel: tuple[int, int]
-    viewers: Viewers | None
+    viewers: ProjectiveField | None
 
 
-class Tracing:
+class PixelTracing:
     """Follows one pixel from layer to layer: among the units that see it, the nearest is pinned.
 
     It is dropped with a picture of another size, where the same row and column would be another place.
@@ -33,39 +33,41 @@ class Tracing:
         pointing: Has the pinned unit.
     """
 
-    def __init__(self, lookout: Lookout, pointing: Pointing) -> None:
-        self._lookout, self._pointing = lookout, pointing
+    def __init__(self, receptive_fields: ReceptiveFieldService, selection: UnitSelection) -> None:
+        self._receptive_fields, self._selection = receptive_fields, selection
         self._pixel: tuple[int, int] | None = None
         self._sizes: tuple[int, int] = (0, 0)  # of the input that it is in
         self._pinned_in: tuple[object, ...] | None = None  # the maps whose nearest unit has been pinned
-        self._answer: tuple[Look, Viewers] | None = None  # worked out once a look, not for each hover
+        self._answer: tuple[Frame, ProjectiveField] | None = (
+            None  # worked out once a look, not for each hover
+        )
 
-    def choose(self, look: Look, pixel: tuple[int, int]) -> None:
+    def choose(self, frame: Frame, pixel: tuple[int, int]) -> None:
         """Follows a pixel, given as row and column in the model's input."""
-        self._pixel, self._sizes, self._pinned_in, self._answer = pixel, look.sizes, None, None
+        self._pixel, self._sizes, self._pinned_in, self._answer = pixel, frame.sizes, None, None
 
     def drop(self) -> None:
         """Follows none."""
         self._pixel = self._answer = None
 
-    def nudge(self, look: Look, rows: int, columns: int) -> None:
+    def nudge(self, frame: Frame, rows: int, columns: int) -> None:
         """Moves the pixel down and to the right; begins in the middle of the picture."""
-        height, width = look.sizes
+        height, width = frame.sizes
         row, column = self._pixel or (height // 2, width // 2)
-        self.choose(look, (max(0, min(row + rows, height - 1)), max(0, min(column + columns, width - 1))))
+        self.choose(frame, (max(0, min(row + rows, height - 1)), max(0, min(column + columns, width - 1))))
 
-    def trace(self, look: Look) -> Trace | None:
+    def trace(self, frame: Frame) -> TracedPixel | None:
         """The pixel and who sees it, if one is followed."""
-        if self._pixel is None or look.sizes != self._sizes:
+        if self._pixel is None or frame.sizes != self._sizes:
             self.drop()
             return None
-        if self._answer is None or self._answer[0] is not look:
-            viewers = self._lookout.viewers(look, *self._pixel)
-            self._answer = None if viewers is None else (look, viewers)
+        if self._answer is None or self._answer[0] is not frame:
+            viewers = self._receptive_fields.viewers(frame, *self._pixel)
+            self._answer = None if viewers is None else (frame, viewers)
         if self._answer is None:
-            return Trace(self._pixel, None)
-        viewers, maps = self._answer[1], (look.layer.path, look.maps.shape)
+            return TracedPixel(self._pixel, None)
+        viewers, maps = self._answer[1], (frame.layer.path, frame.maps.shape)
         if maps != self._pinned_in:
             self._pinned_in = maps
-            self._pointing.pin(look, viewers.nearest and Spot(look.channel, *viewers.nearest))
-        return Trace(self._pixel, viewers)
+            self._selection.pin(frame, viewers.nearest and Unit(frame.channel, *viewers.nearest))
+        return TracedPixel(self._pixel, viewers)

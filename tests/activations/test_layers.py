@@ -161,7 +161,7 @@ def test_the_input_that_takes_the_picture_is_found():
     numbers, picture = keras.Input((7,), name="numbers"), keras.Input((32, 40, 3), name="picture")
     joined = layers.Concatenate()([layers.Flatten()(picture), numbers])
     model = keras.Model([numbers, picture], layers.Dense(1)(joined))
-    assert [(each.name, each.shape, each.is_picture) for each in model_inputs(model)] == [
+    assert [(each.name, each.shape, each.is_image) for each in model_inputs(model)] == [
         ("numbers", (7,), False),
         ("picture", (32, 40, 3), True),
     ]

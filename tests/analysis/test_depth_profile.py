@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from fmwidget import ActivationModel, FeatureMapWidget, depth_profile, plot_depth_profile
 from fmwidget.analysis.depth_profile import DepthProfile, layer_numbers
-from fmwidget.images.arrays import PictureError
+from fmwidget.images.arrays import ImageError
 from fmwidget.rendering.canvas import FAINT, STRONG, grey
 from fmwidget.rendering.depth_profile import (
     ROW_GAP,
@@ -131,7 +131,7 @@ def test_values_that_overflow_when_summed_have_a_mean():
 def test_nothing_to_profile_is_refused_with_a_sentence(model):
     with pytest.raises(ValueError, match="at least one picture"):
         depth_profile(ActivationModel(model), [])
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageError):
         plot_depth_profile(model, "no such file.png")
 
 
@@ -303,21 +303,21 @@ def test_a_layer_is_gone_to_by_click_and_key(widget):
     widget.profile = True
     view = widget._profile._view
     for layer in ("signed", "small", "quiet"):
-        x, y, width, height = profile_layout(widget._look.profile).column(
-            widget._look.profile.paths.index(layer)
+        x, y, width, height = profile_layout(widget._frame.profile).column(
+            widget._frame.profile.paths.index(layer)
         )
         view._receive(view, {"type": "point", "x": x + width / 2, "y": y + height / 2}, [])
         assert widget.layer == layer
     view._receive(view, {"type": "point", "x": 1, "y": 1}, [])
     assert widget.layer == "quiet"
-    for place, layer in enumerate(widget._look.profile.paths):
+    for place, layer in enumerate(widget._frame.profile.paths):
         view._receive(view, {"type": "place", "place": place, "id": "a"}, [])
         assert widget.layer == layer
         x, _, width, _ = view.mark
         right, left = view.tiles["right"], view.tiles["x"]
         assert abs(left + (place + 0.5) * right - (x + width / 2)) <= 1, "where the browser put the mark"
     view._receive(view, {"type": "place", "place": 10_000, "id": "a"}, [])
-    assert widget.layer == widget._look.profile.paths[-1]
+    assert widget.layer == widget._frame.profile.paths[-1]
     widget.profile = False
     view._receive(view, {"type": "place", "place": 0, "id": "a"}, [])
     assert widget.layer == layer, "what is not shown is not pointed at"
@@ -325,7 +325,7 @@ def test_a_layer_is_gone_to_by_click_and_key(widget):
 
 def test_the_layer_under_the_pointer_is_told(widget):
     widget.profile, widget.layer = True, "signed"
-    view, profile = widget._profile._view, widget._look.profile
+    view, profile = widget._profile._view, widget._frame.profile
     assert view.readout == layer_in_words(profile, 2)
     x, y, width, _ = profile_layout(profile).column(0)
     view._receive(view, {"type": "hover", "x": x + width / 2, "y": y + 5, "id": "a"}, [])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from fmwidget import ActivationModel, field_of
-from fmwidget.analysis.receptive_field.projective import units_seeing
+from fmwidget.analysis.receptive_field.projective import projective_field
 from tests.analysis.test_receptive_field import SIZE, build, conv, picture, simple, stack
 from tests.support import zoo
 
@@ -40,7 +40,7 @@ def test_the_units_that_see_a_pixel_are_those_that_change_with_it(makes):
     linear, model = build(makes, linear=True), build(makes, linear=False)
     path = last_path(model)
     for pixel in some_pixels(*SIZE[:2]):
-        viewers = units_seeing(model, path, *pixel)
+        viewers = projective_field(model, path, *pixel)
         changed = units_that_change(linear, *pixel)
         assert np.array_equal(viewers.units, changed)
         assert (viewers.nearest is None) == (not changed.any())
@@ -57,7 +57,7 @@ def check_against_fields(model: keras.Model) -> None:
         for column in range(width)
     }
     for row, column in some_pixels(*SIZE[:2]):
-        viewers = units_seeing(model, path, row, column)
+        viewers = projective_field(model, path, row, column)
         held = np.zeros((height, width), bool)
         for unit, box in boxes.items():
             held[unit] = box is not None and box[0] <= row < box[2] and box[1] <= column < box[3]
@@ -78,17 +78,17 @@ def test_a_pixel_lies_in_the_fields_of_the_units_that_see_it():
 def test_the_nearest_is_centred_on_the_pixel():
     odd = stack(conv(5, padding="same"), conv(3, padding="same"))  # unit and pixel lie in the same place
     for row, column in some_pixels(*SIZE[:2]):
-        assert units_seeing(odd, last_path(odd), row, column).nearest == (row, column)
+        assert projective_field(odd, last_path(odd), row, column).nearest == (row, column)
     pooled = stack(layers.MaxPooling2D(4))
-    assert units_seeing(pooled, last_path(pooled), 9, 3).nearest == (2, 0)
+    assert projective_field(pooled, last_path(pooled), 9, 3).nearest == (2, 0)
     unpadded = stack(conv(5))  # the pixel of the unit in a corner is two pixels further in
-    assert units_seeing(unpadded, last_path(unpadded), 8, 8).nearest == (6, 6)
-    assert units_seeing(unpadded, last_path(unpadded), 0, 1).nearest == (0, 0)
+    assert projective_field(unpadded, last_path(unpadded), 8, 8).nearest == (6, 6)
+    assert projective_field(unpadded, last_path(unpadded), 0, 1).nearest == (0, 0)
 
 
 def test_units_between_which_a_kernel_steps():
     model = stack(conv(2, dilation_rate=3))
-    viewers = units_seeing(model, last_path(model), 5, 6)
+    viewers = projective_field(model, last_path(model), 5, 6)
     assert np.argwhere(viewers.units).tolist() == [[2, 3], [2, 6], [5, 3], [5, 6]]
     assert viewers.box == (2, 3, 6, 7)
     assert viewers.has_gaps
@@ -97,7 +97,7 @@ def test_units_between_which_a_kernel_steps():
 def test_a_pixel_that_no_unit_sees():
     model = stack(layers.Cropping2D(((2, 0), (0, 3)), dtype="float64"), conv(1, strides=2))
     for row, column in ((0, 0), (5, 13), (3, 4)):
-        viewers = units_seeing(model, last_path(model), row, column)
+        viewers = projective_field(model, last_path(model), row, column)
         assert not viewers.units.any()
         assert viewers.nearest is None
         assert viewers.box is None
@@ -109,29 +109,29 @@ def test_every_unit_sees_a_pixel_of_a_global_path():
     x = layers.Conv2D(4, 3)(start)
     squeezed = layers.Reshape((1, 1, 4))(layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
     model = keras.Model(start, layers.Multiply(name="excited")([x, squeezed]))
-    viewers = units_seeing(model, "excited", 11, 0)
+    viewers = projective_field(model, "excited", 11, 0)
     assert viewers.box == (0, 0, 10, 8)
     assert viewers.nearest == (9, 0)  # the maps laid over the whole picture
 
 
 def test_an_unknown_layer_is_named():
-    viewers = units_seeing(zoo.compiled_layer(), "hidden", 0, 0)
+    viewers = projective_field(zoo.compiled_layer(), "hidden", 0, 0)
     assert "'hidden' (Hidden)" in viewers.unknown
     assert viewers.nearest is None
 
 
 def test_maps_with_channels_first():
     model = zoo.channels_first()
-    viewers = units_seeing(model, "conv", 0, 0)
+    viewers = projective_field(model, "conv", 0, 0)
     assert viewers.box == (0, 0, 1, 1)
 
 
 def test_a_pixel_must_exist():
     model = stack(conv(3))
     with pytest.raises(IndexError, match=r"17×14 input, received row 17, column 0"):
-        units_seeing(model, last_path(model), 17, 0)
+        projective_field(model, last_path(model), 17, 0)
     with pytest.raises(ValueError, match="nonsense"):
-        units_seeing(model, "nonsense", 0, 0)
+        projective_field(model, "nonsense", 0, 0)
 
 
 def test_in_a_film_a_pixel_is_one_of_every_frame():
@@ -151,4 +151,6 @@ def test_in_a_film_a_pixel_is_one_of_every_frame():
         after[0, :, row, column] += 1
         changed = np.any(np.asarray(model(after)) != np.asarray(model(before)), axis=-1)[0]
         for step in range(3):
-            assert np.array_equal(units_seeing(model, f"memory[{step}]", row, column).units, changed[step])
+            assert np.array_equal(
+                projective_field(model, f"memory[{step}]", row, column).units, changed[step]
+            )

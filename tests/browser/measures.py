@@ -45,7 +45,7 @@ def view_of(data=None, width=400, height=300, **traits):
     view.on_place(lambda _place: None)
     view.on_nudge(lambda _rows, _columns: None)
     view.on_open(lambda _place: None)
-    view.on_surroundings(lambda _surroundings: None)
+    view.on_display(lambda _display: None)
     return view
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.frontend.play_button import Player
+from fmwidget.frontend.play_button import PlayButton
 from tests.browser.page import Shown, show
 from tests.support.images import encoded
 
@@ -19,7 +19,7 @@ BUTTON = ".fmw-play"
 
 @pytest.fixture
 def shown(page):
-    shown = show(page, Player(what="layers", pace=PACE))
+    shown = show(page, PlayButton(what="layers", pace=PACE))
     shown.evaluate("model.answers = false")
     return shown
 

@@ -272,7 +272,7 @@ def test_what_nobody_listens_to_is_not_sent_and_is_no_stop_for_the_tab_key(page)
     assert page.evaluate("document.activeElement === document.body")
     assert page.get_by_role("figure", name="Plain").is_visible()
     assert shown.sent == []
-    shown.update(_listening=["surroundings"])
+    shown.update(_listening=["display"])
     page.wait_for_function("models[0].sent.length === 1")
 
 
@@ -310,8 +310,8 @@ def test_the_view_reports_where_it_is_shown(page, body, scheme, dark):
     page.emulate_media(color_scheme=scheme)
     shown = show(page, view_of(), style="width: 612.5px", body=body)
     page.wait_for_function("models[0].sent.length === 1")
-    [surroundings] = messages(shown, "surroundings")
-    assert (surroundings.ratio, surroundings.dark, surroundings.width) == (1, dark, 612)
+    [display] = messages(shown, "display")
+    assert (display.ratio, display.dark, display.width) == (1, dark, 612)
 
 
 def test_changed_surroundings_are_reported_once_they_have_settled(page):
@@ -329,7 +329,7 @@ def test_changed_surroundings_are_reported_once_they_have_settled(page):
     page.evaluate("document.body.className = 'something-else'")
     page.evaluate("document.querySelector('#output').style.display = 'none'")  # a tab that is put away
     page.wait_for_timeout(300)
-    reports = [(report.dark, report.width) for report in messages(shown, "surroundings")]
+    reports = [(report.dark, report.width) for report in messages(shown, "display")]
     assert reports == [(False, 700), (False, 600), (True, 600)]
 
 
@@ -347,7 +347,7 @@ def test_a_change_of_the_screens_density_is_reported(page):
         }
         session.send("Emulation.setDeviceMetricsOverride", metrics)
         page.wait_for_function("ratio => models[0].sent.at(-1).ratio === ratio", arg=ratio)
-    assert [report.ratio for report in messages(shown, "surroundings")] == [1, 2, 1.5]
+    assert [report.ratio for report in messages(shown, "display")] == [1, 2, 1.5]
 
 
 def test_a_view_that_is_removed_gives_everything_back(page):

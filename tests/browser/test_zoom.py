@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-from fmwidget.frontend.messages import Close, Pin, Unit, Window, parse_message
+from fmwidget.frontend.messages import Close, HoveredUnit, Pin, Window, parse_message
 from fmwidget.widget.panels.zoom import ZoomView
 from tests.browser.measures import Finger, contrast
 from tests.browser.page import show
@@ -210,14 +210,14 @@ def test_the_unit_under_the_pointer_is_the_one_that_is_seen_there(page):
     screen = zoom.screen()
     for x, y in ((100, 100), (301, 33), (555, 420), (2, 2)):
         page.mouse.move(*zoom.at(x + 0.5, y + 0.5))
-        found = zoom.said(Unit)[-1].at
+        found = zoom.said(HoveredUnit)[-1].at
         color = screen[y, x]
         inside = (color == zoom.pixels.reshape(-1, 3)).all(axis=1).any()
         assert (found is not None) == inside
         if found:
             assert (zoom.pixels[found] == color).all()
     page.mouse.move(1, 1)
-    assert zoom.said(Unit)[-1].at is None
+    assert zoom.said(HoveredUnit)[-1].at is None
 
 
 def test_arrows_step_from_value_to_value_at_once_and_keep_it_in_sight(page):

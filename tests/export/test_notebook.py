@@ -68,7 +68,7 @@ def test_code_makes_the_same_view(widget, model):
 
 def test_code_turns_to_a_page_the_channel_is_not_on(model):
     widget = FeatureMapWidget(model, PICTURES, ncols=1)
-    pages = widget._look.layout.pages
+    pages = widget._frame.layout.pages
     widget.page = pages - 1
     assert again(widget, model=model, images=PICTURES) == view_of(widget)
     assert ("widget.page" in widget.code()) == (pages > 1)

@@ -23,12 +23,12 @@ from fmwidget.frontend.messages import (
     MAX_VALUES,
     Close,
     Hover,
+    HoveredUnit,
     Nudge,
     Open,
     Pin,
     Place,
     Point,
-    Unit,
     Window,
     asked_by,
     parse_message,
@@ -50,7 +50,7 @@ almost = st.fixed_dictionaries(
         "type": st.sampled_from(
             (
                 *("point", "hover", "place", "nudge", "release", "open"),
-                *("unit", "pin", "window", "close", "surroundings"),
+                *("unit", "pin", "window", "close", "display"),
             )
         )
         | junk
@@ -87,29 +87,29 @@ def test_what_the_view_means_to_say_is_understood(x, y, place, ratio, dark):
     assert parse_message({"type": "place", "place": place}) == Place(place)
     assert parse_message({"type": "open", "place": place, "id": "a"}) == Open(place)
     assert parse_message({"type": "open"}) == Open(None)
-    assert parse_message({"type": "unit", "row": 0, "column": place % 9}) == Unit((0, place % 9))
-    assert parse_message({"type": "unit", "id": "a"}) == Unit(None)
+    assert parse_message({"type": "unit", "row": 0, "column": place % 9}) == HoveredUnit((0, place % 9))
+    assert parse_message({"type": "unit", "id": "a"}) == HoveredUnit(None)
     assert parse_message({"type": "pin", "row": place % 7, "column": 3}) == Pin((place % 7, 3))
     window = {"type": "window", "row": 1, "column": 2, "rows": 20, "columns": 30}
     assert parse_message(window) == Window(1, 2, 20, 30)
     assert parse_message({"type": "close"}) == Close()
     assert parse_message({"type": "nudge", "rows": -3, "columns": place % 9}) == Nudge(-3, place % 9)
-    surroundings = {"type": "surroundings", "ratio": ratio, "dark": dark, "width": 848}
-    assert parse_message(surroundings) == DisplayContext(ratio, dark, 848)
+    display = {"type": "display", "ratio": ratio, "dark": dark, "width": 848}
+    assert parse_message(display) == DisplayContext(ratio, dark, 848)
 
 
 @given(junk | almost)
 def test_whatever_else_comes_is_nothing_or_within_bounds(content):
     assert 0 < len(asked_by(content) or "none") <= MAX_ID
     match parse_message(content):
-        case None | Hover(None) | Open(None) | Unit(None) | Close():
+        case None | Hover(None) | Open(None) | HoveredUnit(None) | Close():
             pass
         case Point(x, y) | Hover(Point(x, y)):
             assert 0 <= x <= MAX_PX
             assert 0 <= y <= MAX_PX
         case Place(place) | Open(int(place)):
             assert 0 <= place <= MAX_PLACES
-        case Unit((row, column)) | Pin((row, column)):
+        case HoveredUnit((row, column)) | Pin((row, column)):
             assert 0 <= min(row, column) <= max(row, column) <= MAX_PX
         case Window(row, column, rows, columns):
             assert min(row, column) >= 0
@@ -151,9 +151,9 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
         {"type": "nudge", "rows": 1},
         {"type": "nudge", "rows": 1, "columns": math.inf},
         {"type": "nudge", "rows": MAX_PX + 1, "columns": 0},
-        {"type": "surroundings", "ratio": 0, "dark": True, "width": 848},
-        {"type": "surroundings", "ratio": 1, "dark": 1, "width": 848},
-        {"type": "surroundings", "ratio": 1, "dark": True, "width": 0},
+        {"type": "display", "ratio": 0, "dark": True, "width": 848},
+        {"type": "display", "ratio": 1, "dark": 1, "width": 848},
+        {"type": "display", "ratio": 1, "dark": True, "width": 0},
         {"type": "__init__"},
         {},
         [],
@@ -171,7 +171,7 @@ def test_a_message_that_means_nothing_is_ignored_and_logged_once(content, caplog
         view.on_nudge,
         view.on_release,
         view.on_open,
-        view.on_surroundings,
+        view.on_display,
     ):
         listen(lambda *arguments: calls.append(arguments))
     with caplog.at_level(logging.DEBUG, "fmwidget"):
@@ -188,23 +188,23 @@ def test_each_callback_hears_of_its_own_kind_only():
     places: list[int] = []
     nudges: list[Any] = []
     released: list[None] = []
-    surroundings: list[DisplayContext] = []
+    display: list[DisplayContext] = []
     view.on_release(lambda: released.append(None))
     view.on_point(lambda x, y: points.append((x, y)))
     view.on_point(lambda x, y: points.append((y, x)))
     view.on_place(places.append)
     view.on_nudge(lambda rows, columns: nudges.append((rows, columns)))
-    view.on_surroundings(surroundings.append)
+    view.on_display(display.append)
     view._handle_custom_msg({"type": "point", "x": 3.5, "y": 4}, [])
     view._handle_custom_msg({"type": "place", "place": 130}, [])
     view._handle_custom_msg({"type": "nudge", "rows": 0, "columns": -2}, [])
     view._handle_custom_msg({"type": "release"}, [])
-    view._handle_custom_msg({"type": "surroundings", "ratio": 2, "dark": True, "width": 600.7}, [])
+    view._handle_custom_msg({"type": "display", "ratio": 2, "dark": True, "width": 600.7}, [])
     assert released == [None]
     assert points == [(3.5, 4.0), (4.0, 3.5)]
     assert places == [130]
     assert nudges == [(0, -2)]
-    assert surroundings == [DisplayContext(2.0, dark=True, width=600)]
+    assert display == [DisplayContext(2.0, dark=True, width=600)]
 
 
 def test_what_is_asked_is_answered_once_all_has_been_done_whatever_happens(sent):
@@ -241,10 +241,10 @@ def test_the_browser_is_told_what_is_listened_to(sent):
     view = PictureView()
     view.on_place(lambda _place: None)
     view.on_place(lambda _place: None)
-    view.on_surroundings(lambda _surroundings: None)
+    view.on_display(lambda _display: None)
     assert [message["state"] for message in sent] == [
         {"_listening": ["place"]},
-        {"_listening": ["place", "surroundings"]},
+        {"_listening": ["place", "display"]},
     ]
 
 

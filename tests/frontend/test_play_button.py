@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmwidget import FeatureMapWidget
-from fmwidget.frontend.play_button import Player, next_stop
+from fmwidget.frontend.play_button import PlayButton, next_stop
 from tests.support import zoo
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
@@ -25,7 +25,7 @@ def widget():
     made.close()
 
 
-def say(player: Player, kind: str, **rest: Any) -> None:
+def say(player: PlayButton, kind: str, **rest: Any) -> None:
     player._handle_custom_msg({"type": kind, **rest}, [])
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fmwidget.frontend.uploader import MAX_BYTES, MAX_NAME, Upload, Uploader, parse_upload, plain_name
-from fmwidget.images.arrays import PictureError
-from fmwidget.images.loading import MAX_PICTURES
+from fmwidget.images.arrays import ImageError
+from fmwidget.images.loading import MAX_IMAGES
 from fmwidget.widget.feature_map_widget import FeatureMapWidget
 
 junk = st.recursive(
@@ -116,7 +116,7 @@ def test_a_message_of_more_than_8_mib_is_refused_with_a_sentence(taken):
 
 def test_refusals_and_failures_are_answered_and_no_picture_is_taken_without_room(taken, monkeypatch, caplog):
     uploader, _, answers = taken
-    for error in (PictureError("'cat' is damaged."), RuntimeError("out of\nluck")):
+    for error in (ImageError("'cat' is damaged."), RuntimeError("out of\nluck")):
 
         def refuse(_name, _data, error=error):
             raise error
@@ -136,7 +136,7 @@ def test_refusals_and_failures_are_answered_and_no_picture_is_taken_without_room
 def test_the_browser_sets_nothing(taken):
     uploader, *_ = taken
     uploader._handle_msg({"content": {"data": {"method": "update", "state": {"room": 9999}}}, "buffers": []})
-    assert uploader.room == MAX_PICTURES
+    assert uploader.room == MAX_IMAGES
 
 
 # ---------------------------------------------------------------- names
@@ -209,7 +209,7 @@ def test_an_upload_is_offered_and_shown_under_a_name_of_its_own(widget):
     picker = widget._controls.image
     assert picker.names == ["cat", "cat (2)", "cat (3)"]
     assert picker.value == 2
-    assert widget._controls.upload.room == MAX_PICTURES - 3
+    assert widget._controls.upload.room == MAX_IMAGES - 3
     blue = np.zeros((1, 8, 8, 3), np.float32)
     blue[..., 2] = 250 / 255
     np.testing.assert_allclose(widget.feature_maps, widget._am.model(blue)[0], atol=1e-5)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fmwidget.images.loading import load_pictures
+from fmwidget.images.loading import load_images
 
 SECONDS = 60
 # What `decode` promises: memory for one picture, beside what Python, NumPy and Pillow take.
@@ -85,12 +85,12 @@ def hostile() -> Iterator[tuple[str, bytes, bool]]:
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of doubtful metadata Pillow warns and reads on
 @pytest.mark.parametrize(
-    ("name", "data", "is_picture"), [pytest.param(*each, id=each[0]) for each in hostile()]
+    ("name", "data", "is_image"), [pytest.param(*each, id=each[0]) for each in hostile()]
 )
-def test_a_hostile_file_is_a_sentence_or_a_picture(name, data, is_picture):
-    pictures, sentences = load_pictures({name: data})
-    assert bool(pictures) == is_picture, sentences
-    assert len(sentences) == (not is_picture)
+def test_a_hostile_file_is_a_sentence_or_a_picture(name, data, is_image):
+    pictures, sentences = load_images({name: data})
+    assert bool(pictures) == is_image, sentences
+    assert len(sentences) == (not is_image)
     for sentence in sentences:
         assert repr(name) in sentence
         assert "\n" not in sentence
@@ -103,13 +103,13 @@ def test_a_hostile_file_is_a_sentence_or_a_picture(name, data, is_picture):
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_damage_anywhere_is_a_sentence_or_a_picture(data):
-    sound = [each for _, each, is_picture in FILES if is_picture and len(each) < 20_000]
+    sound = [each for _, each, is_image in FILES if is_image and len(each) < 20_000]
     file = bytearray(data.draw(st.sampled_from(sound)))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(file)))
         length = data.draw(st.integers(0, 30))
         file[at : at + length] = data.draw(st.binary(max_size=30))
-    pictures, sentences = load_pictures({"damaged": bytes(file)})
+    pictures, sentences = load_images({"damaged": bytes(file)})
     assert len(pictures) + len(sentences) == 1
     assert not sentences or ("'damaged'" in sentences[0] and "\n" not in sentences[0])
 

@@ -13,9 +13,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from fmwidget.images.arrays import PictureError
-from fmwidget.images.loading import MAX_PICTURES, load_pictures
-from fmwidget.images.source import Picture, to_pixels
+from fmwidget.images.arrays import ImageError
+from fmwidget.images.loading import MAX_IMAGES, load_images
+from fmwidget.images.source import NamedImage, to_pixels
 from tests.support.images import PHOTO, encoded
 
 
@@ -44,7 +44,7 @@ def album(tmp_path):
 
 
 def names(source):
-    pictures, sentences = load_pictures(source)
+    pictures, sentences = load_images(source)
     assert all(picture.name == name for name, picture in pictures.items())
     return list(pictures), sentences
 
@@ -73,7 +73,7 @@ def test_a_dict_names_its_pictures(album):
         "cat": PHOTO,
         "file": album / "1.PNG",
         "upload.png": encoded(PHOTO),
-        3: Picture(PHOTO, "own name"),
+        3: NamedImage(PHOTO, "own name"),
     }
     assert names(source) == (["cat", "file", "upload.png", "3"], [])
     assert names({"batch": np.zeros((2, 4, 4, 1))}) == (["batch", "batch (2)"], [])
@@ -106,7 +106,7 @@ def test_of_an_iterable_only_the_first_few_are_read():
             frame[:] = count  # the same memory again and again
             yield frame, "label"
 
-    pictures, sentences = load_pictures(camera())
+    pictures, sentences = load_images(camera())
     assert sentences == []
     assert [int(picture.pixels()[0, 0, 0]) for picture in pictures.values()] == list(range(16))
     assert len(read) == 16
@@ -131,17 +131,17 @@ def test_a_tensorflow_dataset_offers_its_first_pictures():
         dataset.batch(8),
         dataset.map(lambda image, label: {"image": image, "label": label}),
     ):
-        pictures, sentences = load_pictures(source)
+        pictures, sentences = load_images(source)
         assert sentences == []
         np.testing.assert_array_equal([picture.pixels() for picture in pictures.values()], images[:16])
     assert names(tf.constant(images[0]))[0] == ["picture 1"]
 
 
 def test_at_most_so_many_are_offered():
-    found, sentences = names([PHOTO] * (MAX_PICTURES + 1))
-    assert len(found) == MAX_PICTURES
-    assert sentences == [f"Only the first {MAX_PICTURES} pictures are offered; pass fewer to choose them."]
-    assert len(names(np.zeros((MAX_PICTURES, 2, 2, 3)))[1]) == 0
+    found, sentences = names([PHOTO] * (MAX_IMAGES + 1))
+    assert len(found) == MAX_IMAGES
+    assert sentences == [f"Only the first {MAX_IMAGES} pictures are offered; pass fewer to choose them."]
+    assert len(names(np.zeros((MAX_IMAGES, 2, 2, 3)))[1]) == 0
 
 
 # ------------------------------------------------------------------ what fails
@@ -194,7 +194,7 @@ def test_what_is_not_there_is_said(tmp_path, album):
         assert len(sentences) == 1
         assert says in sentences[0]
         assert len(sentences[0]) < 600
-        with pytest.raises(PictureError):
+        with pytest.raises(ImageError):
             to_pixels(source)
 
 
@@ -207,5 +207,5 @@ def test_nothing_to_show_is_a_sentence(source):
 
 def test_a_pil_image_whose_file_is_cut_off_is_told(tmp_path):
     data, _ = broken_files()["cut off.jpg"]
-    with pytest.raises(PictureError, match="truncated"):
+    with pytest.raises(ImageError, match="truncated"):
         to_pixels(Image.open(io.BytesIO(data)), "mine")

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fmwidget.images.arrays import PictureError
-from fmwidget.images.loading import load_pictures
-from fmwidget.images.source import Picture
+from fmwidget.images.arrays import ImageError
+from fmwidget.images.loading import load_images
+from fmwidget.images.source import NamedImage
 
 SECONDS_EACH = 5
 MEGABYTES = 1600  # the largest picture there may be takes about 1400 to decode
@@ -101,7 +101,7 @@ def test_a_damaged_file_is_a_picture_or_a_sentence(count):
         data = mutated(data, rng)
         name = f"{number}.{file_format.lower()}"
         began = time.perf_counter()
-        pictures, sentences = load_pictures({name: data})
+        pictures, sentences = load_images({name: data})
         assert len(pictures) + len(sentences) == 1
         if pictures:
             shown += 1
@@ -112,8 +112,8 @@ def test_a_damaged_file_is_a_picture_or_a_sentence(count):
             refused += 1
             assert repr(name) in sentences[0]
             assert "\n" not in sentences[0]
-            with pytest.raises(PictureError):
-                Picture(data, name).pixels()
+            with pytest.raises(ImageError):
+                NamedImage(data, name).pixels()
         assert time.perf_counter() - began < SECONDS_EACH, name
     # Neither would show anything if the files were all sound, or all past recognition.
     assert shown > count / 20

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
-from fmwidget.images.arrays import PictureError
-from fmwidget.images.loading import load_pictures
-from fmwidget.images.source import Picture, to_pixels
+from fmwidget.images.arrays import ImageError
+from fmwidget.images.loading import load_images
+from fmwidget.images.source import NamedImage, to_pixels
 from tests.support.images import PHOTO, encoded
 
 # ------------------------------------------------------------------ pixels
@@ -113,7 +113,7 @@ def test_exif_rotation_is_honoured(orientation, file_format):
     expected = np.asarray(ImageOps.exif_transpose(tagged))
     np.testing.assert_array_equal(to_pixels(file), expected)
     np.testing.assert_array_equal(to_pixels(Image.open(io.BytesIO(file))), expected)
-    thumbnail = Image.open(io.BytesIO(Picture(file, "photo").thumbnail(20)))
+    thumbnail = Image.open(io.BytesIO(NamedImage(file, "photo").thumbnail(20)))
     assert thumbnail.size == Image.fromarray(expected).resize(thumbnail.size).size
     assert (thumbnail.width > thumbnail.height) == (orientation < 5)
 
@@ -174,7 +174,7 @@ def test_of_an_animation_the_first_frame_is_shown():
     ids=lambda value: str(getattr(value, "shape", "")),
 )
 def test_an_array_that_is_no_picture_is_told_why(array, says):
-    with pytest.raises(PictureError) as raised:
+    with pytest.raises(ImageError) as raised:
         to_pixels(array, "my array")
     for words in ["'my array'", *says]:
         assert words in str(raised.value)
@@ -183,7 +183,7 @@ def test_an_array_that_is_no_picture_is_told_why(array, says):
 def test_a_dark_picture_in_a_bright_batch_is_dark():
     batch = np.zeros((2, 4, 4, 3), np.float32)
     batch[0], batch[1] = 1, 200
-    dark, bright = (picture.pixels() for picture in load_pictures(batch)[0].values())
+    dark, bright = (picture.pixels() for picture in load_images(batch)[0].values())
     assert (dark == 1).all()
     assert (bright == 200).all()
 
@@ -194,7 +194,7 @@ def test_a_dark_picture_in_a_bright_batch_is_dark():
 @pytest.mark.parametrize("scale", [1, 1 / 255])
 def test_an_array_changed_in_place_is_seen_and_an_unchanged_one_keeps_its_pixels(scale):
     array = np.full((4, 4, 3), 40) * scale if scale != 1 else np.full((4, 4, 3), 40, np.uint8)
-    picture = load_pictures({"mine": array})[0]["mine"]
+    picture = load_images({"mine": array})[0]["mine"]
     first = picture.pixels()
     assert picture.pixels() is first
     array[0, 0] = 80 * scale
@@ -206,7 +206,7 @@ def test_an_array_changed_in_place_is_seen_and_an_unchanged_one_keeps_its_pixels
 
 def test_a_pil_image_drawn_on_is_seen():
     image = Image.new("RGB", (4, 4))
-    picture = Picture(image, "drawing")
+    picture = NamedImage(image, "drawing")
     first = picture.pixels()
     assert picture.pixels() is first
     image.putpixel((0, 0), (9, 9, 9))
@@ -216,7 +216,7 @@ def test_a_pil_image_drawn_on_is_seen():
 def test_a_file_written_anew_is_seen(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(encoded(PHOTO))
-    picture = load_pictures(path)[0]["a"]
+    picture = load_images(path)[0]["a"]
     first, thumbnail = picture.pixels(), picture.thumbnail()
     assert picture.pixels() is first
     path.write_bytes(encoded(255 - PHOTO))
@@ -224,20 +224,20 @@ def test_a_file_written_anew_is_seen(tmp_path):
     np.testing.assert_array_equal(picture.pixels(), 255 - PHOTO)
     assert picture.thumbnail() != thumbnail
     path.unlink()
-    with pytest.raises(PictureError, match=r"no file .*a\.png"):
+    with pytest.raises(ImageError, match=r"no file .*a\.png"):
         picture.pixels()
 
 
 def test_the_pixels_of_a_file_live_no_longer_than_their_user(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded(PHOTO))
-    pixels = weakref.ref(load_pictures(tmp_path)[0]["a"].pixels())
+    pixels = weakref.ref(load_images(tmp_path)[0]["a"].pixels())
     gc.collect()
     assert pixels() is None
 
 
 def test_thumbnails_are_small_and_keep_proportions():
     large = Image.fromarray(PHOTO).resize((1400, 1000))
-    for picture in (Picture(encoded(large, "JPEG"), "file"), Picture(np.asarray(large), "array")):
+    for picture in (NamedImage(encoded(large, "JPEG"), "file"), NamedImage(np.asarray(large), "array")):
         thumbnail = Image.open(io.BytesIO(picture.thumbnail(140)))
         assert (thumbnail.format, thumbnail.size) == ("JPEG", (140, 100))
         assert np.abs(np.asarray(thumbnail, int) - np.asarray(large.resize((140, 100)))).mean() < 4
@@ -245,7 +245,7 @@ def test_thumbnails_are_small_and_keep_proportions():
 
 def test_a_thumbnail_is_made_once_and_again_when_the_array_or_the_size_is_another():
     array = PHOTO.copy()
-    picture = Picture(array, "array")
+    picture = NamedImage(array, "array")
     first = picture.thumbnail(20)
     assert picture.thumbnail(20) is first
     assert Image.open(io.BytesIO(picture.thumbnail(10))).width == 10

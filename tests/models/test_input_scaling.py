@@ -292,7 +292,7 @@ def test_twins_that_share_a_backbone(backbone):
     assert detect_scaling(model).name == "raw"
 
 
-def everything(model):
+def all_widgets(model):
     """All of a model that a look at it might change."""
     parts = [model, *model._flatten_layers(include_self=False)]
     operations = [operation for part in parts for operation in getattr(part, "operations", [])]
@@ -317,9 +317,9 @@ def test_the_model_stays_as_it_is(backbone):
         "subclassed": Parts(augmentation(), layers.Conv2D(3, 1), backbone),
     }
     for name, model in models.items():
-        before = everything(model)
+        before = all_widgets(model)
         detect_scaling(model)
-        after = everything(model)
+        after = all_widgets(model)
         for what in before:
             np.testing.assert_equal(after[what], before[what], err_msg=f"{name}: {what}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmwidget.widget.jupyter.subshell import parts
+from fmwidget.widget.jupyter.subshell import child_widgets
 
 
 def deliver(part, **data):
@@ -12,9 +12,11 @@ def deliver(part, **data):
 
 def described(widget, description):
     """The control that people know by a description."""
-    return next(part for part in parts(widget) if getattr(part, "description", "") == description)
+    return next(part for part in child_widgets(widget) if getattr(part, "description", "") == description)
 
 
 def status(widget):
     """The status line, as HTML."""
-    return next(str(part.value) for part in parts(widget) if "fmw-status" in str(getattr(part, "value", "")))
+    return next(
+        str(part.value) for part in child_widgets(widget) if "fmw-status" in str(getattr(part, "value", ""))
+    )

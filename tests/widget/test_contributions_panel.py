@@ -13,9 +13,9 @@ import pytest
 from fmwidget import FeatureMapWidget
 from fmwidget.activations.forward import record_call
 from fmwidget.analysis.contributions import Contributions
-from fmwidget.rendering.sampling import Spot
-from fmwidget.widget.panels.contribution_tables import digits, scale, terms_html
-from fmwidget.widget.panels.contributions import OriginPanel
+from fmwidget.rendering.sampling import Unit
+from fmwidget.widget.panels.contribution_tables import contribution_tables_html, digits, scale
+from fmwidget.widget.panels.contributions import ContributionsPanel
 from tests.support import zoo
 
 layers = keras.layers
@@ -27,12 +27,12 @@ class Origin:
 
     def __init__(self, model: keras.Model, **options: Any) -> None:
         self.widget = FeatureMapWidget(model, {"noise": PICTURE}, **options)
-        self.panel = next(each for each in self.widget._panels if isinstance(each, OriginPanel))
+        self.panel = next(each for each in self.widget._panels if isinstance(each, ContributionsPanel))
         self.button, self.page = self.panel.box.children
 
     def open_at(self, channel: int, row: int, column: int) -> str:
         self.widget.channel = channel
-        self.widget._exploring.pin(Spot(channel, row, column))
+        self.widget._interactions.pin(Unit(channel, row, column))
         self.button.value = True
         return str(self.page.value)
 
@@ -72,7 +72,7 @@ def test_window_times_kernel_and_bias_is_the_value():
     )
     origin = Origin(model, layer="conv")
     kernel, bias = model.layers[0].get_weights()
-    batch = np.asarray(origin.widget._look.batch)[0]
+    batch = np.asarray(origin.widget._frame.batch)[0]
     for row, column in ((0, 0), (7, 11)):
         page = origin.open_at(2, row, column)
         window = batch[row : row + 3, column : column + 3]
@@ -109,7 +109,7 @@ def test_the_channels_that_matter_most_come_first_and_the_rest_is_summed():
     origin = Origin(model, layer="conv_1")
     page = origin.open_at(9, 4, 5)
     assert len(tables(page)) == 9
-    given_to = model.layers[2](model.layers[1](model.layers[0](origin.widget._look.batch)))
+    given_to = model.layers[2](model.layers[1](model.layers[0](origin.widget._frame.batch)))
     kernel, bias = model.layers[3].get_weights()
     by_channel = (np.asarray(given_to)[0, 4:7, 5:8] * kernel[..., 9]).sum(axis=(0, 1))
     lines = sums(page)
@@ -127,14 +127,14 @@ def test_it_is_not_there_until_a_unit_is_pinned_and_costs_nothing_until_it_is_op
     origin.button.value = True  # it cannot be seen, but the page may be old
     assert origin.page.value == ""
     origin.button.value = False
-    origin.widget._exploring.pin(Spot(0, 1, 1))
+    origin.widget._interactions.pin(Unit(0, 1, 1))
     assert origin.panel.box.layout.display == "flex"
     assert origin.page.value == ""
     origin.button.value = True
     assert "conv: channel 0, row 1, column 1" in origin.page.value
     origin.widget.channel = 3  # the place is kept
     assert "conv: channel 3, row 1, column 1" in origin.page.value
-    origin.widget._exploring.pin(None)
+    origin.widget._interactions.pin(None)
     assert (origin.panel.box.layout.display, origin.page.value) == ("none", "")
 
 
@@ -179,7 +179,7 @@ def test_every_kind_of_model_is_taken_apart(name):
     for layer in origin.widget.layers:
         origin.widget.layer = layer
         page = origin.open_at(0, 0, 0)
-        operation = origin.widget._look.layer.layer
+        operation = origin.widget._frame.layer.layer
         is_convolution = type(operation).__name__ in ("Conv2D", "DepthwiseConv2D")
         assert ("fmw-cells" in page) == is_convolution, page
 
@@ -200,7 +200,7 @@ def made_up(side: int, count: int, **changes: Any) -> Contributions:
 @pytest.mark.parametrize(("side", "small"), [(1, False), (3, False), (7, True), (11, True)])
 def test_kernels_of_any_size(side, small):
     made = made_up(side, 2)
-    page = terms_html(made, np.float32(made.total), title="t", activation=None, follows=False)
+    page = contribution_tables_html(made, np.float32(made.total), title="t", activation=None, follows=False)
     assert ("fmw-small" in page) == small
     assert [drawn.shape for _, drawn in tables(page)] == [(side, side)] * 6
     assert sums(page)["value in the map"] == pytest.approx(made.total, rel=1e-6)
@@ -208,7 +208,7 @@ def test_kernels_of_any_size(side, small):
 
 def test_a_layer_without_bias_has_no_line_for_it():
     made = made_up(3, 1, bias=None)
-    page = terms_html(made, np.float32(made.total), title="t", activation=None, follows=False)
+    page = contribution_tables_html(made, np.float32(made.total), title="t", activation=None, follows=False)
     assert "bias" not in page
     assert sums(page)["sum"] == pytest.approx(made.total, rel=1e-3)
 
@@ -216,7 +216,7 @@ def test_a_layer_without_bias_has_no_line_for_it():
 def test_what_is_beyond_the_edge_and_what_is_not_finite():
     inside = np.array([[False, True], [False, True]])
     made = made_up(2, 1, inside=inside, window=np.array([[[0.0], [np.nan]], [[0.0], [-np.inf]]]))
-    page = terms_html(made, np.float32(np.nan), title="t", activation="relu", follows=False)
+    page = contribution_tables_html(made, np.float32(np.nan), title="t", activation="relu", follows=False)
     assert page.count("beyond the edge") == 4  # in window and product: the kernel has its numbers there too
     assert ">NaN<" in page
     assert ">−∞<" in page
@@ -227,7 +227,9 @@ def test_what_is_beyond_the_edge_and_what_is_not_finite():
 def test_sums_of_any_size_are_read_to_four_digits(size):
     made = made_up(3, 2)
     made = made_up(3, 2, window=made.window * size, bias=size)
-    lines = sums(terms_html(made, np.float64(made.total), title="t", activation=None, follows=False))
+    lines = sums(
+        contribution_tables_html(made, np.float64(made.total), title="t", activation=None, follows=False)
+    )
     assert lines["sum"] == pytest.approx(made.total, rel=1e-3)
     assert lines["bias"] == pytest.approx(size, rel=1e-3)
 

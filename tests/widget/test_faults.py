@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import fmwidget.activations.background
 from fmwidget import ActivationModel, FeatureMapWidget
-from fmwidget.images.source import Picture
-from fmwidget.widget.jupyter.subshell import parts
+from fmwidget.images.source import NamedImage
+from fmwidget.widget.jupyter.subshell import child_widgets
 from tests.support.acting import deliver, described, status
 
 PICTURES = {
@@ -50,7 +50,7 @@ def scaled(pixels):
 
 
 def thumbnails(widget):
-    return next(part for part in parts(widget) if hasattr(part, "thumbs"))
+    return next(part for part in child_widgets(widget) if hasattr(part, "thumbs"))
 
 
 def choose(widget, what, index):
@@ -73,7 +73,7 @@ def screen(widget):
     names = ("png", "alt", "value", "options", "readout", "mark")
     return [
         (type(part).__name__, name, getattr(part, name, None))
-        for part in parts(widget)
+        for part in child_widgets(widget)
         for name in names
         if "fmw-status" not in str(getattr(part, "value", ""))
     ]
@@ -83,11 +83,11 @@ def screen(widget):
 
 
 def latest(name):
-    return lambda widget, patch: patch.setattr(getattr(widget._looker, name), "_function", fails)
+    return lambda widget, patch: patch.setattr(getattr(widget._pipeline, name), "_function", fails)
 
 
 SEAMS: dict[str, tuple[Any, str]] = {
-    "decoding": (lambda _, patch: patch.setattr(Picture, "pixels", fails), PICTURE),
+    "decoding": (lambda _, patch: patch.setattr(NamedImage, "pixels", fails), PICTURE),
     "preprocessing": (latest("_batch"), PICTURE),
     "seen": (latest("_seen"), PICTURE),
     "forward": (lambda _, patch: patch.setattr(keras.layers.Conv2D, "call", fails), PICTURE),
@@ -98,7 +98,7 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "statistics": (latest("_statistics"), LAYER),
     "order": (latest("_order"), LAYER),
     "layout": (latest("_layout"), ORDER),
-    "layers": (lambda widget, patch: patch.setattr(widget._looker, "layers", fails), LAYER),
+    "layers": (lambda widget, patch: patch.setattr(widget._pipeline, "layers", fails), LAYER),
     "draw": (lambda widget, patch: patch.setattr(widget._grid._drawing.page, "_function", fails), NORM),
     "compose": (
         lambda widget, patch: patch.setattr(widget._grid._drawing._indices, "_function", fails),
@@ -107,9 +107,12 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "encode": (lambda widget, patch: patch.setattr(widget._grid._drawing._png, "_function", fails), NORM),
     "send": (lambda widget, patch: patch.setattr(widget._grid.box.comm, "publish_msg", fails), NORM),
     "controls": (lambda widget, patch: patch.setattr(widget._controls, "show", fails), NORM),
-    "pointed at": (lambda widget, patch: patch.setattr(widget._exploring._pointing, "spot", fails), "hover"),
-    "tile": (lambda widget, patch: patch.setattr(widget._grid, "spot_at", fails), "point"),
-    "surroundings": (lambda widget, patch: patch.setattr(widget._looker, "layout", fails), "surroundings"),
+    "pointed at": (
+        lambda widget, patch: patch.setattr(widget._interactions._selection, "unit", fails),
+        "hover",
+    ),
+    "tile": (lambda widget, patch: patch.setattr(widget._grid, "unit_at", fails), "point"),
+    "display": (lambda widget, patch: patch.setattr(widget._pipeline, "layout", fails), "display"),
 }
 
 
@@ -117,8 +120,8 @@ def act(widget, how, index=1):
     match how:
         case "hover" | "point":
             point(widget, how)
-        case "surroundings":
-            content = {"type": "surroundings", "ratio": 2, "dark": index == 1, "width": 700}
+        case "display":
+            content = {"type": "display", "ratio": 2, "dark": index == 1, "width": 700}
             deliver(widget._grid.box, method="custom", content=content)
         case _:
             choose(widget, how, index)
@@ -151,7 +154,7 @@ def break_at(widget, model, monkeypatch, caplog):
             choose(widget, what, index)
         state = {name: getattr(widget, name) for name in ("layer", "channel", "image", "norm", "order")}
         fresh = FeatureMapWidget(model, PICTURES, preprocess=scaled, **state)
-        fresh._move_in(widget._surroundings)
+        fresh._move_in(widget._display)
         assert widget.png == fresh.png
         assert "broken" not in status(widget)
         fresh.close()
@@ -235,8 +238,8 @@ def test_what_observers_set_in_the_middle_of_a_redraw_is_part_of_it():
     assert widget.page > 0
     widget.observe(lambda _: setattr(widget, "layer", "of_4"), names="page")
     choose(widget, LAYER, widget.layers.index("of_100"))
-    look = widget._look
-    assert (look.layer.path, look.channel, look.page, widget.channel) == ("of_4", 3, 0, 3)
+    frame = widget._frame
+    assert (frame.layer.path, frame.channel, frame.page, widget.channel) == ("of_4", 3, 0, 3)
     assert "<details>" not in status(widget)
     assert widget._controls.layer.list.value == "of_4"
     widget.close()

@@ -15,7 +15,7 @@ import traitlets
 from PIL import Image
 
 from fmwidget import ActivationModel, FeatureMapWidget
-from fmwidget.widget.jupyter.subshell import parts
+from fmwidget.widget.jupyter.subshell import child_widgets
 from tests.support import zoo
 
 LABELS_AND_TITLE = 61  # px above the first row of tiles
@@ -39,15 +39,17 @@ def widget(model):
 
 
 def control(widget: FeatureMapWidget, description: str) -> Any:
-    return next(part for part in parts(widget) if getattr(part, "description", "") == description)
+    return next(part for part in child_widgets(widget) if getattr(part, "description", "") == description)
 
 
 def thumbnails(widget: FeatureMapWidget) -> Any:
-    return next(part for part in parts(widget) if hasattr(part, "thumbs"))
+    return next(part for part in child_widgets(widget) if hasattr(part, "thumbs"))
 
 
 def status(widget: FeatureMapWidget) -> str:
-    return next(str(part.value) for part in parts(widget) if "fmw-status" in str(getattr(part, "value", "")))
+    return next(
+        str(part.value) for part in child_widgets(widget) if "fmw-status" in str(getattr(part, "value", ""))
+    )
 
 
 def by_hand(model: keras.Model, picture: np.ndarray[Any, Any], layer: str) -> np.ndarray[Any, Any]:
@@ -214,9 +216,9 @@ def test_one_redraw_for_each_thing_a_person_does(widget, monkeypatch):
     panel = widget._panels[0]
     original = panel.show
 
-    def show(look: Any) -> None:
-        shown.append(look)
-        original(look)
+    def show(frame: Any) -> None:
+        shown.append(frame)
+        original(frame)
 
     monkeypatch.setattr(panel, "show", show)
     for description, value in [
@@ -240,11 +242,11 @@ def test_a_channel_change_does_not_encode_the_grid_again(widget):
     x, y, width, height = widget._grid.box.mark
     assert width > 0
     assert height > 0
-    assert widget._look.layout.channel_at(x + 1, y + 1) == 8
+    assert widget._frame.layout.channel_at(x + 1, y + 1) == 8
 
 
 def test_the_overlay_follows_the_channel_and_is_sent_only_while_it_is_seen(widget):
-    view = next(part for part in parts(widget) if getattr(part, "label", "").startswith("Picture as"))
+    view = next(part for part in child_widgets(widget) if getattr(part, "label", "").startswith("Picture as"))
     plain = view.png
     widget.channel = 3
     assert view.png is plain
@@ -270,7 +272,7 @@ def test_a_burst_of_values_ends_on_the_last(widget):
 
 def test_a_click_on_a_tile_chooses_it_and_beside_it_nothing(widget):
     widget.layer = "conv_1"
-    box = widget._look.layout.tile_box(13)
+    box = widget._frame.layout.tile_box(13)
     grid = widget._grid.box
     grid._handle_custom_msg({"type": "point", "x": box.x + 2, "y": box.y + 2}, [])
     assert widget.channel == 13
@@ -302,14 +304,14 @@ def test_strongest_first_and_inactive_last(widget, model):
         maps = widget.feature_maps
         active = [c for c in range(5) if maps[..., c].any()]
         strongest = sorted(active, key=lambda c: -float(strength(maps[..., c])))
-        assert widget._look.layout.order == (*strongest, *(c for c in range(5) if c not in active))
+        assert widget._frame.layout.order == (*strongest, *(c for c in range(5) if c not in active))
 
 
 def test_pages_follow_the_channel_and_can_be_turned(model):
     deep = keras.Sequential([keras.Input((20, 24, 3)), keras.layers.Conv2D(300, 3, name="wide")])
     widget = FeatureMapWidget(deep, PICTURES)
     pager = widget._controls.page
-    layout = widget._look.layout
+    layout = widget._frame.layout
     assert layout.pages > 1
     first = widget.png
     pager._on.click()
@@ -393,7 +395,7 @@ def test_the_figure_on_paper_has_the_pixels_on_screen(widget):
     screen = np.asarray(Image.open(io.BytesIO(widget.png)).convert("RGB"))
     assert drawn.shape == screen.shape
     for channel in range(1, 17):  # channel 0 is framed in the figure
-        x, y, width, height = widget._look.layout.tile_box(channel)
+        x, y, width, height = widget._frame.layout.tile_box(channel)
         tile = np.s_[y + 2 : y + height - 2, x + 2 : x + width - 2]
         assert np.array_equal(drawn[tile], screen[tile]), channel
 
@@ -420,12 +422,12 @@ def test_traits_can_be_linked(widget, model):
 def test_several_traits_set_together_are_drawn_together(widget):
     with widget.hold_trait_notifications():
         widget.layer, widget.channel, widget.image = "conv_1", 16, "two"
-    assert (widget._look.layer.path, widget._look.channel, widget._look.picture) == ("conv_1", 16, "two")
+    assert (widget._frame.layer.path, widget._frame.channel, widget._frame.picture) == ("conv_1", 16, "two")
 
 
 def test_names_from_outside_stay_text(model):
     widget = FeatureMapWidget(model, {"<img src=x onerror=alert(1)>": PICTURES["one"]})
-    html = [part.value for part in parts(widget) if isinstance(part, ipywidgets.HTML)]
+    html = [part.value for part in child_widgets(widget) if isinstance(part, ipywidgets.HTML)]
     assert not any("<img" in value for value in html)
     assert any("&lt;img" in value for value in html)
 
@@ -434,7 +436,7 @@ def test_the_answer_comes_from_the_same_forward(model):
     names = ["<a>", "<b>"]
     am = ActivationModel(model)
     widget = FeatureMapWidget(am, PICTURES, class_names=names)
-    answer = next(part for part in parts(widget) if "fmw-answer" in str(getattr(part, "value", "")))
+    answer = next(part for part in child_widgets(widget) if "fmw-answer" in str(getattr(part, "value", "")))
     for image in widget.images:
         widget.image = image
         resized = Image.fromarray(PICTURES[image]).resize((24, 20), Image.Resampling.BILINEAR)
@@ -495,7 +497,7 @@ def test_no_figures_are_left_behind_and_nothing_grows(widget):
 
 def test_closing_closes_every_part(model):
     widget = FeatureMapWidget(model, PICTURES)
-    everything = list(parts(widget))
+    everything = list(child_widgets(widget))
     widget.close()
     assert all(part.comm is None for part in everything)
 
@@ -524,8 +526,8 @@ def test_events_from_several_threads_leave_one_consistent_picture(widget):
     for thread in threads:
         thread.join()
     assert not failures
-    look = widget._look
-    assert (look.layer.path, look.channel, look.norm) == (widget.layer, widget.channel, widget.norm)
+    frame = widget._frame
+    assert (frame.layer.path, frame.channel, frame.norm) == (widget.layer, widget.channel, widget.norm)
     assert control(widget, "Layer").value == widget.layer
     assert control(widget, "Channel").value == widget.channel
 

@@ -19,7 +19,7 @@ from ipywidgets.widgets import widget as registry
 import fmwidget.activations.background
 import fmwidget.widget.jupyter.lifetime
 from fmwidget import ActivationModel, FeatureMapWidget
-from fmwidget.widget.jupyter.lifetime import everything, hold, release
+from fmwidget.widget.jupyter.lifetime import all_widgets, hold, release
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (24, 30, 3), np.uint8)
@@ -185,8 +185,8 @@ def test_close_detaches_everything_and_may_be_called_twice(model):
     widget = FeatureMapWidget(am, PICTURES)
     heard: list[Any] = []
     widget.observe(heard.append, names="channel")
-    all_parts = list(everything(widget))
-    held = [weakref.ref(each) for each in (widget._looker, widget._am, *widget._panels)]
+    all_parts = list(all_widgets(widget))
+    held = [weakref.ref(each) for each in (widget._pipeline, widget._am, *widget._panels)]
     del am
     threads = threading.active_count()
     for _ in range(2):
@@ -225,7 +225,7 @@ def test_a_closed_widget_says_so(model, call):
 
 def test_a_message_that_arrives_after_closing_is_nobodys(model, caplog):
     widget = FeatureMapWidget(model, PICTURES)
-    late = [(part.comm, part) for part in everything(widget)]
+    late = [(part.comm, part) for part in all_widgets(widget)]
     widget.close()
     for channel, _ in late:
         channel.handle_msg(update(value=1))
@@ -264,4 +264,4 @@ def test_closing_one_of_two_linked_widgets_leaves_the_other(model):
     traitlets.link((first, "layer"), (second, "layer"))
     first.close()
     second.layer = "conv_1"
-    assert second._look.layer.path == "conv_1"
+    assert second._frame.layer.path == "conv_1"

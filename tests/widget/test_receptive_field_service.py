@@ -14,9 +14,9 @@ import pytest
 
 from fmwidget import FeatureMapWidget
 from fmwidget.analysis.receptive_field.graph import model_graph
-from fmwidget.rendering.sampling import Spot
+from fmwidget.rendering.sampling import Unit
 from fmwidget.widget import receptive_field_service as lookout
-from fmwidget.widget.jupyter.subshell import parts
+from fmwidget.widget.jupyter.subshell import child_widgets
 from tests.support import zoo
 from tests.support.images import encoded
 
@@ -38,20 +38,26 @@ class Seen:
     def __init__(self, model: keras.Model, images: Any = PICTURE, **options: Any) -> None:
         self.widget = FeatureMapWidget(model, {"noise": images}, **options)
         self.view = next(
-            part for part in parts(self.widget) if getattr(part, "label", "").startswith("Picture as")
+            part for part in child_widgets(self.widget) if getattr(part, "label", "").startswith("Picture as")
         )
 
     def words(self) -> str:
         """What is said below the picture."""
-        panel = next(part for part in parts(self.widget) if self.view in getattr(part, "children", ()))
+        panel = next(
+            part for part in child_widgets(self.widget) if self.view in getattr(part, "children", ())
+        )
         return html.unescape(re.sub("<.*?>", "", panel.children[2].value))
 
     def at(self, row: int, column: int) -> tuple[str, list[float]]:
         """What is said and the outline, in pixels of the model's input, when a unit is pointed at."""
-        self.widget._exploring.pin(Spot(self.widget.channel, row, column))
+        self.widget._interactions.pin(Unit(self.widget.channel, row, column))
         until(lambda: not self.words().startswith("finding out"))
-        look = self.widget._look
-        height, width = look.seen.shape[2:] if look.data_format == "channels_first" else look.seen.shape[1:3]
+        frame = self.widget._frame
+        height, width = (
+            frame.input_image.shape[2:]
+            if frame.data_format == "channels_first"
+            else frame.input_image.shape[1:3]
+        )
         across, down = width / self.view.width, height / self.view.height
         box = [edge * factor for edge, factor in zip(self.view.region, (across, down) * 2, strict=False)]
         return self.words(), box
@@ -80,7 +86,7 @@ def test_the_field_of_the_unit_is_outlined_and_clipped_at_the_border():
     words, box = seen.at(3, 2)  # rows 6 to 8 of the layer before, so 4 to 10 of the picture
     assert words == "sees 7 × 7 of 20 × 24 px"
     assert box == pytest.approx([2, 4, 7, 7])
-    seen.widget._exploring.pin(None)
+    seen.widget._interactions.pin(None)
     assert seen.words() == ""
     assert seen.view.region == []
     seen.widget.close()
@@ -139,7 +145,7 @@ def test_nothing_is_known_until_the_model_has_run_and_then_it_is_shown(monkeypat
     monkeypatch.setattr(lookout, "model_graph", slow)
     seen = Seen(zoo.sequential(), layer="conv")
     for row in range(3):  # the pointer is never kept waiting
-        seen.widget._exploring.pin(Spot(0, row, 7))
+        seen.widget._interactions.pin(Unit(0, row, 7))
         assert seen.words() == "finding out what it sees …"
         assert seen.view.region == []
     go.set()
@@ -167,8 +173,8 @@ def test_who_has_been_closed_is_not_called(monkeypatch):
     monkeypatch.setattr(lookout, "model_graph", lambda *_: go.wait(30))
     seen = Seen(zoo.sequential(), layer="conv")
     monkeypatch.setattr(FeatureMapWidget, "_point", lambda _self: called.append(1))
-    watch = lookout.Lookout(seen.widget._am.model, lambda: called.append(2))
-    assert watch.field(seen.widget._look, 0, 0) is None
+    watch = lookout.ReceptiveFieldService(seen.widget._am.model, lambda: called.append(2))
+    assert watch.field(seen.widget._frame, 0, 0) is None
     watch.close()
     go.set()
     until(lambda: not any(each.name == "fmwidget-wiring" for each in threading.enumerate()))

@@ -15,21 +15,21 @@ from hypothesis import strategies as st
 from fmwidget import FeatureMapWidget
 from fmwidget.analysis.channel_stats import channel_statistics
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
-from fmwidget.rendering.formatting import channel_text, spot_text, value_text
+from fmwidget.rendering.formatting import channel_text, unit_text, value_text
 from fmwidget.rendering.grid_layout import grid_layout
 from fmwidget.rendering.palette import STEPS
-from fmwidget.rendering.sampling import Spot
-from fmwidget.widget.jupyter.subshell import parts
+from fmwidget.rendering.sampling import Unit
+from fmwidget.widget.jupyter.subshell import child_widgets
 from fmwidget.widget.panels.maps import ChannelPanel
 from tests.support import zoo
 
 sides = st.integers(1, 12) | st.integers(1, 400)
 
 
-def one_unit(shape, spot):
+def one_unit(shape, unit):
     """Maps of nothing but one unit that is not zero."""
     maps = np.zeros(shape, np.float32)
-    maps[spot.row, spot.column, spot.channel] = 1
+    maps[unit.row, unit.column, unit.channel] = 1
     return maps
 
 
@@ -39,7 +39,7 @@ def lit(page):
     return {tuple(each) for each in np.argwhere((indices > 0) & (indices < STEPS)).tolist()}
 
 
-def check(found_at, page, spot, *, shrink, area, around):
+def check(found_at, page, unit, *, shrink, area, around):
     """The pixels that hold a unit are where it is found, and it is found nowhere else.
 
     Args:
@@ -55,14 +55,14 @@ def check(found_at, page, spot, *, shrink, area, around):
     for row, column in pixels:
         found = found_at((column + 0.5) / ratio, (row + 0.5) / ratio)
         assert found is not None
-        assert found.channel == spot.channel
-        assert max(abs(found.row - spot.row), abs(found.column - spot.column)) < shrink
+        assert found.channel == unit.channel
+        assert max(abs(found.row - unit.row), abs(found.column - unit.column)) < shrink
     if shrink > 1:  # it has its own part of those pixels
         parts = (np.arange(2 * shrink) + 0.5) / (2 * shrink)
         places = [(column + x, row + y) for row, column in pixels for x in parts for y in parts]
-        assert spot in {found_at(x / ratio, y / ratio) for x, y in places}
+        assert unit in {found_at(x / ratio, y / ratio) for x, y in places}
     for row, column in around:
-        if found_at((column + 0.5) / ratio, (row + 0.5) / ratio) == spot:
+        if found_at((column + 0.5) / ratio, (row + 0.5) / ratio) == unit:
             assert (row, column) in pixels
     # The outline is round these pixels: all of them if they hold nothing else, or the unit's part of them.
     x, y, width, height = (edge * ratio for edge in area)
@@ -83,8 +83,8 @@ def test_the_unit_at_a_point_is_the_one_that_is_drawn_there(data, height, width,
     order = data.draw(st.permutations(range(count)))
     layout = grid_layout(shape, width=page_width, ncols=ncols, max_rows=3, order=order)
     assume(layout.sampling.shrink <= 14)  # the mean of more units, one of them 1, is drawn as none
-    spot = Spot(*(data.draw(st.integers(0, side - 1)) for side in (count, height, width)))
-    number, maps = layout.page_of(spot.channel), one_unit(shape, spot)
+    unit = Unit(*(data.draw(st.integers(0, side - 1)) for side in (count, height, width)))
+    number, maps = layout.page_of(unit.channel), one_unit(shape, unit)
     page = draw_grid(
         layout,
         maps,
@@ -96,20 +96,20 @@ def test_the_unit_at_a_point_is_the_one_that_is_drawn_there(data, height, width,
         ratio=ratio,
     )
     page.indices[: layout.tile_box(layout.order[0]).y * ratio - 2] = 0  # what is above is no map
-    x, y, wide, high = layout.tile_box(spot.channel)
+    x, y, wide, high = layout.tile_box(unit.channel)
     rows = np.random.default_rng(0).integers((y - 3) * ratio, (y + high + 3) * ratio, 200)
     columns = np.random.default_rng(1).integers((x - 3) * ratio, (x + wide + 3) * ratio, 200)
 
     def found_at(x, y):
-        return layout.spot_at(x, y, number, ratio)
+        return layout.unit_at(x, y, number, ratio)
 
     around = zip(rows.tolist(), columns.tolist(), strict=True)
     check(
         found_at,
         page,
-        spot,
+        unit,
         shrink=layout.sampling.shrink,
-        area=layout.spot_box(spot, ratio),
+        area=layout.unit_box(unit, ratio),
         around=around,
     )
     assert found_at(x + wide / 2, y - 4) is None  # its label
@@ -118,22 +118,22 @@ def test_the_unit_at_a_point_is_the_one_that_is_drawn_there(data, height, width,
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), height=sides, width=sides, ratio=st.integers(1, 2))
 def test_the_unit_in_the_large_picture_is_the_one_that_is_drawn_there(data, height, width, ratio):
-    spot = Spot(0, *(data.draw(st.integers(0, side - 1)) for side in (height, width)))
-    maps = one_unit((height, width, 1), spot)
+    unit = Unit(0, *(data.draw(st.integers(0, side - 1)) for side in (height, width)))
+    maps = one_unit((height, width, 1), unit)
     page = draw_channel(maps, 0, channel_statistics(maps), norm="channel", ratio=ratio)
     if maps.size > 1:  # the title and the colour bar are the same with another unit
         another = np.roll(maps, maps.size // 2).reshape(maps.shape)
         other = draw_channel(another, 0, channel_statistics(another), norm="channel", ratio=ratio)
         assume(not np.array_equal(page.indices, other.indices))  # both in the one block that is averaged
         page.indices[page.indices == other.indices] = 0
-    panel, look = ChannelPanel(), looked_at(maps, ratio=ratio)
-    panel.point(look, spot)
+    panel, frame = ChannelPanel(), looked_at(maps, ratio=ratio)
+    panel.point(frame, unit)
 
     def found_at(x, y):
-        return panel.spot_at(look, x, y)
+        return panel.unit_at(frame, x, y)
 
     around = np.random.default_rng(0).integers(0, min(page.indices.shape), (200, 2)).tolist()
-    check(found_at, page, spot, shrink=-(-max(height, width) // 300), area=panel.box.region, around=around)
+    check(found_at, page, unit, shrink=-(-max(height, width) // 300), area=panel.box.region, around=around)
 
 
 def looked_at(maps, *, channel=0, ratio=1) -> Any:
@@ -154,13 +154,13 @@ def test_a_value_is_written_so_that_it_reads_back(value):
 
 def test_what_is_no_number_is_a_word():
     maps = np.array([[[np.nan], [np.inf], [-np.inf]]], np.float32)
-    assert [spot_text(maps, Spot(0, 0, column)).split()[-1] for column in range(3)] == ["NaN", "+inf", "-inf"]
-    assert spot_text(maps, None) == ""
+    assert [unit_text(maps, Unit(0, 0, column)).split()[-1] for column in range(3)] == ["NaN", "+inf", "-inf"]
+    assert unit_text(maps, None) == ""
 
 
 def test_parts_of_the_line_keep_their_places():
     maps = np.zeros((7, 120, 64), np.float32)
-    lines = {spot_text(maps, Spot(*each)) for each in [(0, 0, 0), (63, 6, 119), (7, 3, 12)]}
+    lines = {unit_text(maps, Unit(*each)) for each in [(0, 0, 0), (63, 6, 119), (7, 3, 12)]}
     assert "channel 63  row 6  column 119  value 0.0" in lines
     for part in ("channel", "row", "column", "value"):
         assert len({line.index(part) for line in lines}) == 1
@@ -177,11 +177,11 @@ class Follower:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
-    def show(self, _look: Any) -> None:
+    def show(self, _frame: Any) -> None:
         self.told.append("show")
 
-    def point(self, _look: Any, spot: Spot | None) -> None:
-        self.told.append(spot)
+    def point(self, _frame: Any, unit: Unit | None) -> None:
+        self.told.append(unit)
 
 
 @pytest.fixture(name="widget", scope="module")
@@ -209,31 +209,31 @@ def say(panel, kind, *place):
     panel.box._handle_custom_msg(content, [])
 
 
-def centre(widget, spot):
+def centre(widget, unit):
     """Where a unit is in the grid, in CSS px."""
-    x, y, width, height = widget._look.layout.spot_box(spot, widget._look.ratio)
+    x, y, width, height = widget._frame.layout.unit_box(unit, widget._frame.ratio)
     return x + width / 2, y + height / 2
 
 
 def test_panels_that_follow_the_pointer_are_told_and_nothing_is_drawn(widget, follower):
-    pictures = [part.png for part in parts(widget) if hasattr(part, "png")]
-    spot = Spot(3, 5, 7)
-    say(widget._grid, "hover", *centre(widget, spot))
+    pictures = [part.png for part in child_widgets(widget) if hasattr(part, "png")]
+    unit = Unit(3, 5, 7)
+    say(widget._grid, "hover", *centre(widget, unit))
     say(widget._grid, "hover", 1, 1)
     say(widget._detail, "hover", 8 + 150, 42 + 100)
     say(widget._detail, "hover")
-    assert follower.told[:2] == [spot, None]
+    assert follower.told[:2] == [unit, None]
     assert follower.told[2].channel == widget.channel
     assert follower.told[3:] == [None]
-    assert [part.png for part in parts(widget) if hasattr(part, "png")] == pictures
+    assert [part.png for part in child_widgets(widget) if hasattr(part, "png")] == pictures
 
 
 def test_the_readout_is_the_value_that_the_model_computed(widget, follower):
-    for spot in (Spot(3, 5, 7), Spot(0, 17, 21)):
-        say(widget._grid, "hover", *centre(widget, spot))
-        value = widget.feature_maps[spot.row, spot.column, spot.channel]
+    for unit in (Unit(3, 5, 7), Unit(0, 17, 21)):
+        say(widget._grid, "hover", *centre(widget, unit))
+        value = widget.feature_maps[unit.row, unit.column, unit.channel]
         words = widget._grid.box.readout.split()
-        assert words[1::2] == [str(spot.channel), str(spot.row), str(spot.column), repr(float(words[-1]))]
+        assert words[1::2] == [str(unit.channel), str(unit.row), str(unit.column), repr(float(words[-1]))]
         assert np.float32(words[-1]) == value
         assert widget._detail.box.readout.split()[1] == str(widget.channel)
     say(widget._grid, "hover")
@@ -243,44 +243,44 @@ def test_the_readout_is_the_value_that_the_model_computed(widget, follower):
 
 
 def test_a_click_pins_a_unit_which_then_follows_the_channel(widget, follower):
-    spot = Spot(2, 4, 6)
-    say(widget._grid, "hover", *centre(widget, spot))
-    say(widget._grid, "point", *centre(widget, spot))
-    say(widget._grid, "hover", *centre(widget, Spot(1, 0, 0)))
-    assert (widget.channel, widget._exploring.spot) == (2, Spot(1, 0, 0))
+    unit = Unit(2, 4, 6)
+    say(widget._grid, "hover", *centre(widget, unit))
+    say(widget._grid, "point", *centre(widget, unit))
+    say(widget._grid, "hover", *centre(widget, Unit(1, 0, 0)))
+    assert (widget.channel, widget._interactions.unit) == (2, Unit(1, 0, 0))
     say(widget._grid, "hover")
-    assert widget._exploring.spot == spot
+    assert widget._interactions.unit == unit
     widget.channel = 1
-    assert widget._exploring.spot == Spot(1, 4, 6)
+    assert widget._interactions.unit == Unit(1, 4, 6)
     widget.image = "b"
     assert widget._grid.box.readout.endswith(value_text(widget.feature_maps[4, 6, 1]))
     shown = len(follower.told) - follower.told[::-1].index("show")
-    assert set(follower.told[shown:]) == {Spot(1, 4, 6)}  # again when its field is known
+    assert set(follower.told[shown:]) == {Unit(1, 4, 6)}  # again when its field is known
 
 
 def test_a_pinned_unit_is_dropped_where_maps_have_another_size(widget, follower):
-    say(widget._grid, "point", *centre(widget, Spot(2, 0, 0)))
+    say(widget._grid, "point", *centre(widget, Unit(2, 0, 0)))
     widget.layer = "pool"
-    assert widget._exploring.spot is None
+    assert widget._interactions.unit is None
     assert widget._grid.box.region == []
     widget.layer = "conv"
-    assert widget._exploring.spot is None
+    assert widget._interactions.unit is None
 
 
 def test_the_pointer_stays_where_it_is_when_the_maps_change_below_it(widget, follower):
-    x, y = centre(widget, Spot(1, 1, 1))
+    x, y = centre(widget, Unit(1, 1, 1))
     say(widget._grid, "hover", x, y)
     for layer in ("pool", "conv_1", "conv"):
         widget.layer = layer
-        assert widget._exploring.spot == widget._look.layout.spot_at(x, y, 0, widget._look.ratio)
+        assert widget._interactions.unit == widget._frame.layout.unit_at(x, y, 0, widget._frame.ratio)
 
 
 def test_a_click_on_the_large_picture_pins_and_a_click_beside_it_lets_go(widget, follower):
     widget.channel = 4
     say(widget._detail, "point", 10, 52)
-    assert widget._exploring.spot == Spot(4, 0, 0)
+    assert widget._interactions.unit == Unit(4, 0, 0)
     say(widget._detail, "point", 1, 1)
-    assert widget._exploring.spot is None
+    assert widget._interactions.unit is None
 
 
 @pytest.mark.parametrize("place", ["grid", "detail", "input"])
@@ -290,7 +290,7 @@ def test_a_key_lets_go_of_what_was_clicked(widget, follower, place):
     say(widget._detail, "point", 10, 52)
     assert widget._grid.box.region
     boxes[place]._handle_custom_msg({"type": "release"}, [])
-    assert widget._exploring.spot is None
+    assert widget._interactions.unit is None
     assert [each.region for each in boxes.values()] == [[], [], []]
 
     boxes["input"]._handle_custom_msg({"type": "point", "x": 30, "y": 30}, [])
@@ -315,7 +315,7 @@ def test_keys_move_the_unit_within_the_chosen_map_and_stop_at_its_edges(widget, 
         (0, width - 1),
         (height - 1, width - 2),
     ]
-    assert follower.told[2:] == [Spot(3, *unit) for unit in expected]
+    assert follower.told[2:] == [Unit(3, *unit) for unit in expected]
     assert widget._grid.box.readout.endswith(value_text(widget.feature_maps[height - 1, width - 2, 3]))
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 import fmwidget.activations.background
 import fmwidget.activations.training_monitor
 from fmwidget import ActivationModel, FeatureMapWidget
-from fmwidget.activations.training_monitor import Motion, TrainingWatch
+from fmwidget.activations.training_monitor import TrainingDetector, TrainingMonitor
 from tests.support import zoo
 from tests.support.acting import deliver, described, status
 
@@ -147,7 +147,7 @@ def levels_of(maps):
 def tiles_on_screen(widget):
     """The levels of every tile of the picture on screen, by channel."""
     picture = np.asarray(Image.open(io.BytesIO(widget.png)))
-    layout = widget._look.layout
+    layout = widget._frame.layout
     shrink, rows, columns = layout.sampling
     assert shrink == 1
     found = {}
@@ -177,7 +177,7 @@ def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weight
     kernels = [rng.normal(size=(3, 3, 3, 3)).astype("float32") for _ in range(3)]
     biases = [rng.normal(size=3).astype("float32") for _ in range(3)]
     conv.set_weights([kernels[0], biases[0]])
-    monkeypatch.setattr(TrainingWatch, "begin", lambda _: None)
+    monkeypatch.setattr(TrainingMonitor, "begin", lambda _: None)
     widget: Any = FeatureMapWidget(model, PICTURES, layer="conv", preprocess="unit")
     fmwidget.activations.background._compiler.submit(lambda: None).result()
     grid_show, version = widget._grid.show, widget._am.version
@@ -309,8 +309,8 @@ def test_hundreds_of_events_during_a_fit_change_nothing_of_its_result(task):
 
 
 def checks(moved):
-    """What `Motion` says after each of some checks, half a second apart; `x` is one that found a change."""
-    motion = Motion(0.0)
+    """What `TrainingDetector` says after each check, half a second apart; `x` is one that found a change."""
+    motion = TrainingDetector(0.0)
     said = []
     for number, each in enumerate(moved, 1):
         motion.check(number / 2, moved=each == "x")
@@ -372,7 +372,7 @@ def test_a_model_that_is_compiled_is_watched_by_its_steps(task):
     model = make()
     model.fit(x, y, epochs=1, verbose=0)
     am, told = ActivationModel(model), Told()
-    watch = TrainingWatch(am, told.told)
+    watch = TrainingMonitor(am, told.told)
     watch._moved()
     watch._moved()
     assert watch._moved() is False

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fmwidget import FeatureMapWidget
-from fmwidget.widget.jupyter.lifetime import everything
-from fmwidget.widget.jupyter.subshell import parts
+from fmwidget.widget.jupyter.lifetime import all_widgets
+from fmwidget.widget.jupyter.subshell import child_widgets
 from fmwidget.widget.jupyter.visible_text import visible
 
 PICTURES = {
@@ -74,7 +74,7 @@ def sent_to_the_page(widget):
             for each in value:
                 yield from texts(each)
 
-    for part in everything(widget):
+    for part in all_widgets(widget):
         for name, value in part.get_state().items():
             if name not in ("_esm", "_css"):
                 yield from ((part, name, text) for text in texts(value))
@@ -120,7 +120,7 @@ def test_a_saved_notebook_holds_names_as_text(named):
 
 
 def test_sentences_show_names_as_text(named):
-    picker = next(part for part in parts(named) if hasattr(part, "thumbs"))
+    picker = next(part for part in child_widgets(named) if hasattr(part, "thumbs"))
     named.observe(lambda _: 1 / 0, names="image")
     picker.comm.handle_msg({"content": {"data": {"method": "update", "state": {"value": 1}}}})
     named.unobserve_all("image")
@@ -217,7 +217,7 @@ USED = {"value", "index", "_view_count"}  # what a control is for, and what foll
 def fixed(widget):
     """All that no message may change."""
     state: dict[tuple[int, str], object] = {}
-    for number, part in enumerate(everything(widget)):
+    for number, part in enumerate(all_widgets(widget)):
         for name in (
             "_esm",
             "_css",
@@ -241,7 +241,7 @@ def fixed(widget):
 @given(st.integers(0, 400), messages | junk)
 def test_no_message_does_more_than_a_person_could(widget, number, data):
     before = fixed(widget)
-    all_parts = list(everything(widget))
+    all_parts = list(all_widgets(widget))
     part = all_parts[number % len(all_parts)]
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
@@ -252,7 +252,7 @@ def test_no_message_does_more_than_a_person_could(widget, number, data):
     finally:
         logging.getLogger("fmwidget").removeHandler(handler)
     assert fixed(widget) == before
-    assert list(everything(widget)) == all_parts
+    assert list(all_widgets(widget)) == all_parts
     assert not [record for record in records if record.exc_info]
     assert all(len(record.getMessage()) < 1000 and "\n" not in record.getMessage() for record in records)
     assert 0 <= widget.channel < 9
@@ -278,7 +278,7 @@ def test_no_message_does_more_than_a_person_could(widget, number, data):
     ],
 )
 def test_what_no_person_could_do_is_ignored_with_a_log_line(widget, kind, state, caplog):
-    part = next(part for part in everything(widget) if type(part) is kind)
+    part = next(part for part in all_widgets(widget) if type(part) is kind)
     before = part.get_state()
     part.comm.handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
     assert part.get_state() == before

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fmwidget import FeatureMapWidget
-from fmwidget.rendering.sampling import Spot
+from fmwidget.rendering.sampling import Unit
 from fmwidget.widget.panels.maps import ChannelPanel
 from fmwidget.widget.panels.viewers import ChannelList, bars, strongest
 from tests.support import zoo
@@ -34,12 +34,14 @@ class Page:
         self.widget = FeatureMapWidget(model, {"noise": picture}, **options)
         self.picture = self.widget._input.view
         self.detail = next(each for each in self.widget._panels if isinstance(each, ChannelPanel)).box
-        self.panel = next(each for each in self.widget._panels if type(each).__name__ == "ColumnPanel").box
+        self.panel = next(
+            each for each in self.widget._panels if type(each).__name__ == "ProjectiveFieldPanel"
+        ).box
         self.title, self.list = self.panel.children
 
     def click(self, row: int, column: int) -> None:
         """Clicks on the middle of a pixel of the model's input, as the browser reports it."""
-        height, width = self.widget._look.sizes
+        height, width = self.widget._frame.sizes
         x, y = (column + 0.5) / width * self.picture.width, (row + 0.5) / height * self.picture.height
         self.picture._receive(self.picture, {"type": "point", "x": x, "y": y}, [])
         until(lambda: "finding out" not in self.title.value)
@@ -74,7 +76,7 @@ def test_the_units_that_see_a_pixel_are_marked_and_the_nearest_is_pinned():
     assert page.panel.layout.display == "flex"
     assert page.marked() == pytest.approx((8, 0, 13, 3))  # two to each side, cut at the edge
     assert "row 10, column 0 of the picture: seen from 5 × 3 of 20 × 24 positions" in page.words()
-    assert page.widget._exploring.spot == Spot(0, 10, 0)
+    assert page.widget._interactions.unit == Unit(0, 10, 0)
     x, y, width, height = page.picture.mark
     assert (y / page.picture.height * 20, x) == pytest.approx((10, 0))
     assert (height / page.picture.height * 20, width / page.picture.width * 24) == pytest.approx((1, 1))
@@ -105,7 +107,7 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     page.widget.layer = "half"  # unit r sees rows 2r - 2 to 2r + 4
     assert page.marked() == pytest.approx((3, 4, 7, 8))
     assert "4 × 4 of 9 × 11 positions" in page.words()
-    nearest = page.widget._exploring.spot
+    nearest = page.widget._interactions.unit
     assert nearest is not None
     row, column = nearest.row, nearest.column
     assert 3 <= row < 7
@@ -115,28 +117,28 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     page.widget.layer = "all"
     assert page.marked() == pytest.approx((0, 0, 1, 1))
     page.widget.layer = "conv"
-    assert page.widget._exploring.spot == Spot(0, 10, 12)
-    page.widget._exploring.pin(Spot(1, 2, 3))
+    assert page.widget._interactions.unit == Unit(0, 10, 12)
+    page.widget._interactions.pin(Unit(1, 2, 3))
     assert page.panel.layout.display == "none"
     assert page.detail.mark == page.picture.mark == []
-    assert page.widget._exploring.spot is not None
+    assert page.widget._interactions.unit is not None
 
 
 def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
     page = Page(stride_two(), layer="conv")
     page.click(10, 12)
     asked: list[tuple[int, ...]] = []
-    lookout = page.widget._lookout
+    lookout = page.widget._receptive_fields
     answer = lookout.viewers
 
-    def counted(look: Any, *pixel: int) -> Any:
+    def counted(frame: Any, *pixel: int) -> Any:
         asked.append(pixel)
-        return answer(look, *pixel)
+        return answer(frame, *pixel)
 
     monkeypatch.setattr(lookout, "viewers", counted)
     for x in range(60, 160, 5):
         page.detail._receive(page.detail, {"type": "hover", "x": x, "y": 100}, [])
-    assert page.widget._exploring.spot != Spot(0, 10, 12)
+    assert page.widget._interactions.unit != Unit(0, 10, 12)
     assert asked == []
     page.widget.channel = 1
     assert asked == [(10, 12)]
@@ -158,7 +160,7 @@ def test_what_nobody_sees_and_what_nobody_knows_is_said():
     page.click(1, 1)
     assert "row 1, column 1 of the picture: no position of these maps sees it" in page.words()
     assert page.list.channels == page.detail.mark == []
-    assert page.widget._exploring.spot is None
+    assert page.widget._interactions.unit is None
     hidden = Page(zoo.compiled_layer(), layer="relu")
     hidden.click(5, 5)
     assert "It is not known what part of its input 'hidden' (Hidden) sees." in hidden.words()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fmwidget import FeatureMapWidget
 from fmwidget.frontend.messages import MAX_VALUES
-from fmwidget.rendering.sampling import Spot
+from fmwidget.rendering.sampling import Unit
 from fmwidget.widget.panels.zoom import cell_text
 from tests.support import zoo
 
@@ -107,7 +107,7 @@ def test_the_unit_under_the_pointer_is_read_out_and_a_click_keeps_it(widget, zoo
     say(zoom, "unit", row=4, column=6)
     assert zoom.unit == [4, 6]
     assert np.float32(zoom.readout.split()[-1]) == widget.feature_maps[4, 6, CHANNEL]
-    assert widget._exploring.spot == Spot(CHANNEL, 4, 6)
+    assert widget._interactions.unit == Unit(CHANNEL, 4, 6)
     say(zoom, "unit")
     assert (zoom.unit, zoom.readout) == ([], "")
     say(zoom, "pin", row=1, column=2)
@@ -139,7 +139,7 @@ def test_put_away_it_draws_no_more(widget, zoom):
     say(zoom, "unit", row=4, column=6)
     say(zoom, "close")
     assert not zoom.shown
-    assert widget._exploring.spot is None
+    assert widget._interactions.unit is None
     before = zoom.png
     widget.channel = OTHER
     assert zoom.png == before

@@ -42,7 +42,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class TransposedWindow:
     """Position `i` is seen by the units `i * stride - padding + t * dilation` for each `t` below `kernel`."""
 
     kernel: int
@@ -89,7 +89,7 @@ class Resample:
         return math.floor(place - Fraction(1, 2)), math.ceil(place - Fraction(1, 2))
 
 
-Axis = Window | Spread | Resample
+Axis = Window | TransposedWindow | Resample
 
 
 def _marked(taps: Any, outputs: int, inputs: int) -> Mask:

@@ -20,7 +20,7 @@ from fmwidget.models.inputs import Batch
 
 from .axes import Mask
 from .graph import Graph, Upstream, model_graph, sees_all
-from .relations import Same, Spans, Unknown, union
+from .relations import Identity, Spans, Unknown, union
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _along(graph: Graph, upstream: Upstream, axis: int) -> tuple[int, float, int
     strides, phases = {target: Fraction(1)}, {target: 1}
     for number, source, how in upstream.steps:
         if isinstance(how, Unknown) or (
-            isinstance(how, Same) and graph.lies[source].positions != graph.lies[number].positions
+            isinstance(how, Identity) and graph.lies[source].positions != graph.lies[number].positions
         ):
             return None  # tokens have no rows and columns
         ratio = how.ratio(axis)

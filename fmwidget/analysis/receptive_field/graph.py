@@ -15,14 +15,14 @@ import keras
 import numpy as np
 
 from fmwidget.activations.forward import run_recorded
-from fmwidget.activations.layers import Walk
+from fmwidget.activations.layers import CallTracker
 from fmwidget.activations.recorder import Call, Tensor, is_tensor
 from fmwidget.models import introspection
 from fmwidget.models.backends import tensorflow as backend
 from fmwidget.models.inputs import Batch, empty_batch, model_inputs
-from fmwidget.models.outputs import is_film
+from fmwidget.models.outputs import is_video
 
-from .relations import Everything, Frame, Framed, Lies, Relation, Same, Unknown
+from .relations import Global, Identity, Relation, StackedSteps, TensorLayout, TimeStep, Unknown
 from .rules import is_known, relation
 
 
@@ -36,9 +36,9 @@ class Upstream:
     is_global: bool
 
 
-def sees_all(how: Relation, source: Lies) -> bool:
+def sees_all(how: Relation, source: TensorLayout) -> bool:
     """Whether a unit sees all of more than one position."""
-    return isinstance(how, Everything) and math.prod(source.positions) > 1
+    return isinstance(how, Global) and math.prod(source.positions) > 1
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Graph:
     """What one forward pass made from what; tensors are known by number."""
 
     picture: int
-    lies: dict[int, Lies]
+    lies: dict[int, TensorLayout]
     paths: dict[str, int]
     sources: dict[int, list[tuple[int, Relation]]]
     known: dict[str, Upstream] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class _Made:
     inputs: tuple[int, ...]
     operation: keras.Operation | None = None
     name: str = ""
-    hows: tuple[Relation, ...] = (Same(),)
+    hows: tuple[Relation, ...] = (Identity(),)
 
 
 _Samples = dict[int, Tensor]
@@ -100,7 +100,7 @@ class _Recorder:
     """
 
     def __init__(self) -> None:
-        self.walk = Walk()
+        self.walk = CallTracker()
         self.numbers = self.walk.numbers
         self.shapes: dict[int, tuple[int, ...]] = {}
         self.made: dict[int, _Made] = {}
@@ -111,7 +111,7 @@ class _Recorder:
     def visit(self, call: Call) -> None:
         depth = len(call.parents)
         name = self.walk.name(call)
-        for _ in self.walk.follow(call):
+        for _ in self.walk.track(call):
             pass  # it numbers what is returned, and must not find it numbered before
         given = {self._number(tensor): _sample(tensor) for tensor in call.inputs}
         returned = self._returned.pop(depth + 1, {})
@@ -147,22 +147,22 @@ class _Recorder:
         for before, each in given.items():
             if self._is_cast(before, each, number, sample):
                 return _Made((before,))
-        for film in filter(is_film, call.inputs):
+        for film in filter(is_video, call.inputs):
             for step, frame in enumerate(_frames(film)):
                 if tuple(film.shape[2:]) == self.shapes[number][1:] and _is_cast(frame, sample):
-                    return _Made((self._number(film),), hows=(Frame(step),))
+                    return _Made((self._number(film),), hows=(TimeStep(step),))
         return None
 
     def _film_of(self, tensor: Tensor, returned: _Samples) -> _Made | None:
         """A film of which calls inside have returned each frame, as those of a model in `TimeDistributed`."""
         found: list[int] = []
-        for frame in _frames(tensor) if is_film(tensor) else ():
+        for frame in _frames(tensor) if is_video(tensor) else ():
             shape = (tensor.shape[0], *tensor.shape[2:])
             twins = (n for n, each in returned.items() if self.shapes[n] == shape and _is_cast(each, frame))
             found += itertools.islice(twins, 1)
         if not found or len(found) < tensor.shape[1]:
             return None
-        return _Made(tuple(found), hows=tuple(map(Framed, range(len(found)))))
+        return _Made(tuple(found), hows=tuple(map(StackedSteps, range(len(found)))))
 
     def _is_cast(self, before: int, given: Tensor, number: int, sample: Tensor) -> bool:
         return self.shapes[before] == self.shapes[number] and _is_cast(given, sample)
@@ -174,7 +174,7 @@ class _Recorder:
         batch, _, *rest = self.shapes[number]
         frame = self.numbers.new()
         self.shapes[frame] = batch, *rest
-        self.made[frame] = _Made((number,), hows=(Frame(step),))
+        self.made[frame] = _Made((number,), hows=(TimeStep(step),))
         return frame
 
     def _number(self, tensor: Tensor) -> int:
@@ -211,11 +211,11 @@ def model_graph(model: Any, batch: Batch) -> Graph:
     model = introspection.model_of(model)
     backend.require_tensorflow()
     sizes = None if batch is None else tuple(tuple(each.shape) for each in keras.tree.flatten(batch))
-    key = sizes, tuple(map(id, introspection.all_parts(model)))
+    key = sizes, tuple(map(id, introspection.all_sublayers(model)))
     kept, graph = _graphs.get(model, (None, None))
     if graph is None or kept != key:
         graph = _record_graph(model, _noise(empty_batch(model) if batch is None else batch))
-        key = sizes, tuple(map(id, introspection.all_parts(model)))  # the first call may have made layers
+        key = sizes, tuple(map(id, introspection.all_sublayers(model)))  # the first call may have made layers
         _graphs[model] = key, graph
     return graph
 
@@ -236,21 +236,23 @@ def _record_graph(model: keras.Model, batch: Batch) -> Graph:
     run_recorded(model, batch, recorder.visit)
     stated = model_inputs(model)
     taken = dict(zip(recorder.inputs, stated, strict=False))
-    picture = next((n for n, each in taken.items() if each.is_picture), recorder.inputs[0])
+    picture = next((n for n, each in taken.items() if each.is_image), recorder.inputs[0])
     paths = {path: recorder.shown(*origin) for path, origin in recorder.walk.origins().items()}
     formats = recorder.walk.formats() | {n: each.data_format for n, each in taken.items()}
     for number, made in recorder.made.items():
         if made.operation is None and made.inputs and made.inputs[0] in formats:
             formats.setdefault(number, formats[made.inputs[0]])
     lies = {
-        n: Lies(shape, formats.get(n, keras.config.image_data_format()))
+        n: TensorLayout(shape, formats.get(n, keras.config.image_data_format()))
         for n, shape in recorder.shapes.items()
     }
     sources = {number: list(_sources(number, made, lies, picture)) for number, made in recorder.made.items()}
     return Graph(picture, lies, paths, sources)
 
 
-def _sources(number: int, made: _Made, lies: dict[int, Lies], picture: int) -> Iterator[tuple[int, Relation]]:
+def _sources(
+    number: int, made: _Made, lies: dict[int, TensorLayout], picture: int
+) -> Iterator[tuple[int, Relation]]:
     if made.operation is None:
         yield from zip(made.inputs, made.hows, strict=True)
     elif not made.inputs:
@@ -258,4 +260,4 @@ def _sources(number: int, made: _Made, lies: dict[int, Lies], picture: int) -> I
         yield picture, Unknown(f"It is not known what {made.name!r} ({kind}) computes between its layers.")
     for source in made.inputs if made.operation else ():
         how = relation(made.operation, made.name, lies[source], lies[number])
-        yield source, Everything(made.name) if isinstance(how, Everything) else how
+        yield source, Global(made.name) if isinstance(how, Global) else how

@@ -16,7 +16,7 @@ from .relations import Unknown
 
 
 @dataclass(frozen=True, eq=False)
-class Viewers:
+class ProjectiveField:
     """The units of a layer's maps that one pixel of the picture has a part in.
 
     Attributes:
@@ -47,7 +47,7 @@ class Viewers:
         return not self.units[top:bottom, left:right].all()
 
 
-def units_seeing(model: Any, path: str, row: int, column: int, *, batch: Batch = None) -> Viewers:
+def projective_field(model: Any, path: str, row: int, column: int, *, batch: Batch = None) -> ProjectiveField:
     """The units of a layer's maps that see one pixel of the picture, exact at all edges.
 
     The first look at a model runs it once; later ones calculate. Of a film it is the pixel of each frame.
@@ -72,7 +72,7 @@ def units_seeing(model: Any, path: str, row: int, column: int, *, batch: Batch =
         )
     units = np.zeros(graph.lies[target].positions, bool)
     if upstream.unknown:
-        return Viewers(units, None, upstream.unknown)
+        return ProjectiveField(units, None, upstream.unknown)
     pixel = np.zeros((*film, height, width), bool)
     pixel[..., row, column] = True
     reached = {graph.picture: pixel}
@@ -82,12 +82,12 @@ def units_seeing(model: Any, path: str, row: int, column: int, *, batch: Batch =
             reached[number] = reached[number] | part if number in reached else part
     units = reached.get(target, units)
     if not units.any():
-        return Viewers(units, None)
+        return ProjectiveField(units, None)
     field = receptive_field(model, path, batch=batch)
     ideal = _unit_above(field, (row, column), (height, width), units.shape)
     seeing = np.argwhere(units)
     nearest = seeing[np.argmin(((seeing - ideal) ** 2).sum(axis=1))]
-    return Viewers(units, (int(nearest[0]), int(nearest[1])))
+    return ProjectiveField(units, (int(nearest[0]), int(nearest[1])))
 
 
 def _unit_above(

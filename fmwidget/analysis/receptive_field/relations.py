@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from fmwidget.models.outputs import CHANNELS_FIRST, is_film
+from fmwidget.models.outputs import CHANNELS_FIRST, is_video
 
 from .axes import Axis, Mask, axis_matrix
 
@@ -70,7 +70,7 @@ class _AsItIs:
 
 
 @dataclass(frozen=True, slots=True)
-class Same(_AsItIs):
+class Identity(_AsItIs):
     """Each unit sees its own position; tokens may be laid out anew, in the same order."""
 
     def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
@@ -83,7 +83,7 @@ class Same(_AsItIs):
 
 
 @dataclass(frozen=True, slots=True)
-class Everything(_AsItIs):
+class Global(_AsItIs):
     """Each unit sees all positions; `through` is the name of the layer whose doing it is."""
 
     through: str = ""
@@ -108,10 +108,10 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class PerFrame:
+class PerTimeStep:
     """Each frame is made from the frame of the same time."""
 
-    inner: Local | Same
+    inner: Local | Identity
 
     def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
         """The positions of the input that the marked units see."""
@@ -131,7 +131,7 @@ class PerFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame(_AsItIs):
+class TimeStep(_AsItIs):
     """It is one frame of a film."""
 
     step: int
@@ -152,7 +152,7 @@ class Frame(_AsItIs):
 
 
 @dataclass(frozen=True, slots=True)
-class Framed(_AsItIs):
+class StackedSteps(_AsItIs):
     """It is a film, and one of its frames is what it was made from."""
 
     step: int
@@ -163,7 +163,7 @@ class Framed(_AsItIs):
 
     def forth(self, mask: Mask, units: tuple[int, ...]) -> Mask:
         """The units of the film that are a marked position."""
-        return Frame(self.step).back(mask, units)
+        return TimeStep(self.step).back(mask, units)
 
     def spans(self, _: int, spans: Spans, __: int) -> Spans:
         """What the units of these spans of a film are."""
@@ -235,11 +235,11 @@ def union(one: Span, other: Span) -> Span:
     return min(one[0], other[0]), max(one[1], other[1])
 
 
-Relation = Local | Same | Everything | PerFrame | Frame | Framed | Recurrent | Unknown
+Relation = Local | Identity | Global | PerTimeStep | TimeStep | StackedSteps | Recurrent | Unknown
 
 
 @dataclass(frozen=True, slots=True)
-class Lies:
+class TensorLayout:
     """A tensor's shape, batch axis included, and where its channels are."""
 
     shape: tuple[int, ...]
@@ -262,11 +262,11 @@ class Lies:
         return tuple(self.shape[axis] for axis in self.place_axes)
 
     @property
-    def frame(self) -> Lies:
+    def frame(self) -> TensorLayout:
         """How one frame of a film lies."""
-        return Lies((self.shape[0], *self.shape[2:]), self.data_format)
+        return TensorLayout((self.shape[0], *self.shape[2:]), self.data_format)
 
     @property
     def frames(self) -> int:
         """How many there are; maps are one."""
-        return self.shape[1] if is_film(self) else 1
+        return self.shape[1] if is_video(self) else 1

@@ -12,10 +12,10 @@ from typing import Any
 
 import keras
 
-from fmwidget.models.outputs import is_film
+from fmwidget.models.outputs import is_video
 
-from .axes import Axis, Resample, Spread, Window
-from .relations import Everything, Lies, Local, PerFrame, Recurrent, Relation, Same, Unknown
+from .axes import Axis, Resample, TransposedWindow, Window
+from .relations import Global, Identity, Local, PerTimeStep, Recurrent, Relation, TensorLayout, Unknown
 
 _SAME = frozenset(
     {
@@ -81,59 +81,59 @@ def is_known(operation: keras.Operation) -> bool:
     )
 
 
-def relation(operation: keras.Operation, name: str, source: Lies, output: Lies) -> Relation:
+def relation(operation: keras.Operation, name: str, source: TensorLayout, output: TensorLayout) -> Relation:
     """How the output of a layer's call hangs on one of the tensors it was given."""
     kind = _kind(operation)
     unknown = Unknown(f"It is not known what part of its input {name!r} ({type(operation).__name__}) sees.")
     if kind in ("ConvLSTM2D", "TimeDistributed"):
         through_time = _recurrent if kind == "ConvLSTM2D" else _per_frame
-        return (through_time(operation, name, source, output) if is_film(source) else None) or unknown
+        return (through_time(operation, name, source, output) if is_video(source) else None) or unknown
     if kind in _LOCAL:
         windows = _LOCAL[kind](operation, source.positions, output.positions)
         return Local(*windows) if windows and len(source.positions) == len(output.positions) == 2 else unknown
     if kind == "Pad":
         return _padded(operation, source, output) or unknown
     if kind in _EVERYTHING:
-        return Everything()
+        return Global()
     if kind in _SAME or _is_augmentation(kind) or (kind == "Average" and isinstance(operation, keras.Layer)):
         return _pointwise(source, output) or unknown
     if kind == "Dense":
-        return Same() if source.channel_axis == len(source.shape) - 1 else unknown
+        return Identity() if source.channel_axis == len(source.shape) - 1 else unknown
     if kind in _ALONG_AN_AXIS or kind in _REDUCED:
         axes = {axis % len(source.shape) for axis in _listed(getattr(operation, "axis", None))}
         if axes == {source.channel_axis}:
             return _pointwise(source, output) or unknown
         over_all = axes.issuperset(source.place_axes) and kind != "Concatenate"
-        return Everything() if over_all or len(source.shape) == 2 else unknown
+        return Global() if over_all or len(source.shape) == 2 else unknown
     if kind in _RESHAPED:
         if math.prod(source.positions) == 1 or math.prod(output.positions) == 1:
-            return Everything()
+            return Global()
         in_order = source.shape[-1] == output.shape[-1] and source.channel_axis == len(source.shape) - 1
-        return Same() if in_order and output.channel_axis == len(output.shape) - 1 else unknown
+        return Identity() if in_order and output.channel_axis == len(output.shape) - 1 else unknown
     if kind in ("Permute", "Transpose"):
         dims = [0, *operation.dims] if kind == "Permute" else list(operation.axes or ())
         moved = [dims[axis] for axis in output.place_axes] if len(dims) == len(output.shape) else []
-        return Same() if moved == source.place_axes else unknown
+        return Identity() if moved == source.place_axes else unknown
     return unknown
 
 
-def _per_frame(layer: Any, name: str, source: Lies, output: Lies) -> Relation | None:
+def _per_frame(layer: Any, name: str, source: TensorLayout, output: TensorLayout) -> Relation | None:
     """The same for each frame; a layer that sees all of a frame is taken to see all of the film."""
     if source.shape[1] != output.shape[1]:
         return None
     inner = relation(layer.layer, name, source.frame, output.frame)
-    return PerFrame(inner) if isinstance(inner, Local | Same) else inner
+    return PerTimeStep(inner) if isinstance(inner, Local | Identity) else inner
 
 
-def _recurrent(layer: Any, _: str, source: Lies, output: Lies) -> Relation:
-    units = output.frame if is_film(output) else output
+def _recurrent(layer: Any, _: str, source: TensorLayout, output: TensorLayout) -> Relation:
+    units = output.frame if is_video(output) else output
     window = Local(*sliding_windows(layer, source.frame.positions))
     # Neither stride nor dilation is that of the layer: step by step its maps keep their size.
     state = _sliding(layer.kernel_size, (1, 1), (1, 1), "same", units.positions)
     return Recurrent(window, Local(*state), layer.go_backwards)
 
 
-def _padded(operation: Any, source: Lies, output: Lies) -> Relation | None:
+def _padded(operation: Any, source: TensorLayout, output: TensorLayout) -> Relation | None:
     """Padding by a constant; a mirror lets positions at the edge be seen from two sides."""
     if operation.mode != "constant" or not len(source.positions) == len(output.positions) == 2:
         return None
@@ -141,11 +141,11 @@ def _padded(operation: Any, source: Lies, output: Lies) -> Relation | None:
     return Local(rows, columns)
 
 
-def _pointwise(source: Lies, output: Lies) -> Relation | None:
+def _pointwise(source: TensorLayout, output: TensorLayout) -> Relation | None:
     """One value from one, the single position of a source spread over all."""
     if source.positions == output.positions:
-        return Same()
-    return Everything() if math.prod(source.positions) == 1 else None
+        return Identity()
+    return Global() if math.prod(source.positions) == 1 else None
 
 
 def _kind(operation: keras.Operation) -> str:
@@ -206,7 +206,7 @@ def _pair(size: int | _Sizes) -> _Sizes:
 def _transposed(layer: Any, _: _Sizes, outputs: _Sizes) -> list[Axis]:
     # It is the gradient of a convolution from its output to its input: that one's windows, read backwards.
     windows = _sliding(layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, outputs)
-    return [Spread(w.kernel, w.stride, w.padding, w.dilation) for w in windows]
+    return [TransposedWindow(w.kernel, w.stride, w.padding, w.dilation) for w in windows]
 
 
 def _padding(layer: Any, _: _Sizes, __: _Sizes) -> list[Axis]:
@@ -224,7 +224,7 @@ def _center_crop(_: Any, inputs: _Sizes, outputs: _Sizes) -> list[Axis]:
 
 def _upsampling(layer: Any, inputs: _Sizes, outputs: _Sizes) -> list[Axis]:
     if layer.interpolation == "nearest":
-        return [Spread(factor, factor) for factor in layer.size]
+        return [TransposedWindow(factor, factor) for factor in layer.size]
     return _resampled(layer.interpolation, inputs, outputs)
 
 

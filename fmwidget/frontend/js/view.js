@@ -7,7 +7,7 @@ import { choosing } from "./choice.js";
 import { decode } from "./image.js";
 import { watchPointer } from "./pointer.js";
 import { claimKeys, clamp, element, onTraits } from "./small.js";
-import { watchSurroundings } from "./surroundings.js";
+import { watchDisplay } from "./display.js";
 
 const TRAITS = [
   "png", "width", "height", "alt", "mark", "region", "readout", "tiles", "place", "label", "_listening",
@@ -41,13 +41,13 @@ function render({ model, el }) {
   const send = (message) => {
     if (listensTo(message.type)) model.send(message);
   };
-  const surroundings = watchSurroundings(el, (report) => send({ type: "surroundings", ...report }), signal);
+  const display = watchDisplay(el, (report) => send({ type: "display", ...report }), signal);
 
   async function refresh() {
-    const listened = listensTo("surroundings");
+    const listened = listensTo("display");
     wanted = Object.fromEntries(TRAITS.map((name) => [name, model.get(name)]));
     describe();
-    if (listensTo("surroundings") && !listened) surroundings.repeat();
+    if (listensTo("display") && !listened) display.repeat();
     if (decoding) return; // the loop that is running sees what is wanted now
     decoding = true;
     figure.classList.add("fmw-decoding"); // a film waits for it

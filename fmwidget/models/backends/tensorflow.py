@@ -178,8 +178,8 @@ def _are_same(some: list[tf.Variable], others: list[tf.Variable]) -> bool:
 def _variables(model: keras.Model) -> list[tf.Variable]:
     """Every variable a forward pass may read: Keras' own, what recurrent layers carry on, and raw ones."""
     found = [variable.value for variable in model.variables]
-    for layer in (model, *introspection.all_parts(model)):
-        if not introspection.is_of_keras(layer):  # Keras' own hold no raw ones
+    for layer in (model, *introspection.all_sublayers(model)):
+        if not introspection.is_builtin(layer):  # Keras' own hold no raw ones
             found += _raw(vars(layer))
         if getattr(layer, "stateful", False):
             held = keras.tree.flatten(getattr(layer, "states", None))

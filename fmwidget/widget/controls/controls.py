@@ -11,13 +11,13 @@ import ipywidgets
 from fmwidget.activations.layers import FeatureLayer
 from fmwidget.analysis.channel_stats import ORDERS
 from fmwidget.frontend.picture_view import ThumbnailPicker
-from fmwidget.frontend.play_button import Player
+from fmwidget.frontend.play_button import PlayButton
 from fmwidget.frontend.save_button import SaveButton
 from fmwidget.frontend.uploader import Uploader
-from fmwidget.images.loading import MAX_PICTURES
+from fmwidget.images.loading import MAX_IMAGES
 from fmwidget.images.preprocessing import FITS, SCALINGS
-from fmwidget.images.source import Picture
-from fmwidget.pipeline import WIDEST, State
+from fmwidget.images.source import NamedImage
+from fmwidget.pipeline import WIDEST, ViewState
 from fmwidget.rendering.normalization import NORMS
 
 from .fields import dropdown, move_slider, slider, step_buttons
@@ -77,8 +77,8 @@ class Controls:
             tooltip="What becomes of the picture from layer to layer, and where channels fall silent",
             layout={"width": "auto"},
         )
-        self.play_layers = Player(what="layers", pace=LAYER_MS)
-        self.play_channels = Player(what="channels", pace=CHANNEL_MS)
+        self.play_layers = PlayButton(what="layers", pace=LAYER_MS)
+        self.play_channels = PlayButton(what="channels", pace=CHANNEL_MS)
         self.page = Pager()
         self.image = ThumbnailPicker(label="Picture", layout={"flex": "0 1 auto", "min_width": "0"})
         self.save = SaveButton(draw)
@@ -123,14 +123,14 @@ class Controls:
         """Lists the layers, each with its type and shape."""
         self.layer.offer(layers)
 
-    def offer_pictures(self, pictures: Mapping[str, Picture]) -> None:
+    def offer_pictures(self, pictures: Mapping[str, NamedImage]) -> None:
         """Shows a thumbnail of each picture."""
         self._names = tuple(pictures)
         thumbs = [picture.thumbnail() for picture in pictures.values()]
         self._silently(lambda: self.image.offer(self._names, thumbs, self.image.value))
-        self.upload.room = max(0, MAX_PICTURES - len(pictures))
+        self.upload.room = max(0, MAX_IMAGES - len(pictures))
 
-    def show(self, state: State, *, channels: int, pages: int) -> None:
+    def show(self, state: ViewState, *, channels: int, pages: int) -> None:
         """Brings every control in line with the state.
 
         Args:

@@ -18,15 +18,15 @@ import ipywidgets
 from IPython.core.getipython import get_ipython
 from ipywidgets.widgets import widget as registry
 
-from .subshell import parts
+from .subshell import child_widgets
 
 COLLECT_AFTER = 1.0  # seconds
 _COLLECTOR = "fmwidget-collect"
 
 
-def everything(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
-    """`parts` and the layout and style of each, which ipywidgets keeps as widgets of their own."""
-    for part in parts(widget):
+def all_widgets(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    """`child_widgets` and the layout and style of each, which ipywidgets keeps as widgets of their own."""
+    for part in child_widgets(widget):
         for name in ("layout", "style"):
             if isinstance(belonging := getattr(part, name, None), ipywidgets.Widget):
                 yield belonging

@@ -22,8 +22,8 @@ def answer_at_once(widget: ipywidgets.Widget) -> None:
         comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - there is no public way
 
 
-def parts(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+def child_widgets(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
     """A widget and everything in it, the innermost first."""
     for child in getattr(widget, "children", ()):
-        yield from parts(child)
+        yield from child_widgets(child)
     yield widget

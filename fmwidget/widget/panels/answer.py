@@ -14,7 +14,7 @@ import ipywidgets
 import numpy as np
 
 from fmwidget._memo import Latest
-from fmwidget.pipeline import Look
+from fmwidget.pipeline import Frame
 from fmwidget.rendering.canvas import number
 
 from .numbers import percent
@@ -41,16 +41,16 @@ class AnswerPanel:
         self._html = Latest(answer_html)
         self._names = Latest(imagenet_names)
 
-    def show(self, look: Look) -> None:
+    def show(self, frame: Frame) -> None:
         """Shows the answer for the picture."""
-        scores = score_vector(look.outputs)
+        scores = score_vector(frame.outputs)
         if scores is None:
             self.box.layout.display = "none"
             return
         names = self._class_names
         if names is None and len(scores) == IMAGENET_CLASSES:
             names = self._names()
-        self.box.value = self._html(look.outputs, names)
+        self.box.value = self._html(frame.outputs, names)
         self.box.layout.display = "block"
 
 

@@ -24,7 +24,9 @@ DEEPEST = 0.5  # opacity of the largest number's colour: its text stays legible 
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def terms_html(parts: Contributions, value: Any, *, title: str, activation: str | None, follows: bool) -> str:
+def contribution_tables_html(
+    parts: Contributions, value: Any, *, title: str, activation: str | None, follows: bool
+) -> str:
     """The tables of one value.
 
     Args:

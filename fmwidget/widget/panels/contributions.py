@@ -17,15 +17,15 @@ from fmwidget.analysis.contributions import contributions, is_convolution
 from fmwidget.models.backends import tensorflow as backend
 from fmwidget.models.outputs import to_maps
 
-from .contribution_tables import terms_html
+from .contribution_tables import contribution_tables_html
 
 if TYPE_CHECKING:
     import keras
 
     from fmwidget.activations.layers import FeatureLayer
     from fmwidget.models.inputs import Batch
-    from fmwidget.pipeline import Look
-    from fmwidget.rendering.sampling import Spot
+    from fmwidget.pipeline import Frame
+    from fmwidget.rendering.sampling import Unit
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +38,7 @@ class _Recorded:
     sums: Array
 
 
-class OriginPanel:
+class ContributionsPanel:
     """Takes the value of the pinned unit apart; not there until one is pinned, closed until asked for.
 
     Args:
@@ -59,16 +59,16 @@ class OriginPanel:
         self._record = Latest(lambda batch, path, form, _maps: _record(model, batch, path, form))
         self._page = Latest(self._make_page)
 
-    def show(self, look: Look) -> None:
+    def show(self, frame: Frame) -> None:
         """Waits to be told what is pinned."""
 
-    def pin(self, look: Look, spot: Spot | None) -> None:
+    def pin(self, frame: Frame, unit: Unit | None) -> None:
         """Takes apart the value of the unit that the person clicked on."""
-        self.box.layout.display = "none" if spot is None else "flex"
-        is_open = spot is not None and self._button.value
-        self._html.value = self._page(look.layer, look.maps, look.batch, spot) if is_open else ""
+        self.box.layout.display = "none" if unit is None else "flex"
+        is_open = unit is not None and self._button.value
+        self._html.value = self._page(frame.layer, frame.maps, frame.batch, unit) if is_open else ""
 
-    def _make_page(self, layer: FeatureLayer, maps: Array, batch: Batch, spot: Spot) -> str:
+    def _make_page(self, layer: FeatureLayer, maps: Array, batch: Batch, unit: Unit) -> str:
         operation = layer.layer
         if not is_convolution(operation):
             return _sentence(
@@ -77,18 +77,18 @@ class OriginPanel:
             )
         try:
             recorded = self._record(batch, layer.after or layer.path, layer.data_format, maps)
-            parts = contributions(operation, recorded.inputs, spot.channel, spot.row, spot.column)
+            parts = contributions(operation, recorded.inputs, unit.channel, unit.row, unit.column)
         except (ForwardError, LookupError, ValueError) as error:
             return _sentence(f"This value cannot be taken apart. {error}")
-        if not parts.is_sum(float(recorded.sums[spot.row, spot.column, spot.channel])):
+        if not parts.is_sum(float(recorded.sums[unit.row, unit.column, unit.channel])):
             return _sentence(
                 f"{layer.path!r} does not just add its bias to its kernel times its input: "
                 f"{type(operation).__name__} has code of its own."
             )
-        return terms_html(
+        return contribution_tables_html(
             parts,
-            maps[spot.row, spot.column, spot.channel],
-            title=f"{layer.path}: channel {spot.channel}, row {spot.row}, column {spot.column}",
+            maps[unit.row, unit.column, unit.channel],
+            title=f"{layer.path}: channel {unit.channel}, row {unit.row}, column {unit.column}",
             activation=activation_name(operation) if has_activation(operation) else None,
             follows=layer.after is not None,
         )

@@ -11,7 +11,7 @@ from fmwidget._memo import Latest
 from fmwidget.analysis.depth_profile import DepthProfile
 from fmwidget.frontend.messages import Point
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.pipeline import Look
+from fmwidget.pipeline import Frame
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.depth_profile import (
     ProfileLayout,
@@ -21,7 +21,7 @@ from fmwidget.rendering.depth_profile import (
     profile_layout,
 )
 
-from .maps import Drawing
+from .maps import CachedPage
 
 
 class ProfilePanel:
@@ -38,30 +38,30 @@ class ProfilePanel:
         self.box = ipywidgets.VBox([self._caption, self._view], layout={"display": "none"})
         self.box.add_class("fmw-profile")
         self._layout = Latest(profile_layout)
-        self._drawing = Drawing(draw_profile)
+        self._drawing = CachedPage(draw_profile)
         self._shown: tuple[DepthProfile, ProfileLayout, int] | None = None
         self._view.on_point(self._point)
         self._view.on_hover(self._hover)
         self._view.on_place(self._choose_layer)
 
-    def show(self, look: Look) -> None:
+    def show(self, frame: Frame) -> None:
         """Draws the profile, and marks the layer that is looked at."""
         self._shown = None
-        self.box.layout.display = "none" if look.profile is None else "flex"
-        if look.profile is None:
+        self.box.layout.display = "none" if frame.profile is None else "flex"
+        if frame.profile is None:
             return
-        profile, width = look.profile, look.layout.width
+        profile, width = frame.profile, frame.layout.width
         layout = self._layout(profile, width)
-        page: Page = self._drawing.page(profile, width, look.ratio)
-        layer = profile.paths.index(look.layer.after or look.layer.path)
+        page: Page = self._drawing.page(profile, width, frame.ratio)
+        layer = profile.paths.index(frame.layer.after or frame.layer.path)
         self._shown = profile, layout, layer
         of_all, of_one = profile_in_words(profile), layer_in_words(profile, layer)
         self._caption.value = (
-            f'<div class="fmw-caption"><b>Depth profile</b> of <b>{html.escape(look.picture)}</b>, '
+            f'<div class="fmw-caption"><b>Depth profile</b> of <b>{html.escape(frame.picture)}</b>, '
             f"{html.escape(of_all)}</div>"
         )
-        alt = f"Depth profile of {look.picture}: {of_all}. {of_one}."
-        png = self._drawing.png(look, page)
+        alt = f"Depth profile of {frame.picture}: {of_all}. {of_one}."
+        png = self._drawing.png(frame, page)
         self._view.show(
             png,
             page.width,

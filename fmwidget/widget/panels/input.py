@@ -14,19 +14,19 @@ from PIL import Image
 from fmwidget._memo import Latest
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.images.preprocessing import SCALINGS, restore
-from fmwidget.pipeline import Look
+from fmwidget.pipeline import Frame
 from fmwidget.rendering.canvas import number, shape_text
 from fmwidget.rendering.feature_grid import map_indices
 from fmwidget.rendering.palette import cmap_for, palette
-from fmwidget.rendering.sampling import Spot
+from fmwidget.rendering.sampling import Unit
 
 from .maps import DETAIL_BOX
 
 if TYPE_CHECKING:
     from fmwidget.analysis.channel_stats import ChannelStatistics
     from fmwidget.analysis.receptive_field.fields import Field
-    from fmwidget.widget.receptive_field_service import Lookout
-    from fmwidget.widget.tracing import Trace
+    from fmwidget.widget.receptive_field_service import ReceptiveFieldService
+    from fmwidget.widget.tracing import TracedPixel
 
 Array = np.ndarray[Any, Any]
 
@@ -43,11 +43,11 @@ class InputPanel:
         beside: What belongs to the picture, and stands beside it where there is room.
     """
 
-    def __init__(self, lookout: Lookout, *beside: ipywidgets.Widget) -> None:
+    def __init__(self, receptive_fields: ReceptiveFieldService, *beside: ipywidgets.Widget) -> None:
         self._title, self._scaling = ipywidgets.HTML(), ipywidgets.HTML()
         self._sees = ipywidgets.HTML(layout={"min_height": "20px"})  # nothing moves when it says something
         self.view = PictureView(label="Picture as the model sees it")
-        self._lookout = lookout
+        self._receptive_fields = receptive_fields
         picture = ipywidgets.VBox(
             [self._title, self.view, self._sees],
             layout={"flex": f"0 1 {DETAIL_BOX}px", "min_width": "0", "overflow": "visible"},
@@ -64,53 +64,53 @@ class InputPanel:
         self._map = Latest(map_pixels)
         self._png = Latest(overlay_png)
 
-    def show(self, look: Look) -> None:
+    def show(self, frame: Frame) -> None:
         """Shows the picture with its scaling undone, and says what its numbers were."""
-        self._scaling.value = _scaling_in_words(look)
-        if look.seen is None:
+        self._scaling.value = _scaling_in_words(frame)
+        if frame.input_image is None:
             self.view.show(b"", 0, 0)
             self._title.value = _caption("The model's input holds no picture to show.")
             return
-        self._title.value = _picture_in_words(look, look.seen)
-        picture = self._picture(look.seen, look.scaling.name, look.data_format, look.ratio)
-        over, words = None, f"{look.picture}, as the model sees it."
-        if look.opacity:
-            colours = palette(cmap_for(look.norm, look.cmap), dark=look.surroundings.dark)
-            over = self._map(look.maps, look.statistics, look.channel, look.norm, colours)
-            words += f" Channel {look.channel} lies over it, at {look.opacity} %."
-        height, width = (side // look.ratio for side in picture.shape[:2])
-        self.view.show(self._png(picture, over, look.opacity), width, height, alt=words, mark=self.view.mark)
+        self._title.value = _picture_in_words(frame, frame.input_image)
+        picture = self._picture(frame.input_image, frame.scaling.name, frame.data_format, frame.ratio)
+        over, words = None, f"{frame.picture}, as the model sees it."
+        if frame.opacity:
+            colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
+            over = self._map(frame.maps, frame.statistics, frame.channel, frame.norm, colours)
+            words += f" Channel {frame.channel} lies over it, at {frame.opacity} %."
+        height, width = (side // frame.ratio for side in picture.shape[:2])
+        self.view.show(self._png(picture, over, frame.opacity), width, height, alt=words, mark=self.view.mark)
 
-    def point(self, look: Look, spot: Spot | None) -> None:
+    def point(self, frame: Frame, unit: Unit | None) -> None:
         """Outlines what a unit sees of the picture, and says how much that is."""
         region: tuple[float, ...] = ()
         words = ""
-        if spot is not None and look.seen is not None:
-            field = self._lookout.field(look, spot.row, spot.column)
-            words = field_in_words(field, look.sizes)
+        if unit is not None and frame.input_image is not None:
+            field = self._receptive_fields.field(frame, unit.row, unit.column)
+            words = field_in_words(field, frame.sizes)
             if field is not None and field.box is not None:
-                region = self._on_screen(field.box, look)
+                region = self._on_screen(field.box, frame)
         self.view.region = list(region)
         self._sees.value = _caption(html.escape(words))
 
-    def trace(self, look: Look, trace: Trace | None, _pinned: Spot | None) -> None:
+    def trace(self, frame: Frame, trace: TracedPixel | None, _pinned: Unit | None) -> None:
         """Marks the pixel that was clicked."""
         row, column = trace.pixel if trace else (0, 0)
-        box = self._on_screen((row, column, row + 1, column + 1), look) if trace else ()
+        box = self._on_screen((row, column, row + 1, column + 1), frame) if trace else ()
         self.view.mark = list(box)
 
-    def pixel_at(self, look: Look, x: float, y: float) -> tuple[int, int] | None:
+    def pixel_at(self, frame: Frame, x: float, y: float) -> tuple[int, int] | None:
         """Row and column in the model's input of a point of the picture, in CSS px."""
-        if look.seen is None:
+        if frame.input_image is None:
             return None
-        places = zip((y, x), (self.view.height, self.view.width), look.sizes, strict=True)
+        places = zip((y, x), (self.view.height, self.view.width), frame.sizes, strict=True)
         row, column = (min(int(at / shown * size), size - 1) for at, shown, size in places)
         return row, column
 
-    def _on_screen(self, box: tuple[int, int, int, int], look: Look) -> tuple[float, ...]:
+    def _on_screen(self, box: tuple[int, int, int, int], frame: Frame) -> tuple[float, ...]:
         """A box of the model's input as `x, y, width, height` in CSS px of the picture."""
         top, left, bottom, right = box
-        height, width = look.sizes
+        height, width = frame.sizes
         down, across = self.view.height / height, self.view.width / width
         return left * across, top * down, (right - left) * across, (bottom - top) * down
 
@@ -178,15 +178,15 @@ def _resized(pixels: Array, width: int, height: int) -> Array:
     return np.asarray(image)
 
 
-def _picture_in_words(look: Look, seen: Array) -> str:
+def _picture_in_words(frame: Frame, seen: Array) -> str:
     values = f"{shape_text(seen.shape)}, values {number(seen.min())} to {number(seen.max())}"
-    return _caption(f"<b>{html.escape(look.picture)}</b>, as the model sees it<br>{values}")
+    return _caption(f"<b>{html.escape(frame.picture)}</b>, as the model sees it<br>{values}")
 
 
-def _scaling_in_words(look: Look) -> str:
-    scaling = SCALINGS.get(look.scaling.name, "by your function")
-    known = "known" if look.scaling.known else "assumed"
-    return _caption(f"scaled {html.escape(scaling)} <i>({known}: {html.escape(look.scaling.reason)})</i>")
+def _scaling_in_words(frame: Frame) -> str:
+    scaling = SCALINGS.get(frame.scaling.name, "by your function")
+    known = "known" if frame.scaling.known else "assumed"
+    return _caption(f"scaled {html.escape(scaling)} <i>({known}: {html.escape(frame.scaling.reason)})</i>")
 
 
 def _caption(text: str) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 from fmwidget._memo import Latest
 from fmwidget.analysis.channel_stats import Array, ChannelStatistics, scaled
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.pipeline import Look
+from fmwidget.pipeline import Frame
 from fmwidget.rendering.canvas import FAINT, Page, grey, nice_ticks, number, tick_labels
 from fmwidget.rendering.grid_layout import Box
 from fmwidget.rendering.normalization import channel_limits
 from fmwidget.rendering.palette import STEPS
 
-from .maps import Drawing
+from .maps import CachedPage
 
 TABLE = 560  # CSS px that the longest numbers need
 BINS = 56
@@ -89,15 +89,15 @@ class NumbersPanel:
         self.box = ipywidgets.HBox([self._table, self._view], layout=layout)
         self.box.add_class("fmw-panel")
         self._layer = Latest(layer_summary)
-        self._drawing = Drawing(draw_histogram)
+        self._drawing = CachedPage(draw_histogram)
 
-    def show(self, look: Look) -> None:
+    def show(self, frame: Frame) -> None:
         """Shows the numbers of what is looked at."""
-        channel = channel_summary(look.statistics, look.channel)
-        self._table.value = numbers_html(channel, self._layer(look.statistics), look.channel)
-        page = self._drawing.page(look.statistics, look.channel, look.norm, look.ratio)
-        alt = f"How the values of channel {look.channel} are spread, zeros left out."
-        self._view.show(self._drawing.png(look, page), page.width, page.height, alt=alt)
+        channel = channel_summary(frame.statistics, frame.channel)
+        self._table.value = numbers_html(channel, self._layer(frame.statistics), frame.channel)
+        page = self._drawing.page(frame.statistics, frame.channel, frame.norm, frame.ratio)
+        alt = f"How the values of channel {frame.channel} are spread, zeros left out."
+        self._view.show(self._drawing.png(frame, page), page.width, page.height, alt=alt)
 
 
 def numbers_html(channel: Summary, layer: Summary, index: int) -> str:

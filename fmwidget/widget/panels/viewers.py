@@ -10,21 +10,21 @@ import ipywidgets
 import numpy as np
 import traitlets
 
-from fmwidget.frontend.base import Piece, ignore
+from fmwidget.frontend.base import ReadOnlyWidget, ignore
 from fmwidget.frontend.bundle import joined, sent
 from fmwidget.rendering.canvas import number, shape_text
 
 if TYPE_CHECKING:
-    from fmwidget.pipeline import Look
-    from fmwidget.rendering.sampling import Spot
-    from fmwidget.widget.tracing import Trace
+    from fmwidget.pipeline import Frame
+    from fmwidget.rendering.sampling import Unit
+    from fmwidget.widget.tracing import TracedPixel
 
 MOST = 12  # rows; the chosen channel has one more if it is not among them
 
 Array = np.ndarray[Any, Any]
 
 
-class ChannelList(Piece):
+class ChannelList(ReadOnlyWidget):
     """A list of channels with a bar and a number each, to choose one from.
 
     Args:
@@ -54,7 +54,7 @@ class ChannelList(Piece):
         self.on_msg(receive)
 
 
-class ColumnPanel:
+class ProjectiveFieldPanel:
     """Who sees the pixel of the picture that was clicked, and the values there across channels.
 
     It is not there until a pixel is clicked.
@@ -71,25 +71,25 @@ class ColumnPanel:
         self.box = ipywidgets.VBox([self._title, self._list], layout=layout)
         self.box.add_class("fmw-panel")
 
-    def show(self, look: Look) -> None:
+    def show(self, frame: Frame) -> None:
         """Waits to be told of a pixel."""
 
-    def trace(self, look: Look, trace: Trace | None, pinned: Spot | None) -> None:
+    def trace(self, frame: Frame, trace: TracedPixel | None, pinned: Unit | None) -> None:
         """Shows the values at the pinned unit while a pixel is followed."""
         self.box.layout.display = "none" if trace is None else "flex"
         if trace is None:
             return
-        words = viewers_in_words(trace, look.maps.shape)
+        words = viewers_in_words(trace, frame.maps.shape)
         is_seen = trace.viewers is not None and trace.viewers.nearest is not None and pinned is not None
         with self._list.hold_sync():
             if is_seen and pinned is not None:
-                values = look.maps[pinned.row, pinned.column]
-                channels = strongest(values, look.channel)
+                values = frame.maps[pinned.row, pinned.column]
+                channels = strongest(values, frame.channel)
                 words += (
                     f"<br>values at row {pinned.row}, column {pinned.column}, strongest first: "
                     f"{min(MOST, len(values))} of {len(values)} channels"
                 )
-                self._list.channels, self._list.chosen = channels, look.channel
+                self._list.channels, self._list.chosen = channels, frame.channel
                 self._list.lengths = bars(values[channels])
                 self._list.texts = [number(float(values[channel])) for channel in channels]
             else:
@@ -113,7 +113,7 @@ def bars(values: Array) -> list[float]:
     return [float(length) for length in lengths]
 
 
-def viewers_in_words(trace: Trace, shape: tuple[int, ...]) -> str:
+def viewers_in_words(trace: TracedPixel, shape: tuple[int, ...]) -> str:
     """Who sees a pixel, as HTML."""
     row, column = trace.pixel
     where, viewers = f"row {row}, column {column} of the picture", trace.viewers

@@ -9,22 +9,22 @@ import traitlets
 
 from fmwidget._memo import Latest
 from fmwidget.frontend.bundle import joined, sent
-from fmwidget.frontend.messages import MAX_PX, Close, Pin, Unit, Window
-from fmwidget.frontend.picture_view import HearingWidget
+from fmwidget.frontend.messages import MAX_PX, Close, HoveredUnit, Pin, Window
+from fmwidget.frontend.picture_view import EventWidget
 from fmwidget.rendering.canvas import MINUS, number, shape_text
 from fmwidget.rendering.feature_grid import map_indices
-from fmwidget.rendering.formatting import spot_text, value_text
+from fmwidget.rendering.formatting import unit_text, value_text
 from fmwidget.rendering.palette import cmap_for, encode_png, palette
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fmwidget.analysis.channel_stats import Array
-    from fmwidget.pipeline import Look
-    from fmwidget.rendering.sampling import Spot
+    from fmwidget.pipeline import Frame
+    from fmwidget.rendering.sampling import Unit
 
 
-class ZoomView(HearingWidget):
+class ZoomView(EventWidget):
     """A map seen alone: zoomed with the wheel, two fingers or keys, and moved about.
 
     The browser enlarges the map by whole pixels, and asks for the values that it has room to write a window
@@ -54,7 +54,7 @@ class ZoomView(HearingWidget):
 
     def on_unit(self, callback: Callable[[tuple[int, int] | None], None]) -> None:
         """Calls `callback(at)` with the row and column under the pointer, with `None` when it has left."""
-        self._listen(Unit, "unit", lambda unit: callback(unit.at))
+        self._listen(HoveredUnit, "unit", lambda unit: callback(unit.at))
 
     def on_pin(self, callback: Callable[[tuple[int, int]], None]) -> None:
         """Calls `callback(at)` with the row and column that were clicked, or reached with the arrow keys."""
@@ -90,34 +90,34 @@ class ZoomPanel:
         self.box.on_window(self._write)
         self.box.on_close(self._close)
 
-    def open(self, look: Look) -> None:
+    def open(self, frame: Frame) -> None:
         """Shows the chosen channel alone until the reader puts it away."""
-        self._draw(look)
+        self._draw(frame)
         self.box.shown = True
 
-    def show(self, look: Look) -> None:
+    def show(self, frame: Frame) -> None:
         """Draws the chosen channel, if it is to be seen alone."""
         if self.box.shown:
-            self._draw(look)
+            self._draw(frame)
 
-    def point(self, look: Look, spot: Spot | None) -> None:
+    def point(self, frame: Frame, unit: Unit | None) -> None:
         """Outlines a unit, and says what its value is."""
         if self.box.shown:
             with self.box.hold_sync():
-                inside = spot is not None and spot.channel == look.channel
-                self.box.unit = [spot.row, spot.column] if spot and inside else []
-                self.box.readout = spot_text(look.maps, spot)
+                inside = unit is not None and unit.channel == frame.channel
+                self.box.unit = [unit.row, unit.column] if unit and inside else []
+                self.box.readout = unit_text(frame.maps, unit)
 
-    def _draw(self, look: Look) -> None:
-        indices = self._indices(look.maps, look.statistics, look.channel, look.norm)
-        colours = palette(cmap_for(look.norm, look.cmap), dark=look.surroundings.dark)
-        height, width, _ = look.maps.shape
+    def _draw(self, frame: Frame) -> None:
+        indices = self._indices(frame.maps, frame.statistics, frame.channel, frame.norm)
+        colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
+        height, width, _ = frame.maps.shape
         shape = shape_text((height, width))
         with self.box.hold_sync():
-            self.box.title = f"channel {look.channel} of {look.layer.path}, {shape}"
+            self.box.title = f"channel {frame.channel} of {frame.layer.path}, {shape}"
             self.box.png = self._png(indices, colours)
             self.box.rows, self.box.columns = height, width
-            self._map = look.maps[..., look.channel]
+            self._map = frame.maps[..., frame.channel]
             self.box.stamp += 1
 
     def _write(self, window: Window) -> None:

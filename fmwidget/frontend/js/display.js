@@ -3,7 +3,7 @@
 const SETTLE_MS = 150; // a window being dragged wider reports once, at the end
 
 // Reports `{ratio, dark, width}` when `el` first has a width, and when one of them has changed and settled.
-export function watchSurroundings(el, report, signal) {
+export function watchDisplay(el, report, signal) {
   let last = "";
   let timer = 0;
 
