@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import anywidget
@@ -11,7 +12,7 @@ from ipywidgets import Layout, widget_serialization
 from ipywidgets.widgets.trait_types import InstanceDict
 
 from .bundle import sent, style
-from .messages import asked_by, brief
+from .messages import asked_by, brief, parse_message
 
 log = logging.getLogger(__name__)
 
@@ -51,3 +52,31 @@ class ReadOnlyWidget(FrontEndWidget):
 def ignore(content: object) -> None:
     """Notes a message that is unknown, malformed or out of range; nothing else comes of it."""
     log.warning("Ignored a message of the front end that means nothing: %s", brief(content))
+
+
+class EventWidget(ReadOnlyWidget):
+    """A widget that Python draws: its front end sets nothing, and says what the reader does to it."""
+
+    # Kinds of message that somebody waits for. The browser sends no others, and only a picture that answers
+    # to clicks or keys is a stop for the Tab key.
+    _listening = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._callbacks: dict[type, list[Callable[[Any], None]]] = {}
+        self.on_msg(self._receive)
+
+    def _listen(self, record: type, kind: str, callback: Callable[[Any], None]) -> None:
+        self._callbacks.setdefault(record, []).append(callback)
+        if kind not in self._listening:
+            self._listening = [*self._listening, kind]
+
+    def _receive(self, _view: EventWidget, content: object, _buffers: object) -> None:
+        message = parse_message(content)
+        if message is None:
+            ignore(content)
+        try:
+            for callback in self._callbacks.get(type(message), ()):
+                callback(message)
+        finally:  # the browser sends no other of this kind before it has an answer
+            self.answer(content)

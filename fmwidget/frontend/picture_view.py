@@ -7,49 +7,18 @@ thumbnail.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import traitlets
 
 from fmwidget.pipeline import DisplayContext
 
-from .base import FrontEndWidget, ReadOnlyWidget, ignore
-from .bundle import joined, sent, style
-from .messages import MAX_PX, Hover, Nudge, Open, Place, Point, Release, brief, is_number, parse_message
+from .base import EventWidget
+from .bundle import joined, sent
+from .messages import MAX_PX, Hover, Nudge, Open, Place, Point, Release, brief, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-_log = logging.getLogger(__name__)
-
-
-class EventWidget(ReadOnlyWidget):
-    """A widget that Python draws: its front end sets nothing, and says what the reader does to it."""
-
-    # Kinds of message that somebody waits for. The browser sends no others, and only a picture that answers
-    # to clicks or keys is a stop for the Tab key.
-    _listening = traitlets.List(traitlets.Unicode()).tag(sync=True)
-
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
-        self._callbacks: dict[type, list[Callable[[Any], None]]] = {}
-        self.on_msg(self._receive)
-
-    def _listen(self, record: type, kind: str, callback: Callable[[Any], None]) -> None:
-        self._callbacks.setdefault(record, []).append(callback)
-        if kind not in self._listening:
-            self._listening = [*self._listening, kind]
-
-    def _receive(self, _view: EventWidget, content: object, _buffers: object) -> None:
-        message = parse_message(content)
-        if message is None:
-            ignore(content)
-        try:
-            for callback in self._callbacks.get(type(message), ()):
-                callback(message)
-        finally:  # the browser sends no other of this kind before it has an answer
-            self.answer(content)
 
 
 class PictureView(EventWidget):
@@ -186,67 +155,3 @@ class PictureView(EventWidget):
                 f"Received `{name}={brief(box)}`, expected `[x, y, width, height]` in CSS px, or `[]`."
             )
         return list(box)
-
-
-class ThumbnailPicker(FrontEndWidget):
-    """A row of small pictures, one of which is chosen.
-
-    Args:
-        names: Their names, shown below them as plain text.
-        thumbs: The bytes of a small PNG or JPEG for each.
-        value: Index of the chosen picture, or -1. Any other value raises `TraitError` and changes nothing.
-        label: Name of the row for assistive technology.
-    """
-
-    _esm = sent(joined("thumbnails.js"))
-    _css = sent(style())
-
-    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)
-    value = traitlets.Int(-1).tag(sync=True)
-    label = traitlets.Unicode("Pictures").tag(sync=True)
-
-    def offer(self, names: Sequence[str], thumbs: Sequence[bytes], value: int = -1) -> None:
-        """Offers other pictures, in one message.
-
-        Args:
-            names: Their names.
-            thumbs: The bytes of a small PNG or JPEG for each.
-            value: Index of the picture that is chosen, or -1.
-
-        Raises:
-            TraitError: If `value` is no index of `names`.
-        """
-        _check_choice(value, len(names))
-        with self.hold_sync():
-            self.names, self.thumbs, self.value = list(names), list(thumbs), value
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Takes the choice made in the front end, and nothing else that it may try to set."""
-        if sync_data.keys() == {"value"} and _is_choice(sync_data["value"], len(self.names)):
-            super().set_state(sync_data)
-            return
-        _log.warning("Ignored traits set by the front end on a picker: %s", brief(sync_data))
-        self.send_state("value")  # so that the browser shows again what is chosen
-
-    @traitlets.validate("value")
-    def _validate_value(self, proposal: traitlets.Bunch) -> int:
-        _check_choice(proposal["value"], len(self.names))
-        return int(proposal["value"])
-
-    @traitlets.observe("names")
-    def _drop_choice(self, _change: traitlets.Bunch) -> None:
-        if self.value >= len(self.names):
-            self.value = -1
-
-
-def _is_choice(value: object, count: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -1 <= value < count
-
-
-def _check_choice(value: object, count: int) -> None:
-    if not _is_choice(value, count):
-        raise traitlets.TraitError(
-            f"Received `value={brief(value)}`, expected the index of one of the {count} pictures offered, "
-            "counted from 0, or -1 for none."
-        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
+from .formatting import nice_ticks, tick_labels
 from .grid_layout import Box
 from .palette import GREYS, PAPER, STEPS
 from .text import elide, printable, rasterize, text_width
@@ -23,7 +24,6 @@ Align = Literal["left", "center", "right"]
 # How much of the ink a text takes, 0 to 1.
 STRONG, SOFT, FAINT = 1.0, 0.75, 0.6
 EDGE = 0.2
-MINUS = "\N{MINUS SIGN}"
 
 
 class Text(NamedTuple):
@@ -133,57 +133,6 @@ def grey(ink: float) -> int:
 
 
 # ------------------------------------------------------------------ numbers and scales
-
-
-def number(value: float) -> str:
-    """A number in four digits, as people write it."""
-    text = f"{value + 0.0:.4g}"
-    return _tidy(text) if "e" in text else text.replace("-", MINUS)
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """A shape as people write it: 148 × 148 × 32."""
-    return " × ".join(map(str, shape))
-
-
-def nice_ticks(low: float, high: float, most: int) -> list[float]:
-    """At most `most` round numbers evenly spaced from `low` to `high`; the two ends if there are not two."""
-    span = high - low
-    if not 1e-290 < span < 1e290:
-        return [low, high]
-    rough = span / most
-    magnitude = 10.0 ** math.floor(math.log10(rough))
-    for multiple in (1, 2, 5, 10):
-        step = multiple * magnitude
-        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        if last - first < most:
-            break
-    ticks = [place * step for place in range(first, last + 1)]
-    return ticks if len(ticks) > 1 else [low, high]
-
-
-def tick_labels(ticks: Sequence[float]) -> list[str]:
-    """Labels with as many digits as tell neighbouring ticks apart."""
-    largest = max(abs(tick) for tick in ticks)
-    step = ticks[1] - ticks[0]
-    if largest == 0 or not 0 < step < math.inf:
-        return [number(tick) for tick in ticks]
-    exponent = math.floor(math.log10(step) + 1e-9)
-    is_round = any(math.isclose(step, multiple * 10.0**exponent, rel_tol=1e-6) for multiple in (1, 2, 5))
-    decimals = -exponent if is_round else 2 - exponent
-    if 1e-3 <= largest < 1e5 and decimals <= 6:
-        return [f"{tick + 0.0:.{max(0, decimals)}f}".replace("-", MINUS) for tick in ticks]
-    digits = min(6, math.floor(math.log10(largest)) + decimals)
-    labels = [f"{tick + 0.0:.{digits}e}" for tick in ticks]
-    return [_tidy(label) for label in labels]
-
-
-def _tidy(label: str) -> str:
-    """`1.0e-05` as `1e−5`."""
-    mantissa, exponent = label.split("e")
-    if "." in mantissa:
-        mantissa = mantissa.rstrip("0").rstrip(".")
-    return (mantissa if float(mantissa) == 0 else f"{mantissa}e{int(exponent)}").replace("-", MINUS)
 
 
 def colour_bar(

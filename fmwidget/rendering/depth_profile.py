@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .canvas import FAINT, SOFT, STRONG, Page, grey, number, shape_text
+from .canvas import FAINT, SOFT, STRONG, Page, grey
+from .formatting import number, shape_text
 from .grid_layout import MARGIN, PAGE_WIDTH, Box
 from .palette import NAN
 from .text import printable, text_width

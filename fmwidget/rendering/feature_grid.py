@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .canvas import EDGE, FAINT, SOFT, STRONG, Page, colour_bar, grey, number, shape_text
+from .canvas import EDGE, FAINT, SOFT, STRONG, Page, colour_bar, grey
+from .formatting import range_fact, shape_text
 from .grid_layout import DIGIT, HEADER, LABEL_STRIP, MARGIN, Box, GridLayout, single_tile
 from .normalization import SHARED_NORMS, channel_limits, shared_limits, to_levels
 from .palette import INACTIVE, INDEX_OF_LEVEL, INDEX_OF_MARK, NAN, NEGINF, PAPER, POSINF
@@ -231,16 +232,6 @@ def draw_channel(
         ends = (low, high) if norm in SHARED_NORMS else (statistics.min[channel], statistics.max[channel])
         colour_bar(drawing, bar, (low, high), ends=ends, vertical=True, size=TICK_SIZE)
     return drawing
-
-
-def range_fact(statistics: ChannelStatistics, channel: int) -> str:
-    """What values a channel has, in words."""
-    low, high = statistics.min[channel], statistics.max[channel]
-    if statistics.inactive[channel]:
-        return "inactive: zero everywhere"
-    if np.isnan(low):
-        return "no finite value"
-    return f"{number(low)} everywhere" if low == high else f"min {number(low)} · max {number(high)}"
 
 
 # ------------------------------------------------------------------ what both say

@@ -23,6 +23,7 @@ LABEL_STRIP = 14  # above each tile
 DIGIT = 7  # width of a digit in a label
 TILE_LIMIT = 224  # a layer of few channels does not fill the screen
 SHORTEST_TILE = 8
+DETAIL_BOX = 300  # CSS px: the square that a single map, or the input, is fitted into
 
 
 class Box(NamedTuple):

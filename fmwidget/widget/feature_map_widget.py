@@ -21,16 +21,8 @@ from fmwidget.activations.model import ActivationModel
 from fmwidget.activations.training_monitor import TrainingMonitor
 from fmwidget.analysis.channel_stats import ORDERS
 from fmwidget.export.animation import animation_pages, animation_steps, check_file, frame_rate, save_animation
-from fmwidget.export.notebook import (
-    BESIDE_PICTURE,
-    SavedPicture,
-    can_hide_picture,
-    code_for,
-    on_paper,
-    show_picture,
-    show_with_picture,
-    widget_bundle,
-)
+from fmwidget.export.code import code_for
+from fmwidget.export.notebook import SavedPicture, on_paper
 from fmwidget.frontend.accessible_names import AccessibleNames
 from fmwidget.frontend.play_button import next_stop
 from fmwidget.images.arrays import ImageError
@@ -46,6 +38,13 @@ from fmwidget.rendering.palette import cmap_for, palette, require_cmap
 from fmwidget.samples import sample_images
 from fmwidget.widget.controls.controls import Controls
 from fmwidget.widget.jupyter.comm import listen
+from fmwidget.widget.jupyter.display import (
+    BESIDE_PICTURE,
+    can_hide_picture,
+    show_picture,
+    show_with_picture,
+    widget_bundle,
+)
 from fmwidget.widget.jupyter.lifetime import Closed, all_widgets, displayed, hold_weakly, release
 from fmwidget.widget.jupyter.subshell import answer_at_once
 from fmwidget.widget.jupyter.visible_text import send_visibly, visible

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from fmwidget.widget.panels.viewers import ChannelList
+from fmwidget.frontend.channel_list import ChannelList
 from tests.browser.page import show
 
 

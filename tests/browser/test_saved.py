@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from fmwidget.export.notebook import WIDGET
+from fmwidget.widget.jupyter.display import WIDGET
 from tests.browser.page import SCRIPT
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fmwidget.frontend.picture_view import ThumbnailPicker
+from fmwidget.frontend.thumbnail_picker import ThumbnailPicker
 from tests.browser.measures import (
     HOSTILE,
     box,

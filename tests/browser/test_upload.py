@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from fmwidget.frontend.picture_view import ThumbnailPicker
+from fmwidget.frontend.thumbnail_picker import ThumbnailPicker
 from fmwidget.frontend.uploader import Uploader, parse_upload
 from tests.browser.page import show
 

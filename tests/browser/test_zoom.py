@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from fmwidget.frontend.messages import Close, HoveredUnit, Pin, Window, parse_message
-from fmwidget.widget.panels.zoom import ZoomView
+from fmwidget.frontend.zoom_view import ZoomView
 from tests.browser.measures import Finger, contrast
 from tests.browser.page import show
 

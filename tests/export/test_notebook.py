@@ -13,8 +13,8 @@ from IPython.utils.capture import capture_output
 from PIL import Image
 
 from fmwidget import FeatureMapWidget
-from fmwidget.export.notebook import WIDGET
 from fmwidget.pipeline import DisplayContext
+from fmwidget.widget.jupyter.display import WIDGET
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (30, 36, 3), np.uint8)

@@ -33,7 +33,8 @@ from fmwidget.frontend.messages import (
     asked_by,
     parse_message,
 )
-from fmwidget.frontend.picture_view import PictureView, ThumbnailPicker
+from fmwidget.frontend.picture_view import PictureView
+from fmwidget.frontend.thumbnail_picker import ThumbnailPicker
 from fmwidget.pipeline import DisplayContext
 from fmwidget.rendering.grid_layout import grid_layout
 

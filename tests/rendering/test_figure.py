@@ -20,9 +20,10 @@ from PIL import Image
 
 from fmwidget.analysis.channel_stats import channel_statistics
 from fmwidget.rendering import text
-from fmwidget.rendering.canvas import MINUS, nice_ticks, stack, tick_labels
+from fmwidget.rendering.canvas import stack
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
 from fmwidget.rendering.figure import feature_figure
+from fmwidget.rendering.formatting import MINUS, nice_ticks, tick_labels
 from fmwidget.rendering.grid_layout import grid_layout
 from fmwidget.rendering.palette import cmap_for, encode_png, palette
 from fmwidget.rendering.sampling import refine

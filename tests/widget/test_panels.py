@@ -15,20 +15,14 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from fmwidget.analysis.channel_stats import channel_statistics
+from fmwidget.analysis.channel_summary import channel_summary, layer_summary
 from fmwidget.rendering.canvas import FAINT, grey
+from fmwidget.rendering.formatting import percent
+from fmwidget.rendering.histogram import BINS, PLOT, draw_histogram, histogram
+from fmwidget.rendering.overlay import map_pixels, overlay_png, seen_pixels
 from fmwidget.rendering.palette import INACTIVE, NAN, palette
 from fmwidget.widget.panels.answer import answer_html, check_class_names, imagenet_names, score_vector
-from fmwidget.widget.panels.input import map_pixels, overlay_png, seen_pixels
-from fmwidget.widget.panels.numbers import (
-    BINS,
-    PLOT,
-    channel_summary,
-    draw_histogram,
-    histogram,
-    layer_summary,
-    numbers_html,
-    percent,
-)
+from fmwidget.widget.panels.numbers import numbers_html
 
 MAPS = hnp.arrays(
     np.float32,

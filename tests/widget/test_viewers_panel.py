@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from fmwidget import FeatureMapWidget
+from fmwidget.frontend.channel_list import ChannelList
 from fmwidget.rendering.sampling import Unit
 from fmwidget.widget.panels.maps import ChannelPanel
-from fmwidget.widget.panels.viewers import ChannelList, bars, strongest
+from fmwidget.widget.panels.viewers import bars, strongest
 from tests.support import zoo
 from tests.support.images import encoded
 from tests.widget.test_receptive_field_service import until

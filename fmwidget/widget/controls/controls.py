@@ -10,9 +10,9 @@ import ipywidgets
 
 from fmwidget.activations.layers import FeatureLayer
 from fmwidget.analysis.channel_stats import ORDERS
-from fmwidget.frontend.picture_view import ThumbnailPicker
 from fmwidget.frontend.play_button import PlayButton
 from fmwidget.frontend.save_button import SaveButton
+from fmwidget.frontend.thumbnail_picker import ThumbnailPicker
 from fmwidget.frontend.uploader import Uploader
 from fmwidget.images.loading import MAX_IMAGES
 from fmwidget.images.preprocessing import FITS, SCALINGS

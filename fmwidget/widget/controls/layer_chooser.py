@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import ipywidgets
 
 from fmwidget.activations.layers import FeatureLayer
-from fmwidget.rendering.canvas import shape_text
+from fmwidget.rendering.formatting import shape_text
 
 from .fields import STYLE, dropdown, flexible, move_slider, slider, step_buttons
 

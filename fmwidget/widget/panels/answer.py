@@ -15,9 +15,7 @@ import numpy as np
 
 from fmwidget._memo import Latest
 from fmwidget.pipeline import Frame
-from fmwidget.rendering.canvas import number
-
-from .numbers import percent
+from fmwidget.rendering.formatting import number, percent
 
 log = logging.getLogger(__name__)
 

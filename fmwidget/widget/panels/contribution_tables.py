@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fmwidget.rendering.canvas import MINUS, number, shape_text
-from fmwidget.rendering.formatting import value_text
+from fmwidget.rendering.formatting import MINUS, number, shape_text, value_text
 
 if TYPE_CHECKING:
     from fmwidget.analysis.contributions import Contributions

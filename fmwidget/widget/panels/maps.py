@@ -16,7 +16,7 @@ from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
 from fmwidget.rendering.figure import FeatureFigure, drawable_ratio, feature_figure
 from fmwidget.rendering.formatting import channel_text, unit_text
-from fmwidget.rendering.grid_layout import Box, GridLayout, single_tile
+from fmwidget.rendering.grid_layout import DETAIL_BOX, Box, GridLayout, single_tile
 from fmwidget.rendering.palette import cmap_for, encode_png, palette
 from fmwidget.rendering.sampling import Area, Sampling, Unit, refine, unit_at, unit_box
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from fmwidget.widget.tracing import TracedPixel
 
 Array = np.ndarray[Any, Any]
-
-DETAIL_BOX = 300  # CSS px: the square that a single map, or the input, is fitted into
 
 
 class CachedPage:

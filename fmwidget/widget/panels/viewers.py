@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import numpy as np
-import traitlets
 
-from fmwidget.frontend.base import ReadOnlyWidget, ignore
-from fmwidget.frontend.bundle import joined, sent
-from fmwidget.rendering.canvas import number, shape_text
+from fmwidget.frontend.channel_list import ChannelList
+from fmwidget.rendering.formatting import number, shape_text
 
 if TYPE_CHECKING:
     from fmwidget.pipeline import Frame
@@ -22,36 +20,6 @@ if TYPE_CHECKING:
 MOST = 12  # rows; the chosen channel has one more if it is not among them
 
 Array = np.ndarray[Any, Any]
-
-
-class ChannelList(ReadOnlyWidget):
-    """A list of channels with a bar and a number each, to choose one from.
-
-    Args:
-        channels: Their numbers.
-        lengths: How long their bars are, 0 to 1; below 0 they are hollow.
-        texts: What is written beside them.
-        chosen: The channel that is chosen.
-    """
-
-    _esm = sent(joined("column.js"))
-
-    channels = traitlets.List(traitlets.Int()).tag(sync=True)
-    lengths = traitlets.List(traitlets.Float()).tag(sync=True)
-    texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    chosen = traitlets.Int(-1).tag(sync=True)
-
-    def on_choice(self, callback: Callable[[int], None]) -> None:
-        """Calls `callback(channel)` when the person chooses a channel of the list."""
-
-        def receive(_: ChannelList, content: object, _buffers: object) -> None:
-            match content:
-                case {"type": "choose", "channel": int(channel)} if channel in self.channels:
-                    callback(channel)
-                case _:
-                    ignore(content)
-
-        self.on_msg(receive)
 
 
 class ProjectiveFieldPanel:
