@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from fmwidget.analysis.receptive_field.rules import sliding_windows
-from fmwidget.models.backends import tensorflow as backend
+from fmwidget.models import backends
 from fmwidget.models.outputs import CHANNELS_FIRST, maps_shape
 
 Array = np.ndarray[Any, Any]
@@ -133,5 +133,5 @@ def _check(layer: keras.Layer, shape: tuple[int, ...], place: tuple[int, int, in
 
 def _weights(layer: keras.Layer, weights: Any) -> Array:
     """Weights as the layer computes with them: rounded to its own type of number."""
-    array = backend.to_numpy(keras.ops.convert_to_tensor(weights))
+    array = backends.current().to_numpy(keras.ops.convert_to_tensor(weights))
     return array.astype(layer.compute_dtype).astype(np.float64)

@@ -179,7 +179,7 @@ def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weight
     conv.set_weights([kernels[0], biases[0]])
     monkeypatch.setattr(TrainingMonitor, "begin", lambda _: None)
     widget: Any = FeatureMapWidget(model, PICTURES, layer="conv", preprocess="unit")
-    fmwidget.activations.background._compiler.submit(lambda: None).result()
+    fmwidget.activations.background._executor.submit(lambda: None).result()
     grid_show, version = widget._grid.show, widget._am.version
 
     def run(order):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import weakref
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,11 +13,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from fmwidget.activations.forward import run_recorded
 from fmwidget.activations.layers import CallTracker
+from fmwidget.activations.model import ActivationModel
 from fmwidget.activations.recorder import Call, Tensor, is_tensor
 from fmwidget.models import introspection
-from fmwidget.models.backends import tensorflow as backend
 from fmwidget.models.inputs import Batch, empty_batch, model_inputs
 from fmwidget.models.outputs import is_video
 
@@ -203,21 +201,10 @@ def _sample(tensor: Tensor) -> Tensor:
     return keras.ops.reshape(tensor, (-1,))[:: max(1, math.prod(tensor.shape) // 256)]
 
 
-_graphs: weakref.WeakKeyDictionary[keras.Model, tuple[Any, Graph]] = weakref.WeakKeyDictionary()
-
-
 def model_graph(model: Any, batch: Batch) -> Graph:
-    """The graph of a model, for inputs of the sizes of `batch`; the last one is kept."""
-    model = introspection.model_of(model)
-    backend.require_tensorflow()
-    sizes = None if batch is None else tuple(tuple(each.shape) for each in keras.tree.flatten(batch))
-    key = sizes, tuple(map(id, introspection.all_sublayers(model)))
-    kept, graph = _graphs.get(model, (None, None))
-    if graph is None or kept != key:
-        graph = _record_graph(model, _noise(empty_batch(model) if batch is None else batch))
-        key = sizes, tuple(map(id, introspection.all_sublayers(model)))  # the first call may have made layers
-        _graphs[model] = key, graph
-    return graph
+    """Return the graph of a model for inputs of the sizes of `batch`; the activation model keeps the last."""
+    am = model if isinstance(model, ActivationModel) else ActivationModel(introspection.model_of(model))
+    return am.model_graph(batch, _record_graph)
 
 
 def _noise(batch: Batch) -> Batch:
@@ -231,10 +218,10 @@ def _noise(batch: Batch) -> Batch:
     return keras.tree.map_structure(noise, batch)
 
 
-def _record_graph(model: keras.Model, batch: Batch) -> Graph:
+def _record_graph(am: ActivationModel, batch: Batch | None) -> Graph:
     recorder = _Recorder()
-    run_recorded(model, batch, recorder.visit)
-    stated = model_inputs(model)
+    am.record(_noise(empty_batch(am.model) if batch is None else batch), recorder.visit)
+    stated = model_inputs(am.model)
     taken = dict(zip(recorder.inputs, stated, strict=False))
     picture = next((n for n, each in taken.items() if each.is_image), recorder.inputs[0])
     paths = {path: recorder.shown(*origin) for path, origin in recorder.walk.origins().items()}
