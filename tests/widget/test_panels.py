@@ -19,7 +19,7 @@ from fmwidget.analysis.channel_summary import channel_summary, layer_summary
 from fmwidget.rendering.canvas import FAINT, grey
 from fmwidget.rendering.formatting import percent
 from fmwidget.rendering.histogram import BINS, PLOT, draw_histogram, histogram
-from fmwidget.rendering.overlay import map_pixels, overlay_png, seen_pixels
+from fmwidget.rendering.overlay import image_pixels, map_pixels, overlay_png
 from fmwidget.rendering.palette import INACTIVE, NAN, palette
 from fmwidget.widget.panels.answer import answer_html, check_class_names, imagenet_names, score_vector
 from fmwidget.widget.panels.numbers import numbers_html
@@ -212,6 +212,6 @@ def test_a_map_keeps_its_colours_and_marks_over_the_picture():
 @pytest.mark.parametrize(("size", "ratio", "shown"), [((20, 30), 1, (200, 300)), ((600, 300), 2, (600, 300))])
 def test_the_picture_is_shown_in_its_own_proportions(size, ratio, shown):
     seen = np.random.default_rng(0).random((1, *size, 3), np.float32)
-    picture = seen_pixels(seen, "unit", "channels_last", ratio)
+    picture = image_pixels(seen, "unit", "channels_last", ratio)
     assert picture.shape[:2] == shown
     assert np.abs(picture.mean(axis=(0, 1)) - 255 * seen.mean(axis=(0, 1, 2))).max() < 2
