@@ -272,7 +272,8 @@ def test_inactive_constant_and_not_finite_maps_are_told_apart():
         assert share == pytest.approx(count / 36)
     assert {"1", "inactive", "1 NaN", "2 +inf", "1 −inf"} <= set(lines(page))
     assert "inactive" not in lines(grid(random_maps(6, 6, 5)))
-    assert any("1 of 5 channels inactive" in line for line in lines(page))
+    assert any("1 of 5 channels inactive, 1 constant · " in line for line in lines(page))
+    assert not any("constant" in line for line in lines(grid(random_maps(6, 6, 5))))
     for legend in (NAN, POSINF, NEGINF):
         assert (indices[:42] == legend).sum() == 81
 
@@ -418,12 +419,18 @@ def test_the_page_of_a_channel_is_as_large_for_all_maps_unless_tight():
 
 @pytest.mark.parametrize(
     ("value", "says"),
-    [(0, "inactive: zero everywhere"), (0.5, "0.5 everywhere"), (np.nan, "no finite value")],
+    [
+        (0, "inactive: zero everywhere"),
+        (0.5, "0.5 everywhere"),
+        (1 / 3, "0.3333 everywhere"),  # whose standard deviation is rounded to more than 0
+        (np.nan, "no finite value"),
+    ],
 )
 def test_a_channel_with_nothing_to_scale_says_so(value, says):
-    page = channel_page(np.full((5, 5, 2), value), 1, "channel")
-    assert any(says in line for line in lines(page))
-    assert len(np.unique(page.indices[page.indices < STEPS])) <= 1  # no colour bar
+    for norm in ("standardize", "channel"):
+        page = channel_page(np.full((7, 7, 2), value), 1, norm)
+        assert any(says in line for line in lines(page))
+        assert len(np.unique(page.indices[page.indices < STEPS])) <= 1  # no colour bar
 
 
 # ------------------------------------------------------------------ colours and bytes
