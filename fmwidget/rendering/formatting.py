@@ -70,7 +70,7 @@ def nice_ticks(low: float, high: float, most: int) -> list[float]:
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last - first < most:
             break
-    ticks = [place * step for place in range(first, last + 1)]
+    ticks = [count * step for count in range(first, last + 1)]
     return ticks if len(ticks) > 1 else [low, high]
 
 

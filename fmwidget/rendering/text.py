@@ -104,13 +104,13 @@ def printable(text: str) -> str:
         half = LONGEST // 2
         text = f"{text[:half]}…{text[-half:]}"
     text = unicodedata.normalize("NFC", " ".join(text.split()))
-    text = "".join(each for each in text if unicodedata.category(each) not in ("Cc", "Cf", "Cs"))
+    text = "".join(char for char in text if unicodedata.category(char) not in ("Cc", "Cf", "Cs"))
     with DRAWING:
         _, characters = _fonts()
         if not characters.issuperset(map(ord, text)):
             _register_new_fonts()
             _, characters = _fonts()
-    return "".join(each if ord(each) in characters else "?" for each in text)
+    return "".join(char if ord(char) in characters else "?" for char in text)
 
 
 @lru_cache(maxsize=512)  # the labels of some pages: lines with numbers in them are seldom drawn twice

@@ -259,9 +259,9 @@ def test_the_figure_says_the_same(model, pictures):
 
 @pytest.fixture
 def widget(model, pictures):
-    made = FeatureMapWidget(model, pictures)
-    yield made
-    made.close()
+    widget = FeatureMapWidget(model, pictures)
+    yield widget
+    widget.close()
 
 
 def test_it_is_drawn_when_it_is_asked_for_once_a_picture(widget, model, pictures, monkeypatch):

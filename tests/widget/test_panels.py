@@ -1,4 +1,4 @@
-"""The panels below the grid: each against numpy, and against what a person reads."""
+"""The panels below the grid: against numpy, and against what the user reads."""
 
 from __future__ import annotations
 
