@@ -15,7 +15,7 @@ from fmwidget.pipeline import Frame
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
 from fmwidget.rendering.figure import FeatureFigure, drawable_ratio, feature_figure
-from fmwidget.rendering.formatting import channel_text, unit_text
+from fmwidget.rendering.formatting import channel_text, inactive_fact, unit_text
 from fmwidget.rendering.grid_layout import DETAIL_BOX, Box, GridLayout, single_tile
 from fmwidget.rendering.palette import cmap_for, encode_png, palette
 from fmwidget.rendering.sampling import Area, Sampling, Unit, refine, unit_at, unit_box
@@ -121,7 +121,7 @@ def _grid_in_words(frame: Frame) -> str:
     height, width, count = frame.layer.shape
     return (
         f"Feature maps of layer {frame.layer.path} ({frame.layer.type_name}, {height} by {width}) for "
-        f"{frame.picture}: {count} channels, {frame.statistics.inactive.sum()} of them inactive. "
+        f"{frame.picture}: {count} channels, {inactive_fact(frame.statistics, 'of them')}. "
         f"Channel {frame.channel} is chosen."
     )
 
