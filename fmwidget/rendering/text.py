@@ -17,6 +17,8 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
+from fmwidget._text import is_control
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -98,7 +100,7 @@ def printable(text: str) -> str:
         half = LONGEST // 2
         text = f"{text[:half]}…{text[-half:]}"
     text = unicodedata.normalize("NFC", " ".join(text.split()))
-    text = "".join(each for each in text if unicodedata.category(each) not in ("Cc", "Cf", "Cs"))
+    text = "".join(each for each in text if not is_control(each) and unicodedata.category(each) != "Cf")
     with DRAWING:
         _, characters = _fonts()
         if not characters.issuperset(map(ord, text)):
