@@ -47,7 +47,7 @@ class SavedPicture:
         return data, {"image/png": {"width": self.width, "height": self.height, "alt": self.alt}}
 
 
-def png_on_white(png: bytes, cmap: str, box: Sequence[float], ratio: int) -> bytes:
+def on_paper(png: bytes, cmap: str, box: Sequence[float], ratio: int) -> bytes:
     """Makes of a grid's PNG what a file keeps: on white, wherever it is read, its chosen tile framed.
 
     On the page the browser draws that frame, and the page may be dark.

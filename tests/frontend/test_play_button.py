@@ -83,7 +83,7 @@ def test_only_what_the_filter_lists_is_played():
     [
         lambda widget: setattr(widget._controls.norm, "value", "shared"),
         lambda widget: setattr(widget._controls.channel, "value", 3),
-        lambda widget: widget._grid.box._receive(None, {"type": "point", "x": 20, "y": 80}, []),
+        lambda widget: widget._grid.box._receive(None, {"type": "click", "x": 20, "y": 80}, []),
         lambda widget: say(widget._controls.play_layers, "pause"),
     ],
 )

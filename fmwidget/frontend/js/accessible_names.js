@@ -1,9 +1,10 @@
-// Names for controls that ipywidgets names in print only. The handle of a slider, the number beside it and a button
-// that shows an arrow get the name that users see or hover over; a toggle reports whether it is on. ipywidgets
-// draws controls anew whenever they change, so this watches the whole `.fmwidget` that it is in.
+// Names for controls that ipywidgets names in print only. The handle of a slider, the number beside it and a
+// button that shows an arrow get the name that users see or hover over; a toggle reports whether it is on.
+// ipywidgets draws controls anew whenever they change, so this watches the whole `.fmwidget` that it is in.
 
 const ARROW = /^\P{L}$/u; // a single character that is no letter
 
+// Name all controls of a widget. Unchanged attributes are not set again.
 function nameAll(root) {
   for (const field of root.querySelectorAll(".widget-slider")) {
     const label = field.querySelector(".widget-label")?.textContent ?? "";

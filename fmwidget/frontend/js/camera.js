@@ -1,6 +1,6 @@
 // Arithmetic of zooming and moving. A camera is { scale, left, top }: CSS pixels per value, and from the corner of
-// the viewport to that of the map. A map is { rows, columns }, a viewport { width, height, ratio } with the display
-// ratio. All functions are pure.
+// the viewport to that of the map. A map is { rows, columns }, a viewport { width, height, ratio } with the
+// display ratio. All functions are pure.
 
 import { clamp } from "./clamp.js";
 

@@ -14,7 +14,7 @@ function render({ model, el }) {
   function addRow() {
     const index = rows.length;
     const choose = () => model.send({ type: "choose", channel: model.get("channels")[index] });
-    const button = buttonElement("fmw-choose", "", choose);
+    const button = buttonElement("", "", choose);
     const [row, name, track] = [element("tr"), element("th"), element("td", "fmw-bar")];
     const [bar, number] = [element("div"), element("td")];
     name.scope = "row";

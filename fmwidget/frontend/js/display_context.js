@@ -1,5 +1,7 @@
 // The display context of a picture: its width, the display ratio, and whether the page is dark.
 
+import { onResize } from "./dom.js";
+
 const SETTLE_MS = 150; // a window that is being resized is reported once, at the end
 
 // Call `report({ ratio, dark, width })` when `el` first has a width, and when one of them has changed and settled.
@@ -30,14 +32,12 @@ export function watchDisplay(el, report, signal) {
     query.addEventListener("change", changed, { once: true, signal });
   }
 
-  const resized = new ResizeObserver(checkSoon);
-  resized.observe(el);
+  onResize(el, checkSoon, signal);
   const themed = new MutationObserver(checkSoon);
   for (const node of [document.documentElement, document.body]) themed.observe(node, { attributes: true });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", checkSoon, { signal });
   watchRatio();
   signal.addEventListener("abort", () => {
-    resized.disconnect();
     themed.disconnect();
     clearTimeout(timer);
   });

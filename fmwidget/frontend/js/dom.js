@@ -10,7 +10,7 @@ export function element(tag, className = "", text = "") {
 
 // Create a button that calls `action` when it is pressed.
 export function buttonElement(className, text, action) {
-  const button = element("button", className, text);
+  const button = element("button", `fmw-button ${className}`, text);
   button.type = "button";
   button.addEventListener("click", action);
   return button;

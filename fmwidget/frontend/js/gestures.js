@@ -1,9 +1,9 @@
 // Gestures on the zoom view: a mouse or finger drags the map, a wheel or two fingers zoom, a click picks a unit.
 
 const MAX_DRIFT_PX = 4; // of a click
-const WHEEL = 0.002; // of the zoom's logarithm to a pixel of the wheel; a pinch on a touch pad comes as less
-const PINCH = 0.01;
-const LINE_PX = 16;
+const WHEEL = 0.002; // of the zoom's logarithm, per px of the wheel
+const PINCH = 0.01; // the same on a touch pad, whose pinch comes as small wheel steps with Ctrl
+const LINE_PX = 16; // of a wheel that reports lines
 
 // Call `zoom(factor, at)`, `move(x, y)`, `pick(at)` and `hover(at)`, with points in CSS px from the corner of the
 // stage, and `hover(null)` when the pointer has left.

@@ -1,13 +1,14 @@
 // Drawing of the part of a map that is in sight, with the values in its cells.
 
 import { hasRoomForValues, inSight, valueSize } from "./camera.js";
+import { element } from "./dom.js";
 
 const TEXT = { large: 13, small: 7, margin: 6 }; // CSS px
 const DARK_TEXT = 0.179; // relative luminance from which black has more contrast than white
 
 // Return the pixels of an image as `ImageData`.
 export function pixelsOf(image) {
-  const canvas = document.createElement("canvas");
+  const canvas = element("canvas");
   canvas.width = image.naturalWidth;
   canvas.height = image.naturalHeight;
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -15,8 +16,8 @@ export function pixelsOf(image) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-// Draw `image`, one pixel for each value. `pixels` are those of the image; `text(row, column)` is written in a cell,
-// unless it is `undefined`.
+// Draw `image`, one pixel for each value, and `text(row, column)` in its cell, unless it is `undefined`. `pixels`
+// are those of the image.
 export function drawMap(canvas, { image, pixels, text }, camera, map, view) {
   canvas.width = Math.round(view.width * view.ratio);
   canvas.height = Math.round(view.height * view.ratio);

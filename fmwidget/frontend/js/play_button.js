@@ -11,7 +11,7 @@ function render({ model, el }) {
   let since = 0;
   let timer = 0;
 
-  const button = buttonElement("fmw-play", "", () => {
+  const button = buttonElement("fmw-bordered fmw-play", "", () => {
     if (model.get("playing")) {
       pause();
       return;

@@ -1,4 +1,4 @@
-// A line of text below a picture. Screen readers announce what a key has changed, not all that a mouse passes over.
+// A line of text below a picture. Screen readers announce what a key has changed, not what a mouse passes over.
 
 import { element } from "./dom.js";
 

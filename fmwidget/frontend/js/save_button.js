@@ -1,4 +1,4 @@
-// A button that saves what Python draws when it is pressed, as a file on the user's computer, wherever the kernel is.
+// A button that saves what Python draws when it is pressed: on the user's computer, wherever the kernel is.
 
 import { buttonElement, element, mount, uniqueId } from "./dom.js";
 import { onMessage } from "./model.js";
@@ -7,7 +7,7 @@ const KEPT_MS = 60_000; // time for the browser to fetch the file
 
 function render({ model, el }) {
   const view = uniqueId(); // other views of the model save for themselves
-  const button = buttonElement("fmw-button", "Save", () => model.send({ type: "save", id: view }));
+  const button = buttonElement("fmw-bordered", "Save", () => model.send({ type: "save", id: view }));
   button.title = "Save the grid as a picture, for slides and print";
   const { signal, remove } = mount(el, [button], "fmw-save");
 

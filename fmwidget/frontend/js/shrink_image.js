@@ -1,12 +1,10 @@
-// Shrinking of image files to what is sent to the kernel. A small file in a format that it reads stays as it is.
+// Shrinking of image files to what is sent to the kernel.
 
 import { element } from "./dom.js";
 
 const MAX_SIDE = 2048; // px, of what is sent
 const MAX_FILE = 100e6; // bytes, of what is read
 const MAX_SENT = 4e6; // bytes; the server drops messages of more than 10 MiB without an error
-// Formats that the kernel reads as well: sent unchanged where the file is small, so that no pixel changes.
-const UNCHANGED = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
 
 // A problem with a file, as a sentence for the user.
 export class Problem extends Error {}
@@ -29,8 +27,9 @@ export async function shrunk(file) {
     );
   }
   try {
+    // No pixel changes in a small file.
     const longest = Math.max(bitmap.width, bitmap.height);
-    if (longest <= MAX_SIDE && file.size <= MAX_SENT && UNCHANGED.includes(type)) return await file.arrayBuffer();
+    if (longest <= MAX_SIDE && file.size <= MAX_SENT && type) return await file.arrayBuffer();
     return await encoded(bitmap, Math.min(1, MAX_SIDE / longest), type !== "image/jpeg", file);
   } finally {
     bitmap.close();
@@ -78,7 +77,8 @@ function toBlob(canvas, type, quality) {
   return new Promise((resolve) => canvas.toBlob(resolve, type, quality));
 }
 
-// Return the MIME type by the first bytes: the type that the browser reports is only the suffix.
+// Return the MIME type of a format that the kernel reads too, else `undefined`. It depends on the first bytes: the
+// type that the browser reports is only the suffix.
 async function mimeType(file) {
   let start;
   try {

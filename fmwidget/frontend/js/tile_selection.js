@@ -38,7 +38,7 @@ export function tileSelection(model, signal, marked, settled) {
       if (!state.tiles.all) queue.request({ type: "open" });
       else if (tile !== null && tile >= 0) choose(tile, { type: "open", tile });
     },
-    // Return the box of the mark. If it is on another page, the mark stays at its `last` box until that page is here.
+    // Return the box of the mark: its `last` one while the tile is on a page that is not here yet.
     mark(state, last) {
       return current(state) === state.tile ? state.mark : (tileBox(state.tiles, current(state)) ?? last);
     },

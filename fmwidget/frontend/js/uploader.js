@@ -1,5 +1,5 @@
-// Adds images: chosen with a button, dropped on the row of thumbnails, or pasted. Each is decoded and shrunk first,
-// and sent when the kernel has answered the one before.
+// A button that adds images; they can also be dropped on the row of thumbnails, or pasted. Each is decoded and
+// shrunk first, and sent when the kernel has answered the one before.
 
 import { buttonElement, element, mount, uniqueId } from "./dom.js";
 import { onMessage } from "./model.js";
@@ -16,7 +16,7 @@ function render({ model, el }) {
   const progress = element("span");
   const problems = element("ul");
   status.append(progress, problems);
-  const button = buttonElement("fmw-add", "Add pictures", () => input.click());
+  const button = buttonElement("fmw-bordered", "Add pictures", () => input.click());
   box.append(button, input, element("span", "", "or drop or paste here"), status);
   const { signal, remove } = mount(el, [box]);
 

@@ -36,7 +36,7 @@ export function zoomElements(actions) {
 }
 
 function zoomButton(name, action) {
-  const button = buttonElement("fmw-zoom-button", SIGNS[name], action);
+  const button = buttonElement("fmw-bordered fmw-zoom-button", SIGNS[name], action);
   button.title = name;
   button.setAttribute("aria-label", name);
   return button;
