@@ -1,4 +1,4 @@
-"""Display of the widget in a Jupyter output, followed by a static picture of it."""
+"""Displaying the widget in a Jupyter output, with a static picture beside it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from IPython.display import publish_display_data
 from fmwidget.export.notebook import Bundle, SavedPicture
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
 BESIDE_PICTURE = (
-    "fmw-beside-picture"  # CSS class of a widget followed by its picture: `frontend/css/saved.css`
+    "fmw-beside-picture"  # class of a widget followed by its picture, in `frontend/css/saved.css`
 )
 
 
 def can_hide_picture() -> bool:
-    """Return whether Jupyter shows the widget: `frontend/css/saved.css` relies on the structure of its page.
+    """Whether the widget is shown by Jupyter, whose page `frontend/css/saved.css` knows.
 
-    The pages of VS Code and Colab differ, and would show the picture below the live widget too.
+    VS Code and Colab build their pages differently, and would show the picture below the live widget too.
     """
     shell: Any = get_ipython()
     return (
@@ -31,28 +33,28 @@ def can_hide_picture() -> bool:
 
 
 def widget_bundle(live: Mapping[str, Any], picture: SavedPicture) -> Bundle:
-    """Return one output for both widget and picture, for pages on which the picture cannot be hidden.
+    """The one output of a widget where its picture cannot be hidden: both in it.
 
     Args:
-        live: The output's data by ipywidgets.
-        picture: Shown in the widget's place by programs that show no widgets.
+        live: What ipywidgets puts into the output.
+        picture: What is shown in its place by readers that show no widgets.
     """
     data, metadata = picture.bundle()
     return {**data, WIDGET: live[WIDGET]}, metadata
 
 
 def show_with_picture(live: Mapping[str, Any], picture: SavedPicture) -> None:
-    """Publish a widget, then a picture of it: one of the two is seen.
+    """Puts a widget into the output, and a picture of it behind: one of the two is seen.
 
     Args:
-        live: The output's data by ipywidgets.
-        picture: The picture; its alt text replaces the widget where widgets are not shown.
+        live: What ipywidgets puts into the output.
+        picture: The picture; its alt text stands in the widget's place where widgets are not shown.
     """
     publish_display_data({"text/plain": picture.alt, WIDGET: live[WIDGET]})
     show_picture(picture)
 
 
 def show_picture(picture: SavedPicture) -> None:
-    """Publish a picture."""
+    """Puts a picture into the output."""
     data, metadata = picture.bundle()
     publish_display_data(data, metadata)
