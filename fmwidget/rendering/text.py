@@ -23,6 +23,8 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
+from fmwidget._text import is_control
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -104,7 +106,7 @@ def printable(text: str) -> str:
         half = LONGEST // 2
         text = f"{text[:half]}…{text[-half:]}"
     text = unicodedata.normalize("NFC", " ".join(text.split()))
-    text = "".join(char for char in text if unicodedata.category(char) not in ("Cc", "Cf", "Cs"))
+    text = "".join(char for char in text if not is_control(char) and unicodedata.category(char) != "Cf")
     with DRAWING:
         _, characters = _fonts()
         if not characters.issuperset(map(ord, text)):

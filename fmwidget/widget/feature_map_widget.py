@@ -24,7 +24,7 @@ from fmwidget.export.animation import animation_pages, animation_steps, check_fi
 from fmwidget.export.code import code_for
 from fmwidget.export.notebook import SavedPicture, on_paper
 from fmwidget.frontend.accessible_names import AccessibleNames
-from fmwidget.frontend.play_button import next_stop
+from fmwidget.frontend.play_button import next_item
 from fmwidget.images.arrays import ImageError
 from fmwidget.images.loading import free_name, load_images
 from fmwidget.images.preprocessing import FITS
@@ -522,13 +522,13 @@ class FeatureMapWidget(ipywidgets.VBox):
     def _play_layers(self, *, is_first: bool) -> bool:
         """Shows the next of the layers that are listed; returns whether there is another."""
         self._controls.play_channels.playing = False
-        self.layer, is_more = next_stop(self._controls.layer.film, self.layer, is_first=is_first)
+        self.layer, is_more = next_item(self._controls.layer.film, self.layer, is_first=is_first)
         return is_more
 
     def _play_channels(self, *, is_first: bool) -> bool:
         """Shows the next channel in the order of the grid; returns whether there is another."""
         self._controls.play_layers.playing = False
-        self.channel, is_more = next_stop(self._frame.layout.order, self.channel, is_first=is_first)
+        self.channel, is_more = next_item(self._frame.layout.order, self.channel, is_first=is_first)
         return is_more
 
     def _choose(self, name: str, value: Any) -> None:

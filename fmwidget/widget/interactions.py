@@ -74,18 +74,18 @@ class Interactions:
 
     def _listen(self) -> None:
         grid, detail, zoom = self._pictures.grid, self._pictures.detail, self._pictures.zoom.box
-        grid.box.on_point(self._click_grid)
-        grid.box.on_place(self._choose_place)
-        detail.box.on_point(lambda x, y: self.pin(detail.unit_at(self._frame(), x, y)))
+        grid.box.on_click(self._click_grid)
+        grid.box.on_tile(self._choose_place)
+        detail.box.on_click(lambda x, y: self.pin(detail.unit_at(self._frame(), x, y)))
         for panel in (grid, detail):
             panel.box.on_nudge(lambda rows, columns: self._selection.nudge(self._frame(), rows, columns))
             panel.box.on_open(self._open)
         for picture in (grid.box, detail.box, self._pictures.input.view):
-            picture.on_release(lambda: self.pin(None))
-        zoom.on_unit(lambda at: self._selection.hover(at and (lambda frame: unit_of(frame, *at))))
+            picture.on_unpin(lambda: self.pin(None))
+        zoom.on_hover(lambda at: self._selection.hover(at and (lambda frame: unit_of(frame, *at))))
         zoom.on_pin(lambda at: self.pin(unit_of(self._frame(), *at)))
         zoom.on_close(lambda: self._selection.hover(None))
-        self._pictures.input.view.on_point(self._follow)
+        self._pictures.input.view.on_click(self._follow)
         self._pictures.input.view.on_nudge(self._nudge_pixel)
 
     def _click_grid(self, x: float, y: float) -> None:

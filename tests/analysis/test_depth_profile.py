@@ -307,20 +307,20 @@ def test_a_layer_is_gone_to_by_click_and_key(widget):
         x, y, width, height = profile_layout(widget._frame.profile).column(
             widget._frame.profile.paths.index(layer)
         )
-        view._receive(view, {"type": "point", "x": x + width / 2, "y": y + height / 2}, [])
+        view._receive(view, {"type": "click", "x": x + width / 2, "y": y + height / 2}, [])
         assert widget.layer == layer
-    view._receive(view, {"type": "point", "x": 1, "y": 1}, [])
+    view._receive(view, {"type": "click", "x": 1, "y": 1}, [])
     assert widget.layer == "quiet"
     for place, layer in enumerate(widget._frame.profile.paths):
-        view._receive(view, {"type": "place", "place": place, "id": "a"}, [])
+        view._receive(view, {"type": "tile", "tile": place, "id": "a"}, [])
         assert widget.layer == layer
         x, _, width, _ = view.mark
         right, left = view.tiles["right"], view.tiles["x"]
         assert abs(left + (place + 0.5) * right - (x + width / 2)) <= 1, "where the browser put the mark"
-    view._receive(view, {"type": "place", "place": 10_000, "id": "a"}, [])
+    view._receive(view, {"type": "tile", "tile": 10_000, "id": "a"}, [])
     assert widget.layer == widget._frame.profile.paths[-1]
     widget.profile = False
-    view._receive(view, {"type": "place", "place": 0, "id": "a"}, [])
+    view._receive(view, {"type": "tile", "tile": 0, "id": "a"}, [])
     assert widget.layer == layer, "what is not shown is not pointed at"
 
 

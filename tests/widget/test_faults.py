@@ -111,14 +111,14 @@ SEAMS: dict[str, tuple[Any, str]] = {
         lambda widget, patch: patch.setattr(widget._interactions._selection, "unit", fails),
         "hover",
     ),
-    "tile": (lambda widget, patch: patch.setattr(widget._grid, "unit_at", fails), "point"),
+    "tile": (lambda widget, patch: patch.setattr(widget._grid, "unit_at", fails), "click"),
     "display": (lambda widget, patch: patch.setattr(widget._pipeline, "layout", fails), "display"),
 }
 
 
 def act(widget, how, index=1):
     match how:
-        case "hover" | "point":
+        case "hover" | "click":
             point(widget, how)
         case "display":
             content = {"type": "display", "ratio": 2, "dark": index == 1, "width": 700}

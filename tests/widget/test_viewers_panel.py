@@ -44,7 +44,7 @@ class Page:
         """Clicks on the middle of a pixel of the model's input, as the browser reports it."""
         height, width = self.widget._frame.sizes
         x, y = (column + 0.5) / width * self.picture.width, (row + 0.5) / height * self.picture.height
-        self.picture._receive(self.picture, {"type": "point", "x": x, "y": y}, [])
+        self.picture._receive(self.picture, {"type": "click", "x": x, "y": y}, [])
         until(lambda: "finding out" not in self.title.value)
 
     def words(self) -> str:

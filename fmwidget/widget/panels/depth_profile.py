@@ -40,9 +40,9 @@ class ProfilePanel:
         self._layout = Latest(profile_layout)
         self._drawing = CachedPage(draw_profile)
         self._shown: tuple[DepthProfile, ProfileLayout, int] | None = None
-        self._view.on_point(self._point)
+        self._view.on_click(self._point)
         self._view.on_hover(self._hover)
-        self._view.on_place(self._choose_layer)
+        self._view.on_tile(self._choose_layer)
 
     def show(self, frame: Frame) -> None:
         """Draws the profile, and marks the layer that is looked at."""
@@ -69,7 +69,7 @@ class ProfilePanel:
             alt=alt,
             mark=layout.column(layer),
             tiles=layout.tiles(),
-            place=layer,
+            tile=layer,
         )
         self._view.readout = of_one
 

@@ -61,7 +61,7 @@ class GridPanel:
             alt=_grid_in_words(frame),
             mark=_chosen_tile(frame) or (),
             tiles=layout.tiles(frame.page),
-            place=layout.place_of(frame.channel),
+            tile=layout.place_of(frame.channel),
         )
 
     def unit_at(self, frame: Frame, x: float, y: float) -> Unit | None:
