@@ -128,7 +128,7 @@ def test_maps_with_channels_first():
 
 def test_a_pixel_must_exist():
     model = stack(conv(3))
-    with pytest.raises(IndexError, match=r"17×14 input, received row 17, column 0"):
+    with pytest.raises(IndexError, match=r"17×14 input. Received row=17, column=0"):
         projective_field(model, last_path(model), 17, 0)
     with pytest.raises(ValueError, match="nonsense"):
         projective_field(model, "nonsense", 0, 0)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from fmwidget import ActivationModel, ReceptiveField, field_of, receptive_field
-from fmwidget.analysis.receptive_field import rules as reach
+from fmwidget.analysis.receptive_field import rules
 from tests.support import zoo
 
 # The models of these tests are linear and their kernels positive, so that a gradient is 0 only where a unit
@@ -261,7 +261,7 @@ def test_what_is_asked_for_must_exist():
     model = keras.Sequential([keras.Input((9, 8, 3)), layers.Conv2D(2, 3, name="conv")])
     with pytest.raises(ValueError, match="nonsense"):
         receptive_field(model, "nonsense")
-    with pytest.raises(IndexError, match=r"7×6 maps, received row 7, column 0"):
+    with pytest.raises(IndexError, match=r"7×6 maps. Received row=7, column=0"):
         field_of(ActivationModel(model), "conv", 7, 0)
 
 
@@ -272,7 +272,10 @@ def test_a_free_size_follows_the_batch():
         field_of(model, "conv", 30, 40, batch=np.zeros((1, 20, 20, 3), "float32"))
 
 
-OPERATIONS = {name for name in reach._SAME if not hasattr(layers, name)} - {"CustomScaleLayer", "LayerScale"}
+OPERATIONS = {name for name in rules._POINTWISE if not hasattr(layers, name)} - {
+    "CustomScaleLayer",
+    "LayerScale",
+}
 OTHERS: dict[str, list[Any]] = {
     "Cast": ["float64"],
     "Clip": [0.2, 0.8],
