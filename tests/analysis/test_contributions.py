@@ -150,13 +150,13 @@ def test_the_input_of_a_call_inside_a_model(make, path):
     batch = zoo.batch_for(model)
     am = ActivationModel(model)
     am.activations(batch, am.layers[0].path)
-    looked_at = [
+    convolutions = [
         each
         for each in am.layers
         if isinstance(each.layer, layers.Conv2D | layers.DepthwiseConv2D) and path in (None, each.path)
     ]
-    assert looked_at
-    for layer in looked_at:
+    assert convolutions
+    for layer in convolutions:
         call = record_call(model, batch, layer.after or layer.path)
         before = call.outputs if call.before is None else call.before
         dtype = str(layer.layer.compute_dtype)

@@ -39,15 +39,16 @@ from .rules import is_known, relation_of
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """All between the image and one tensor.
+    """All between the image and one tensor, the target.
 
     Attributes:
-        edges: Tensor, a source of it, and their relation, for all that depends on the image. All edges to a
-            tensor come before all edges from it to its sources: walked in this order, or in reverse, a
-            tensor is complete before it is passed on, over however many branches it is reached.
-        depends_on_image: False for a tensor that comes from other inputs or constants alone.
+        edges: A tensor, one of its sources and their relation, for all tensors that depend on the image, in
+            topological order from the target to the image. Several branches may lead to a tensor, and what
+            they lead to in it is united. In this order the last of them comes before the tensor's own edges,
+            so that each edge is followed once, with the whole of it; in reverse likewise.
+        depends_on_image: False for a target computed from other inputs or constants alone.
         is_global: True if some tensor on the way depends on all positions of another.
-        unknown: The reason, if a relation on the way is not defined, else empty. `edges` lacks that relation.
+        unknown: The reason, if a relation on the way is not defined (it is not in `edges`); else empty.
     """
 
     edges: list[tuple[int, int, Relation]]
@@ -86,31 +87,30 @@ class ModelGraph:
         return self._upstream[path]
 
     def _trace(self, target: int) -> Upstream:
-        needed: dict[int, list[int]] = {}
+        sources: dict[int, list[int]] = {}
         pending = [target]
         while pending:  # no recursion: networks are deeper than Python's stack
             tensor = pending.pop()
-            if tensor not in needed:
-                needed[tensor] = [source for source, _ in self.sources.get(tensor, [])]
-                pending += needed[tensor]
-        order = list(TopologicalSorter(needed).static_order())  # sources first
+            if tensor not in sources:
+                sources[tensor] = [source for source, _ in self.sources.get(tensor, [])]
+                pending += sources[tensor]
+        order = list(TopologicalSorter(sources).static_order())  # sources first
         from_image = {self.image_input}
         for tensor in order:
-            if not from_image.isdisjoint(needed[tensor]):
+            if not from_image.isdisjoint(sources[tensor]):
                 from_image.add(tensor)
-        edges: list[tuple[int, int, Relation]] = []
-        reasons = []
-        for tensor in reversed(order):
-            for source, relation in self.sources.get(tensor, []):
-                if isinstance(relation, Unknown):
-                    reasons += [relation.reason] if source in from_image else []
-                elif source in from_image:
-                    edges.append((tensor, source, relation))
+        edges = [
+            (tensor, source, relation)
+            for tensor in reversed(order)
+            for source, relation in self.sources.get(tensor, [])
+            if source in from_image
+        ]
+        known = [(tensor, source, r) for tensor, source, r in edges if not isinstance(r, Unknown)]
         return Upstream(
-            edges,
+            edges=known,
             depends_on_image=target in from_image,
-            is_global=any(is_global(relation, self.layouts[source]) for _, source, relation in edges),
-            unknown=next(iter(reasons), ""),
+            is_global=any(is_global(relation, self.layouts[source]) for _, source, relation in known),
+            unknown=next((relation.reason for *_, relation in edges if isinstance(relation, Unknown)), ""),
         )
 
 
@@ -173,9 +173,13 @@ _Samples = dict[int, Tensor]  # some values of each tensor, by its number
 class _GraphRecorder:
     """Records the origin of each tensor of a forward pass.
 
-    A call is visited when it has ended, after all calls that ran inside it. An input without an origin may be
-    a cast of what another call at the same depth has returned, or a cast or slice of an input of the call
-    around both. The latter is only visited later: until then the input stays open.
+    A call is visited when it has ended, after all calls inside it. Most of its inputs were returned by other
+    calls and have an origin. One that has none is matched with what calls beside have returned, or, once the
+    call around them ends, with what that one took:
+
+        model(image)                    # depth 0
+            conv(cast(image))           # depth 1: no match beside; `image`, once `model` ends
+            relu(cast(conv's output))   # depth 1: matched at once
     """
 
     def __init__(self) -> None:
@@ -183,16 +187,15 @@ class _GraphRecorder:
         self._shapes: dict[int, tuple[int, ...]] = {}
         self._origins: dict[int, _Origin] = {}
         self._model_inputs: list[int] = []
-        self._open: defaultdict[int, _Samples] = defaultdict(dict)  # by depth of the calls
-        self._returned: defaultdict[int, _Samples] = defaultdict(
-            dict
-        )  # by depth, since the call around began
+        # By depth, of the calls inside one that has not ended yet: inputs without an origin, and outputs.
+        self._unmatched: defaultdict[int, _Samples] = defaultdict(dict)
+        self._returned: defaultdict[int, _Samples] = defaultdict(dict)
 
     def visit(self, call: Call) -> None:
         """Record the origins of what a call returned, of its own inputs and of those of calls inside it."""
         depth = len(call.parents)
         for _ in self._tracker.track(call):
-            pass  # first of all: it tells by their numbers which outputs are new
+            pass  # before the outputs get numbers here: the tracker recognizes new ones by having none
         inputs = {self._number(tensor): _sample(tensor) for tensor in call.inputs}
         origin = _CallOrigin(call.operation, self._tracker.name(call), tuple(inputs))
         for constant in filter(is_tensor, introspection.constants(call.operation)):
@@ -204,8 +207,8 @@ class _GraphRecorder:
             self._model_inputs = list(inputs)
 
     def _resolve_inner_inputs(self, call: Call, inputs: _Samples, own_code: _CallOrigin) -> None:
-        """Match what calls inside took with what the call itself took; the rest is of its own code."""
-        for number, sample in self._open.pop(len(call.parents) + 1, {}).items():
+        """Match what calls inside took with what the call itself took; its own code computed the rest."""
+        for number, sample in self._unmatched.pop(len(call.parents) + 1, {}).items():
             if number not in self._origins and number not in inputs:
                 source = self._cast_of(number, sample, inputs) or self._slice_of(number, sample, call)
                 self._origins[number] = source or own_code
@@ -214,13 +217,13 @@ class _GraphRecorder:
         """Match what a call took with what calls beside it have returned."""
         for number, sample in inputs.items():
             if number not in self._origins:
-                # Numbers count up as tensors are first seen: a tensor seen later cannot be the source.
-                earlier = {n: values for n, values in self._returned[depth].items() if n < number}
+                # Numbers count up as tensors are first seen: one with a higher number is no source.
+                earlier = {other: values for other, values in self._returned[depth].items() if other < number}
                 source = self._cast_of(number, sample, earlier)
                 if source:
                     self._origins[number] = source
                 else:
-                    self._open[depth][number] = sample
+                    self._unmatched[depth][number] = sample
 
     def _record_outputs(self, call: Call, inputs: _Samples, origin: _CallOrigin) -> None:
         depth = len(call.parents)
@@ -276,21 +279,28 @@ class _GraphRecorder:
         may follow from a layer that takes it.
         """
         stated = dict(zip(self._model_inputs, inputs, strict=False))
-        image_input = next((n for n, each in stated.items() if each.is_image), self._model_inputs[0])
+        images = (number for number, stated_input in stated.items() if stated_input.is_image)
+        image_input = next(images, self._model_inputs[0])
         paths = {path: self._shown(*origin) for path, origin in self._tracker.origins().items()}
-        formats = self._tracker.formats() | {n: each.data_format for n, each in stated.items()}
-        for number, origin in self._origins.items():
-            if not isinstance(origin, _CallOrigin) and origin and origin[0][0] in formats:
-                formats.setdefault(number, formats[origin[0][0]])
-        layouts = {
-            number: TensorLayout(shape, formats.get(number, keras.config.image_data_format()))
-            for number, shape in self._shapes.items()
-        }
+        layouts = self._layouts({number: stated_input.data_format for number, stated_input in stated.items()})
         sources = {
             number: list(_sources(number, origin, layouts, image_input))
             for number, origin in self._origins.items()
         }
         return ModelGraph(image_input, layouts, sources, paths)
+
+    def _layouts(self, stated_formats: dict[int, str]) -> dict[int, TensorLayout]:
+        formats = self._tracker.formats() | stated_formats
+        for number, origin in self._origins.items():
+            if origin and not isinstance(origin, _CallOrigin):  # a cast or slice, laid out as its source
+                (source, _), *_ = origin
+                if source in formats:
+                    formats.setdefault(number, formats[source])
+        default = keras.config.image_data_format()
+        return {
+            number: TensorLayout(shape, formats.get(number, default))
+            for number, shape in self._shapes.items()
+        }
 
     def _shown(self, number: int, step: int | None) -> int:
         """Return the tensor that a path shows: one that was recorded, or a time step of it."""
@@ -306,20 +316,17 @@ class _GraphRecorder:
 def _sources(
     number: int, origin: _Origin, layouts: dict[int, TensorLayout], image_input: int
 ) -> Iterable[tuple[int, Relation | Unknown]]:
+    """Return the sources of a tensor, and the relation to each of them."""
     if not isinstance(origin, _CallOrigin):
         return origin
     operation, name = origin.operation, origin.name
-    if not origin.inputs:  # it may be computed from anything
+    if not origin.inputs:  # taken to depend on the image, so that nothing is said of what depends on it
         kind = type(operation).__name__
-        return [
-            (
-                image_input,
-                Unknown(
-                    f"Receptive fields are unavailable: {name!r} ({kind}) computes tensors by code of its "
-                    "own, between its layers."
-                ),
-            )
-        ]
+        reason = (
+            f"Receptive fields are unavailable: layer {name!r} ({kind}) computes tensors by code of its own, "
+            "between its layers."
+        )
+        return [(image_input, Unknown(reason))]
     return [
         (source, relation_of(operation, name, layouts[source], layouts[number])) for source in origin.inputs
     ]
@@ -338,9 +345,10 @@ def _time_step_samples(video: Tensor) -> Iterator[Tensor]:
 
 
 def _is_cast(source: Tensor, sample: Tensor) -> bool:
-    """Return whether values are those of a source, cast to their dtype: directly, or by way of a coarser one.
+    """Return whether values are those of a source, cast to their dtype.
 
-    A tensor of one value alone tells nothing: it would match any other that is constant.
+    With mixed precision the cast may lead through a coarser dtype, which rounds on the way. A tensor that has
+    one value everywhere is no evidence: it would match any other that has.
     """
     values = np.asarray(sample)
     if not np.any(values != values[:1]):

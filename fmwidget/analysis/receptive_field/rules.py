@@ -1,7 +1,8 @@
 """The relation of a layer's output to its input, by the class of the layer.
 
 A rule takes a layer or operation with the layouts of one input and of the output, and returns their relation,
-or `None` where that is not defined. Nothing is guessed: a class without a rule has an `Unknown` relation.
+or `None` where that is not defined. Nothing is guessed: a class without a rule has an `Unknown` relation. To
+support another class, add it to `_RULES`.
 """
 
 from __future__ import annotations
@@ -96,9 +97,8 @@ def _average(operation: Any, source: TensorLayout, output: TensorLayout) -> Rela
 
 
 def _concatenate(operation: Any, source: TensorLayout, output: TensorLayout) -> Relation | None:
-    return (
-        _pointwise(operation, source, output) if _axes(operation, source) == {source.channel_axis} else None
-    )
+    is_along_channels = _axes(operation, source) == {source.channel_axis}
+    return _pointwise(operation, source, output) if is_along_channels else None
 
 
 def _along_axes(operation: Any, source: TensorLayout, output: TensorLayout) -> Relation | None:
@@ -110,16 +110,16 @@ def _along_axes(operation: Any, source: TensorLayout, output: TensorLayout) -> R
 
 
 def _axes(operation: Any, source: TensorLayout) -> set[int]:
-    axis = getattr(operation, "axis", None)
-    axes = () if axis is None else (axis,) if isinstance(axis, int) else axis
-    return {each % len(source.shape) for each in axes}
+    axes = getattr(operation, "axis", None)
+    axes = [] if axes is None else [axes] if isinstance(axes, int) else axes
+    return {axis % len(source.shape) for axis in axes}
 
 
 def _reshape(_: Any, source: TensorLayout, output: TensorLayout) -> Relation | None:
     """The positions in the same order, if the channels are the last axis and stay it."""
     if math.prod(source.grid) == 1 or math.prod(output.grid) == 1:
         return Global()
-    is_last = all(each.channel_axis == len(each.shape) - 1 for each in (source, output))
+    is_last = all(layout.channel_axis == len(layout.shape) - 1 for layout in (source, output))
     return Identity() if is_last and source.shape[-1] == output.shape[-1] else None
 
 
@@ -206,21 +206,20 @@ def _cropping(layer: Any, _: Grid, __: Grid) -> Sequence[AxisRelation]:
 
 
 def _center_crop(_: Any, inputs: Grid, outputs: Grid) -> Sequence[AxisRelation]:
-    cropped = [before - after for before, after in zip(inputs, outputs, strict=True)]
-    return [Window(padding=-(each // 2)) for each in cropped] if min(cropped) >= 0 else []  # else it resizes
+    # A crop larger than the input is resized: there is no window then.
+    margins = [before - after for before, after in zip(inputs, outputs, strict=True)]
+    return [Window(padding=-(margin // 2)) for margin in margins] if min(margins) >= 0 else []
 
 
 def _resize(layer: Any, inputs: Grid, outputs: Grid) -> Sequence[AxisRelation]:
-    """Rows and columns of resizing or upsampling, unless it crops, pads or takes more than two neighbours."""
-    special = "crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"
-    if layer.interpolation not in ("nearest", "bilinear") or any(
-        getattr(layer, each, False) for each in special
-    ):
+    """Resizing or upsampling of the whole input, from one or two neighbours along each axis."""
+    settings = "crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"  # layers have some of them
+    if any(getattr(layer, setting, False) for setting in settings):
         return []
-    is_linear = layer.interpolation == "bilinear"
-    return [
-        Resample(Fraction(before, after), is_linear) for before, after in zip(inputs, outputs, strict=True)
-    ]
+    if layer.interpolation not in ("nearest", "bilinear"):
+        return []
+    strides = [Fraction(before, after) for before, after in zip(inputs, outputs, strict=True)]
+    return [Resample(stride, layer.interpolation == "bilinear") for stride in strides]
 
 
 def _pad(operation: Any, source: TensorLayout, output: TensorLayout) -> Relation | None:
@@ -254,7 +253,7 @@ def _recurrent(layer: Any, source: TensorLayout, output: TensorLayout) -> Relati
 
 # ------------------------------------------------------------------ the rule of each class
 
-# Tuples, where names can share a line.
+# In tuples, which keep several names on a line.
 _POINTWISE = frozenset(
     {
         *("Activation", "ActivityRegularization", "Add", "AlphaDropout", "BatchNormalization"),
