@@ -7,7 +7,7 @@ described one axis at a time. Each class below has:
 - `interval(first, last)`: the first and the last input position that the outputs `first` to `last` depend on,
   as if the input had no edge. The last one may lie before the first: then there are none;
 - `matrix(outputs, inputs)`: a mask `(outputs, inputs)` of which output depends on which input, for axes of
-  these sizes. Other than the interval it is exact at the edges, and shows the gaps that dilation leaves.
+  these sizes. Unlike the interval it is exact at the edges, and shows the gaps that dilation leaves.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class Resample:
         return _marked(neighbours.clip(0, inputs - 1), inputs)
 
     def _neighbours(self, outputs: Any) -> tuple[Any, Any]:
-        # In integers: floats round half positions to the wrong side. `center` is (o + ½) * stride.
+        # In integers, since floats would round some positions to the wrong side: `center / unit` is
+        # (o + ½) * stride, and `position / unit` half a position less.
         center, unit = (2 * outputs + 1) * self.stride.numerator, 2 * self.stride.denominator
         if not self.is_linear:
             return center // unit, center // unit

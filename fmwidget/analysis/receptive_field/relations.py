@@ -84,6 +84,7 @@ def _propagate(mask: Mask, rows: Mask, columns: Mask) -> Mask:
     rows, columns = rows[marked_rows], columns[marked_columns]
     if marked.all():  # a rectangle, as most are, or a lattice: no need to multiply matrices
         return np.outer(rows.any(axis=0), columns.any(axis=0))
+    # Numbers, not masks: NumPy multiplies those by a slow loop of its own, without BLAS.
     return (rows.T.astype("float32") @ marked.astype("float32") @ columns.astype("float32")) > 0
 
 
