@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from fmwidget.analysis.receptive_field.rules import sliding_windows
-from fmwidget.models.backends import tensorflow as backend
+from fmwidget.models import backends
 from fmwidget.models.outputs import CHANNELS_FIRST, maps_shape
 
 Array = np.ndarray[Any, Any]
@@ -135,5 +135,5 @@ def _require_value(layer: keras.Layer, inputs: tuple[int, ...], row: int, column
 
 def _weights(layer: keras.Layer, weights: Any) -> Array:
     """Return weights rounded to the dtype that the layer computes in."""
-    array = backend.to_numpy(keras.ops.convert_to_tensor(weights))
+    array = backends.current().to_numpy(keras.ops.convert_to_tensor(weights))
     return array.astype(layer.compute_dtype).astype(np.float64)

@@ -156,7 +156,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._reported: Exception | None = None
         self._controls = Controls(self._choose, self._add_picture, self._file)
         self._offer_layers = Latest(self._controls.offer_layers)
-        self._receptive_fields = ReceptiveFieldService(self._am.model, self._point)
+        self._receptive_fields = ReceptiveFieldService(self._am, self._point)
         self._grid, self._detail, self._zoom = GridPanel(), ChannelPanel(), ZoomPanel()
         answer = AnswerPanel(class_names)
         self._input = InputPanel(self._receptive_fields, answer.box, self._controls.input)
@@ -169,7 +169,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._input,
             NumbersPanel(),
             ProjectiveFieldPanel(lambda channel: self._choose("channel", channel)),
-            ContributionsPanel(self._am.model, self._point),
+            ContributionsPanel(self._am, self._point),
             self._zoom,
         )
         self._interactions = Interactions(

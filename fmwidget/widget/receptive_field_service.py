@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.receptive_field.fields import Field, field_of
 from fmwidget.analysis.receptive_field.graph import model_graph
 from fmwidget.analysis.receptive_field.projective import ProjectiveField, projective_field
@@ -28,11 +29,11 @@ class ReceptiveFieldService:
     said in the answers.
 
     Args:
-        model: A Keras 3 model.
+        model: Runs the model.
         found: Called on that thread when what was asked for can be answered.
     """
 
-    def __init__(self, model: keras.Model, found: Callable[[], None]) -> None:
+    def __init__(self, model: ActivationModel, found: Callable[[], None]) -> None:
         self._model = model
         self._found: Callable[[], None] | None = found
         self._sizes: Any = None  # of the input that is known, or being found out about
@@ -75,7 +76,7 @@ class ReceptiveFieldService:
         try:
             model_graph(self._model, batch)
         except Exception as error:
-            log.info("How %s hangs together cannot be found out.", self._model.name, exc_info=error)
+            log.info("How %s hangs together cannot be found out.", self._model.model.name, exc_info=error)
             trouble = f"How the model hangs together cannot be found out: {error}"
         with self._lock:
             if sizes != self._sizes:

@@ -158,7 +158,7 @@ def test_the_input_of_a_call_inside_a_model(make, path):
     assert convolutions
     for layer in convolutions:
         call = record_call(model, batch, layer.after or layer.path)
-        before = call.outputs if call.before is None else call.before
+        before = call.outputs if call.pre_activation is None else call.pre_activation
         dtype = str(layer.layer.compute_dtype)
         given_to = to_maps(np.asarray(call.inputs[0]), layer.data_format)
         maps = to_maps(np.asarray(before), layer.data_format)

@@ -252,7 +252,7 @@ def test_a_forward_that_cannot_be_compiled_stays_eager_and_is_logged_once(model,
         batches = [np.full((1, 20, 24, 3), value, "float32") for value in np.linspace(0, 1, 6)]
         for batch in batches:
             assert np.allclose(am.activations(batch, "conv"), np.asarray(model.get_layer("conv")(batch)[0]))
-            fmwidget.activations.background._compiler.submit(lambda: None).result()
+            fmwidget.activations.background._executor.submit(lambda: None).result()
     assert am.stats.forwards == len(batches)
     assert am.stats.traces == 0
     assert len([record for record in caplog.records if "stays eager" in record.message]) == 1
@@ -263,7 +263,7 @@ def test_a_compiled_forward_that_fails_is_given_up_for_an_eager_one(model, monke
     batches = [np.full((1, 20, 24, 3), value, "float32") for value in np.linspace(0, 1, 6)]
     for batch in batches[:2]:
         am.activations(batch, "conv")
-    fmwidget.activations.background._compiler.submit(lambda: None).result()
+    fmwidget.activations.background._executor.submit(lambda: None).result()
     (shapes,) = am._compiler.passes
     assert am._compiler.passes[shapes].done()
     monkeypatch.setattr(am._compiler.passes[shapes], "_result", fails)
@@ -293,7 +293,7 @@ def assert_works(widget, model):
     fresh = FeatureMapWidget(model, PICTURES, preprocess=scaled, channel=1)
     assert screen(widget) == screen(fresh)
     fresh.close()
-    fmwidget.activations.background._compiler.submit(lambda: None).result()  # which may be recording just now
+    fmwidget.activations.background._executor.submit(lambda: None).result()  # which may be recording just now
     assert keras.Operation.__call__.__module__.startswith("keras.")
     assert keras.Layer.add_loss.__module__.startswith("keras.")
 

@@ -14,7 +14,6 @@ without a match was computed by custom code, and the receptive field of all that
 from __future__ import annotations
 
 import math
-import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,11 +23,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from fmwidget.activations.forward import run_recorded
 from fmwidget.activations.layers import CallTracker
+from fmwidget.activations.model import ActivationModel
 from fmwidget.activations.recorder import Call, Tensor, is_tensor
 from fmwidget.models import introspection
-from fmwidget.models.backends import tensorflow as backend
 from fmwidget.models.inputs import Batch, ModelInput, empty_batch, model_inputs
 from fmwidget.models.outputs import is_video
 
@@ -114,9 +112,6 @@ class ModelGraph:
         )
 
 
-_graphs: weakref.WeakKeyDictionary[keras.Model, tuple[Any, ModelGraph]] = weakref.WeakKeyDictionary()
-
-
 def model_graph(model: Any, batch: Batch) -> ModelGraph:
     """Return the graph of a model for inputs of the sizes of `batch`; that of the last sizes is kept.
 
@@ -124,22 +119,14 @@ def model_graph(model: Any, batch: Batch) -> ModelGraph:
         model: A Keras 3 model, or an `ActivationModel`.
         batch: An input of the model. `None` for one of the model's own sizes.
     """
-    model = introspection.model_of(model)
-    backend.require_tensorflow()
-    sizes = None if batch is None else tuple(tuple(array.shape) for array in keras.tree.flatten(batch))
-    key = sizes, tuple(map(id, introspection.all_sublayers(model)))
-    kept, graph = _graphs.get(model, (None, None))
-    if graph is None or kept != key:
-        graph = _record_graph(model, _noise(empty_batch(model) if batch is None else batch))
-        key = sizes, tuple(map(id, introspection.all_sublayers(model)))  # the first call may have made layers
-        _graphs[model] = key, graph
-    return graph
+    am = model if isinstance(model, ActivationModel) else ActivationModel(introspection.model_of(model))
+    return am.model_graph(batch, _record_graph)
 
 
-def _record_graph(model: keras.Model, batch: Batch) -> ModelGraph:
+def _record_graph(am: ActivationModel, batch: Batch | None) -> ModelGraph:
     recorder = _GraphRecorder()
-    run_recorded(model, batch, recorder.visit)
-    return recorder.graph(model_inputs(model))
+    am.record(_noise(empty_batch(am.model) if batch is None else batch), recorder.visit)
+    return recorder.graph(model_inputs(am.model))
 
 
 def _noise(batch: Batch) -> Batch:
