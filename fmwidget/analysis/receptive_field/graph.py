@@ -41,9 +41,9 @@ class Upstream:
 
     Attributes:
         edges: A tensor, one of its sources and their relation, for all tensors that depend on the image, in
-            topological order from the target to the image. Several branches may lead to a tensor, and what
-            they lead to in it is united. In this order the last of them comes before the tensor's own edges,
-            so that each edge is followed once, with the whole of it; in reverse likewise.
+            topological order from the target to the image. A tensor may be reached along several branches,
+            whose masks are united. In this order, and in reverse from the image, its mask is complete before
+            it is passed on, and each edge is followed only once.
         depends_on_image: False for a target computed from other inputs or constants alone.
         is_global: True if some tensor on the way depends on all positions of another.
         unknown: The reason, if a relation on the way is not defined (it is not in `edges`); else empty.
@@ -158,7 +158,7 @@ _Samples = dict[int, Tensor]  # some values of each tensor, by its number
 
 
 class _GraphRecorder:
-    """Records the origin of each tensor of a forward pass.
+    """Recorder of the origins of all tensors of a forward pass.
 
     A call is visited when it has ended, after all calls inside it. Most of its inputs were returned by other
     calls and have an origin. One that has none is matched with what calls beside have returned, or, once the
@@ -307,7 +307,7 @@ def _sources(
     if not isinstance(origin, _CallOrigin):
         return origin
     operation, name = origin.operation, origin.name
-    if not origin.inputs:  # taken to depend on the image, so that nothing is said of what depends on it
+    if not origin.inputs:  # it may depend on the image in any way
         kind = type(operation).__name__
         reason = (
             f"Receptive fields are unavailable: layer {name!r} ({kind}) computes tensors by code of its own, "
