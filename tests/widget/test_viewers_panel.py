@@ -164,7 +164,10 @@ def test_what_nobody_sees_and_what_nobody_knows_is_said():
     assert page.widget._interactions.unit is None
     hidden = Page(zoo.compiled_layer(), layer="relu")
     hidden.click(5, 5)
-    assert "It is not known what part of its input 'hidden' (Hidden) sees." in hidden.words()
+    assert (
+        "Receptive fields are unavailable: that of layer 'hidden' (Hidden) is not defined in fmwidget."
+        in hidden.words()
+    )
     assert hidden.list.channels == []
     holes = keras.Sequential([keras.Input((20, 24, 3)), layers.Conv2D(2, 2, dilation_rate=3)])
     gaps = Page(holes)

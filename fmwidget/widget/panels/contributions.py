@@ -79,7 +79,7 @@ class ContributionsPanel:
             parts = contributions(operation, recorded.inputs, unit.channel, unit.row, unit.column)
         except (ForwardError, LookupError, ValueError) as error:
             return _sentence(f"This value cannot be taken apart. {error}")
-        if not parts.is_sum(float(recorded.sums[unit.row, unit.column, unit.channel])):
+        if not parts.sums_to(float(recorded.sums[unit.row, unit.column, unit.channel])):
             return _sentence(
                 f"{layer.path!r} does not just add its bias to its kernel times its input: "
                 f"{type(operation).__name__} has code of its own."
