@@ -22,7 +22,7 @@ ORDER = [
         "activations",
         "analysis",
     ),
-    *("rendering", "pipeline", "plots", "frontend", "export", "widget", "__init__", "__main__"),
+    *("rendering", "pipeline", "pages", "plots", "frontend", "export", "widget", "__init__", "__main__"),
 ]
 LIBRARIES = {  # the places that may import each
     "anywidget": ("frontend",),

@@ -89,7 +89,7 @@ def latest(name):
 SEAMS: dict[str, tuple[Any, str]] = {
     "decoding": (lambda _, patch: patch.setattr(NamedImage, "pixels", fails), PICTURE),
     "preprocessing": (latest("_batch"), PICTURE),
-    "seen": (latest("_seen"), PICTURE),
+    "seen": (latest("_input_image"), PICTURE),
     "forward": (lambda _, patch: patch.setattr(keras.layers.Conv2D, "call", fails), PICTURE),
     "cache": (lambda _, patch: patch.setattr(ActivationModel, "_evict", fails), PICTURE),
     "weights": (lambda _, patch: patch.setattr(ActivationModel, "version", fails), NORM),
