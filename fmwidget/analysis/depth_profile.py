@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fmwidget.activations.model import ActivationModel
+
 from .channel_stats import Array, as_floats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fmwidget.activations.model import ActivationModel
+    import keras
+
     from fmwidget.models.inputs import Batch
 
 
@@ -67,19 +70,20 @@ def layer_statistics(maps: Array) -> LayerStatistics:
     return LayerStatistics(maps.shape, inactive, zeros.sum() / maps.size, mean, not_finite)
 
 
-def depth_profile(am: ActivationModel, batches: Iterable[Batch]) -> DepthProfile:
+def depth_profile(am: keras.Model | ActivationModel, batches: Iterable[Batch]) -> DepthProfile:
     """Compute the depth profile of a model for some images.
 
     Each image takes one forward pass, or none if its maps are cached, whatever the size of the cache.
 
     Args:
-        am: The model.
+        am: A Keras model, or an `ActivationModel`, which keeps what it has computed.
         batches: One preprocessed model input per image.
 
     Raises:
         ValueError: If there is no image, or the model has no feature maps.
         ForwardError: If the model fails on an image.
     """
+    am = am if isinstance(am, ActivationModel) else ActivationModel(am)
     measured = [am.measure(batch, layer_statistics) for batch in batches]
     # A model that branches on its data may call different layers for different images.
     first, *others = measured or [{}]
