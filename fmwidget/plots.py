@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fmwidget.activations.layers import FeatureLayer
 from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.depth_profile import depth_profile
-from fmwidget.images.arrays import ImageError, quote
+from fmwidget.images.arrays import ImageError
 from fmwidget.images.loading import load_images
 from fmwidget.images.source import NamedImage
 from fmwidget.rendering.canvas import stack
@@ -220,7 +220,7 @@ def _single_image(source: Any) -> tuple[str, dict[str, NamedImage]]:
     has_names = is_collection or isinstance(source, str | os.PathLike | NamedImage)
     images, problems = load_images(source if has_names else {"image": source})  # the parameter's name
     if len(images) > 1:
-        names = [quote(name) for name in images]
+        names = [*map(repr, images)]
         listed = ", ".join([*names[:MOST_NAMES], "…"] if len(names) > MOST_NAMES else names)
         example = f", such as images[{next(iter(source))!r}]" if isinstance(source, Mapping) else ""
         raise ValueError(

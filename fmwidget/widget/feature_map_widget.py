@@ -22,7 +22,7 @@ from fmwidget.activations.training_monitor import TrainingMonitor
 from fmwidget.analysis.channel_stats import ORDERS
 from fmwidget.export.animation import save_animation
 from fmwidget.export.code import code_for
-from fmwidget.export.notebook import SavedPicture, on_paper
+from fmwidget.export.notebook import SavedPicture, light_png
 from fmwidget.frontend.accessible_names import AccessibleNames
 from fmwidget.frontend.play_button import next_item
 from fmwidget.images.arrays import ImageError
@@ -326,7 +326,7 @@ class FeatureMapWidget(ipywidgets.VBox):
     def _picture(self) -> SavedPicture:
         with self._lock:
             box, frame = self._grid.box, self._frame
-            png = on_paper(box.png, cmap_for(frame.norm, frame.cmap), box.mark, frame.ratio)
+            png = light_png(box.png, cmap_for(frame.norm, frame.cmap), box.mark, frame.ratio)
             return SavedPicture(png, round(box.width), round(box.height), visible(box.alt))
 
     def _ipython_display_(self) -> None:
