@@ -73,7 +73,7 @@ class Frame:
         cmap: Name of a matplotlib colormap.
         picture: Name of the image.
         input_image: The image in the model's input, `(1, H, W, C)`, or `None`.
-        data_format: The position of the channels in `input_image`.
+        data_format: Data format of `input_image`, `"channels_last"` or `"channels_first"`.
         scaling: The scaling of the image for the model.
         fit: The method that brought the image to the model's size, one of `FITS`.
         opacity: Opacity of the chosen channel over the image, 0 to 100.
@@ -200,8 +200,8 @@ class FramePipeline:
         Args:
             state: The view state.
             display: The display context.
-            batch: What `batch(state)` returned, for a caller that wants many frames of one image: to compare
-                a large image with its last pixels takes longer than to draw a page.
+            batch: The result of `batch(state)`, for many frames of one image: to compare a large image with
+                its last pixels takes longer than to draw a page.
         """
         batch = self.batch(state) if batch is None else batch
         maps = self._maps(batch, state.layer, self._version)
