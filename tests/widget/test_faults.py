@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import fmwidget.activations.background
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.images.source import NamedImage
-from fmwidget.widget.jupyter.subshell import child_widgets
+from fmwidget.widget.jupyter.widget_tree import child_widgets
 from tests.support.acting import deliver, described, status
 
 PICTURES = {
@@ -106,9 +106,9 @@ SEAMS: dict[str, tuple[Any, str]] = {
     ),
     "encode": (lambda widget, patch: patch.setattr(widget._grid._drawing._png, "_function", fails), NORM),
     "send": (lambda widget, patch: patch.setattr(widget._grid.box.comm, "publish_msg", fails), NORM),
-    "controls": (lambda widget, patch: patch.setattr(widget._controls, "show", fails), NORM),
+    "controls": (lambda widget, patch: patch.setattr(widget._controls, "update", fails), NORM),
     "pointed at": (
-        lambda widget, patch: patch.setattr(widget._interactions._selection, "unit", fails),
+        lambda widget, patch: patch.setattr(widget._interactions._selector, "select", fails),
         "hover",
     ),
     "tile": (lambda widget, patch: patch.setattr(widget._grid, "unit_at", fails), "point"),
@@ -154,7 +154,7 @@ def break_at(widget, model, monkeypatch, caplog):
             choose(widget, what, index)
         state = {name: getattr(widget, name) for name in ("layer", "channel", "image", "norm", "order")}
         fresh = FeatureMapWidget(model, PICTURES, preprocess=scaled, **state)
-        fresh._move_in(widget._display)
+        fresh._display_changed(widget._display)
         assert widget.png == fresh.png
         assert "broken" not in status(widget)
         fresh.close()
@@ -174,7 +174,7 @@ def test_a_fault_is_told_logged_once_and_got_over(widget, break_at, seam):
 def test_a_fault_in_any_panel_is_got_over(widget, break_at):
     for panel in widget._panels:
         widget.layer = "conv"
-        break_at(lambda _, patch, panel=panel: patch.setattr(panel, "show", fails), LAYER)
+        break_at(lambda _, patch, panel=panel: patch.setattr(panel, "update", fails), LAYER)
 
 
 # ---------------------------------------------------------------- interrupts
@@ -214,7 +214,7 @@ class Interrupting:
 
 def test_a_fault_in_a_program_reaches_the_program_and_the_screen(widget, monkeypatch, caplog):
     with monkeypatch.context() as patch:
-        patch.setattr(widget._panels[0], "show", fails)
+        patch.setattr(widget._grid, "update", fails)
         with pytest.raises(FaultError):
             widget.norm = "shared"
     assert "on purpose" in status(widget)

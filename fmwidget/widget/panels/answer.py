@@ -16,6 +16,7 @@ import numpy as np
 from fmwidget._memo import Latest
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.formatting import number, percent
+from fmwidget.widget.selection import Selection
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,15 @@ class AnswerPanel:
     def __init__(self, class_names: Sequence[str] | None) -> None:
         self._class_names = class_names
         self.box = ipywidgets.HTML(layout={"width": "auto"})
+        self._frame: Frame | None = None
         self._html = Latest(answer_html)
         self._names = Latest(imagenet_names)
 
-    def show(self, frame: Frame) -> None:
-        """Shows the answer for the picture."""
+    def update(self, frame: Frame, _selection: Selection) -> None:
+        """Show the scores of a new frame."""
+        if frame is self._frame:
+            return
+        self._frame = frame
         scores = score_vector(frame.outputs)
         if scores is None:
             self.box.layout.display = "none"

@@ -21,7 +21,7 @@ from fmwidget.rendering.sampling import Unit
 if TYPE_CHECKING:
     from fmwidget.analysis.receptive_field.fields import Field
     from fmwidget.widget.receptive_field_service import ReceptiveFieldService
-    from fmwidget.widget.tracing import TracedPixel
+    from fmwidget.widget.selection import Selection
 
 Array = np.ndarray[Any, Any]
 
@@ -43,6 +43,7 @@ class InputPanel:
         self._sees = ipywidgets.HTML(layout={"min_height": "20px"})  # nothing moves when it says something
         self.view = PictureView(label="Picture as the model sees it")
         self._receptive_fields = receptive_fields
+        self._frame: Frame | None = None
         picture = ipywidgets.VBox(
             [self._title, self.view, self._sees],
             layout={"flex": f"0 1 {DETAIL_BOX}px", "min_width": "0", "overflow": "visible"},
@@ -59,8 +60,23 @@ class InputPanel:
         self._map = Latest(map_pixels)
         self._png = Latest(overlay_png)
 
-    def show(self, frame: Frame) -> None:
-        """Shows the picture with its scaling undone, and says what its numbers were."""
+    def update(self, frame: Frame, selection: Selection) -> None:
+        """Draw a new frame; mark the traced pixel and outline the receptive field of the selected unit."""
+        if frame is not self._frame:
+            self._frame = frame
+            self._draw(frame)
+        self.view.mark = list(self._pixel_on_screen(frame, selection))
+        self._show_field(frame, selection.unit)
+
+    def pixel_at(self, frame: Frame, x: float, y: float) -> tuple[int, int] | None:
+        """Return row and column in the model's input of a point of the picture, in CSS px."""
+        if frame.input_image is None:
+            return None
+        places = zip((y, x), (self.view.height, self.view.width), frame.sizes, strict=True)
+        row, column = (min(int(at / shown * size), size - 1) for at, shown, size in places)
+        return row, column
+
+    def _draw(self, frame: Frame) -> None:
         self._scaling.value = _scaling_in_words(frame)
         if frame.input_image is None:
             self.view.show(b"", 0, 0)
@@ -76,31 +92,22 @@ class InputPanel:
         height, width = (side // frame.ratio for side in picture.shape[:2])
         self.view.show(self._png(picture, over, frame.opacity), width, height, alt=words, mark=self.view.mark)
 
-    def point(self, frame: Frame, unit: Unit | None) -> None:
-        """Outlines what a unit sees of the picture, and says how much that is."""
+    def _pixel_on_screen(self, frame: Frame, selection: Selection) -> tuple[float, ...]:
+        if selection.traced is None:
+            return ()
+        row, column = selection.traced.pixel
+        return self._on_screen((row, column, row + 1, column + 1), frame)
+
+    def _show_field(self, frame: Frame, unit: Unit | None) -> None:
         region: tuple[float, ...] = ()
         words = ""
         if unit is not None and frame.input_image is not None:
-            field = self._receptive_fields.field(frame, unit.row, unit.column)
+            field = self._receptive_fields.receptive_field(frame, unit.row, unit.column)
             words = field_in_words(field, frame.sizes)
             if field is not None and field.box is not None:
                 region = self._on_screen(field.box, frame)
         self.view.region = list(region)
         self._sees.value = _caption(html.escape(words))
-
-    def trace(self, frame: Frame, trace: TracedPixel | None, _pinned: Unit | None) -> None:
-        """Marks the pixel that was clicked."""
-        row, column = trace.pixel if trace else (0, 0)
-        box = self._on_screen((row, column, row + 1, column + 1), frame) if trace else ()
-        self.view.mark = list(box)
-
-    def pixel_at(self, frame: Frame, x: float, y: float) -> tuple[int, int] | None:
-        """Row and column in the model's input of a point of the picture, in CSS px."""
-        if frame.input_image is None:
-            return None
-        places = zip((y, x), (self.view.height, self.view.width), frame.sizes, strict=True)
-        row, column = (min(int(at / shown * size), size - 1) for at, shown, size in places)
-        return row, column
 
     def _on_screen(self, box: tuple[int, int, int, int], frame: Frame) -> tuple[float, ...]:
         """A box of the model's input as `x, y, width, height` in CSS px of the picture."""

@@ -13,6 +13,7 @@ from fmwidget.frontend.picture_view import PictureView
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.formatting import number, percent
 from fmwidget.rendering.histogram import WIDTH, draw_histogram
+from fmwidget.widget.selection import Selection
 
 from .maps import CachedPage
 
@@ -28,11 +29,15 @@ class NumbersPanel:
         layout = {"flex_flow": "row wrap", "flex": f"1 1 {TABLE}px"}
         self.box = ipywidgets.HBox([self._table, self._view], layout=layout)
         self.box.add_class("fmw-panel")
+        self._frame: Frame | None = None
         self._layer = Latest(layer_summary)
         self._drawing = CachedPage(draw_histogram)
 
-    def show(self, frame: Frame) -> None:
-        """Shows the numbers of what is looked at."""
+    def update(self, frame: Frame, _selection: Selection) -> None:
+        """Show the numbers of a new frame."""
+        if frame is self._frame:
+            return
+        self._frame = frame
         channel = channel_summary(frame.statistics, frame.channel)
         self._table.value = numbers_html(channel, self._layer(frame.statistics), frame.channel)
         page = self._drawing.page(frame.statistics, frame.channel, frame.norm, frame.ratio)
