@@ -1,8 +1,9 @@
-"""The places of controls, status line and panels on the screen."""
+"""The screen: which panels there are, and the places of controls, status line and panels."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets
 
@@ -17,7 +18,11 @@ from .panels.maps import ChannelPanel, GridPanel
 from .panels.numbers import NumbersPanel
 from .panels.projective_field import ProjectiveFieldPanel
 from .panels.zoom import ZoomPanel
+from .receptive_field_service import ReceptiveFieldService
 from .status import StatusLine
+
+if TYPE_CHECKING:
+    import keras
 
 MAX_WIDTH = 1600  # CSS px, in which all panels lie side by side
 
@@ -34,6 +39,39 @@ class Panels(NamedTuple):
     projective_field: ProjectiveFieldPanel
     contributions: ContributionsPanel
     zoom: ZoomPanel
+
+
+def build_panels(
+    model: keras.Model,
+    class_names: Sequence[str] | None,
+    receptive_fields: ReceptiveFieldService,
+    input_controls: ipywidgets.Widget,
+    *,
+    choose: Callable[[str, Any], None],
+    changed: Callable[[], None],
+) -> Panels:
+    """Build the panels of a widget.
+
+    Args:
+        model: The model on screen.
+        class_names: A name for each of its scores, or `None`.
+        receptive_fields: Computes receptive fields.
+        input_controls: The controls of how images become the model's input.
+        choose: Called with a trait's name and the value that the user chose for it.
+        changed: Called when the panels are to be updated again, with the frame on screen.
+    """
+    answer = AnswerPanel(class_names)
+    return Panels(
+        grid=GridPanel(),
+        profile=ProfilePanel(lambda path: choose("layer", path)),
+        answer=answer,
+        detail=ChannelPanel(),
+        input=InputPanel(receptive_fields, answer.box, input_controls),
+        numbers=NumbersPanel(),
+        projective_field=ProjectiveFieldPanel(lambda channel: choose("channel", channel)),
+        contributions=ContributionsPanel(model, changed),
+        zoom=ZoomPanel(),
+    )
 
 
 def arrange(controls: TraitControls, status: StatusLine, panels: Panels) -> list[ipywidgets.Widget]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -45,16 +44,9 @@ from fmwidget.widget.jupyter.display import (
 from fmwidget.widget.jupyter.lifetime import Closed, close_tree, hold_weakly, register_display, release
 from fmwidget.widget.jupyter.visible_text import send_visibly
 from fmwidget.widget.jupyter.widget_tree import all_widgets
-from fmwidget.widget.panels.answer import AnswerPanel, check_class_names
-from fmwidget.widget.panels.contributions import ContributionsPanel
-from fmwidget.widget.panels.depth_profile import ProfilePanel
-from fmwidget.widget.panels.input import InputPanel
-from fmwidget.widget.panels.maps import ChannelPanel, GridPanel
-from fmwidget.widget.panels.numbers import NumbersPanel
-from fmwidget.widget.panels.projective_field import ProjectiveFieldPanel
-from fmwidget.widget.panels.zoom import ZoomPanel
+from fmwidget.widget.panels.answer import check_class_names
 
-from .arrangement import MAX_WIDTH, Panels, arrange
+from .arrangement import MAX_WIDTH, arrange, build_panels
 from .interactions import Interactions
 from .receptive_field_service import ReceptiveFieldService
 from .selection import Selection, Selector
@@ -65,8 +57,6 @@ if TYPE_CHECKING:
     import keras
 
     from fmwidget.widget.panels.base import Panel
-
-log = logging.getLogger(__name__)
 
 STATE = tuple(field.name for field in fields(ViewState))
 MAPS_CHECKED = ("layer", "image", "preprocess", "fit")  # maps are computed before a value of these is taken
@@ -143,7 +133,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._am = model if isinstance(model, ActivationModel) else ActivationModel(model)
         loaded, problems = load_images(sample_images() if images is None else images)
         if not loaded:
-            raise ValueError(" ".join(["None of the pictures can be used.", *problems]))
+            raise ValueError(" ".join(["None of the images can be used.", *problems]))
         self._lock = threading.RLock()
         self._refreshing = False
         self._pipeline = FramePipeline(self._am, loaded, inputs, ncols)
@@ -158,17 +148,13 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._controls = TraitControls(self._choose, self._relist, self._add_image, self._file)
         self._monitor = TrainingMonitor(self._am, self._training_changed)
         self._receptive_fields = ReceptiveFieldService(self._am.model, self._fields_ready)
-        answer = AnswerPanel(class_names)
-        self._panels = Panels(
-            grid=GridPanel(),
-            profile=ProfilePanel(lambda path: self._choose("layer", path)),
-            answer=answer,
-            detail=ChannelPanel(),
-            input=InputPanel(self._receptive_fields, answer.box, self._controls.input),
-            numbers=NumbersPanel(),
-            projective_field=ProjectiveFieldPanel(lambda channel: self._choose("channel", channel)),
-            contributions=ContributionsPanel(self._am.model, self._update_panels),
-            zoom=ZoomPanel(),
+        self._panels = build_panels(
+            self._am.model,
+            class_names,
+            self._receptive_fields,
+            self._controls.input,
+            choose=self._choose,
+            changed=self._update_panels,
         )
         self._grid = self._panels.grid
         self._interactions = Interactions(
@@ -457,8 +443,8 @@ class FeatureMapWidget(ipywidgets.VBox):
             if frame is None:
                 return  # not yet on screen, or closed
             self._selection = self._interactions.select(frame)
-            panels: Iterable[Panel] = self._panels
-            for panel in panels:
+            panel: Panel
+            for panel in self._panels:
                 panel.update(frame, self._selection)
 
     def _update_controls(self) -> None:
@@ -545,10 +531,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         """Draw for the page that reports where the grid is shown."""
         with self._lock:
             self._display = display
-            try:
-                self._refresh(follow=True)
-            except Exception:  # noqa: BLE001 - reported by the refresh
-                log.debug("Could not draw for %s; the status line says why.", display)
+            self._refresh(follow=True)
 
     def _fields_ready(self) -> None:
         """Show the fields of the selection; called on a thread of the receptive-field service."""
