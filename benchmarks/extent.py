@@ -67,7 +67,7 @@ def measure_memory(*, interactions: int) -> dict[str, float]:
 
 def held(am: ActivationModel) -> int:
     """Bytes of maps in the cache, counted tensor by tensor."""
-    tensors = {id(each): each for forward in am._cache.values() for each in forward.maps.values()}
+    tensors = {id(each): each for forward in am._cache.forwards.values() for each in forward.maps.values()}
     return sum(each.dtype.size * each.shape.num_elements() for each in tensors.values())
 
 

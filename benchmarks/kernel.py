@@ -14,7 +14,9 @@ from unittest import mock
 from ipywidgets import HTML
 
 from fmwidget import ActivationModel, FeatureMapWidget
+from fmwidget.models import backends
 from fmwidget.models.batch import model_batch
+from fmwidget.models.inputs import input_shapes
 from fmwidget.rendering.normalization import to_levels
 from fmwidget.widget.jupyter.widget_tree import child_widgets
 
@@ -30,6 +32,7 @@ LOOK, CHANNEL, COLOURS = "layer change", "channel change", "colormap change"
 PICTURE, PICTURE_MAPS = "new picture, drawn", "new picture, all maps captured"
 FIRST, FIRST_MAPS = "first picture, widget made and drawn", "first picture, all maps captured"
 BESIDE, AFTER = "layer change while the pass is compiled", "the same layer changes later"
+OWN, OTHERS = "compiled pass", "compiled pass with other weights"
 LOOP, LOOP_CHANNEL = "tutorial's loop: layer", "tutorial's loop: channel"
 GRIDS, NORMALISED = "grids encoded for a channel change", "normalisations for a colormap change"
 FORWARDS = "forwards for two new pictures"
@@ -63,6 +66,7 @@ def measure_model(model: keras.Model, *, rounds: int, firsts: int) -> dict[str, 
         PICTURE_FLOOR: 1 + paired(seconds[LOOK], seconds[BARE][0::2]),
         FIRST_FLOOR: 1 + paired(seconds[PLAIN], seconds[EAGER][1::2]),
         BESIDE: paired(seconds[BESIDE], seconds[AFTER]),
+        OTHERS: paired(seconds[OTHERS], seconds[OWN]),
     }
     return {
         "times": meter.summary(),
@@ -112,10 +116,24 @@ def interactions(model: keras.Model, meter: Meter, *, rounds: int) -> dict[str, 
         meter.time(BARE, bare, new)
         meter.time(PICTURE_MAPS, am.activations, new, path)
         counts[FORWARDS] = max(counts[FORWARDS], am.stats.forwards - forwards)
+    other_weights(am, model_batch(model, pictures[widget.image]), meter, rounds=rounds)
     counts["traces"] = am.stats.traces
     counts["bytes of maps held"] = am.stats.bytes
     widget.close()
     return dict(counts)
+
+
+def other_weights(am: ActivationModel, batch: Any, meter: Meter, *, rounds: int) -> None:
+    """Time the compiled pass with stand-ins for the model's variables beside the same pass without."""
+    compiled = am._compiler.ready(input_shapes(batch, am.inputs))
+    if compiled is None:
+        raise RuntimeError("The forward pass was not compiled.")
+    backend = backends.current()
+    variables = backend.weight_monitor().check(am.model).variables
+    others = backend.stand_ins(variables, [variable.read_value() for variable in variables])
+    for _ in range(2 * rounds):
+        meter.time(OWN, compiled, batch)
+        meter.time(OTHERS, compiled, batch, others)
 
 
 def first_pictures(model: keras.Model, meter: Meter, *, rounds: int) -> dict[str, float]:

@@ -50,6 +50,7 @@ def _interactions(models: Results) -> Iterator[Line]:
     yield counted(kernel.FORWARDS, "2", 2)
     yield counted("traces", "1 a model", 1)
     yield ratio(kernel.FIRST_MAPS, kernel.FIRST_MAPS, eager, 1.2)
+    yield ratio(kernel.OTHERS, kernel.OTHERS, "≤ 1.03× the pass with the model's own", 1.03)
     made = "first picture, until the widget is made, drawn and sent"
     yield ratio(kernel.FIRST, made, eager, 1.2, floor=kernel.FIRST_FLOOR)
     yield ratio(kernel.BESIDE, kernel.BESIDE, "≤ 2× the same later: two share the processor", 2)

@@ -20,11 +20,12 @@ class Latest(Generic[Result]):
         self._arguments: tuple[Any, ...] | None = None
         self._result: Result
 
-    def __call__(self, *arguments: Any) -> Result:
+    def __call__(self, *arguments: Any, **named: Any) -> Result:
         """The function's result for these arguments."""
-        if self._arguments is None or not all(map(_same, arguments, self._arguments)):
-            self._result = self._function(*arguments)
-            self._arguments = arguments
+        received = (*arguments, tuple(named), *named.values())
+        if self._arguments is None or not all(map(_same, received, self._arguments)):
+            self._result = self._function(*arguments, **named)
+            self._arguments = received
         return self._result
 
 

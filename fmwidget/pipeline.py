@@ -1,4 +1,4 @@
-"""From the state to what is looked at: a step is taken again only when what it needs has changed."""
+"""From the view state to the frame: batch → maps → statistics → order → layout. `pages` draws frames."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from fmwidget.models.batch import ExtraInputs, Preprocess, input_image, model_ba
 from fmwidget.models.input_scaling import Scaling
 from fmwidget.models.inputs import Batch
 from fmwidget.models.outputs import maps_shape
-from fmwidget.rendering.grid_layout import GridLayout, grid_layout
+from fmwidget.rendering.grid_layout import COLUMNS, PAGE_ROWS, GridLayout, grid_layout
 
 from ._memo import Latest
 
 Array = np.ndarray[Any, Any]
 
-NARROWEST, WIDEST = 360, 1200  # CSS px that the grid follows the notebook's width between
+NARROWEST, WIDEST = 360, 1200  # CSS px between which the grid's width follows the display's
 
 
 @dataclass(frozen=True)
 class DisplayContext:
-    """Where a picture is shown.
+    """The surface that a frame is drawn for.
 
-    Args:
-        ratio: Device pixels in a CSS px.
+    Attributes:
+        ratio: Device pixels per CSS pixel.
         dark: Whether the background is dark.
-        width: CSS px that a picture may be wide there.
+        width: Width in CSS pixels that is available.
     """
 
     ratio: float
@@ -41,46 +41,46 @@ class DisplayContext:
     width: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ViewState:
-    """What the person has chosen: the traits of the widget, under their names."""
+    """The user's choices: the traits of the widget, under their names."""
 
     layer: str
-    channel: int
+    channel: int = 0
     image: str
-    preprocess: Preprocess
-    fit: str
-    norm: str
-    cmap: str
-    order: str
-    opacity: int
-    page: int
-    profile: bool
+    preprocess: Preprocess = "auto"
+    fit: str = "stretch"
+    norm: str = "standardize"
+    cmap: str = "viridis"
+    order: str = "index"
+    opacity: int = 0
+    page: int = 0
+    profile: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What is being looked at: all that a panel is given.
+    """Everything on screen, as computed for one view state and display context.
 
     Attributes:
-        layer: The layer whose maps are shown.
-        maps: Its maps `(H, W, C)`, read-only.
-        statistics: What is known of each channel.
-        channel: The chosen channel.
-        layout: Where the channels' tiles lie.
-        page: The page of the layout that is shown.
-        norm: How maps become levels.
-        cmap: Name of a colormap.
-        picture: Name of the picture.
-        seen: The picture in the model's input, `(1, H, W, C)`, or `None`.
-        data_format: Where `seen` has its channels.
-        scaling: How the picture was scaled.
-        fit: How it was brought to the model's size.
-        opacity: How much of the chosen channel is seen over the picture, 0 to 100.
-        outputs: What the model returned for the picture, without the batch axis.
+        layer: The chosen layer.
+        maps: Its feature maps `(H, W, C)`, read-only.
+        statistics: The statistics of each channel.
+        channel: Index of the chosen channel.
+        layout: Positions of the channels' tiles.
+        page: The page of the layout on screen.
+        norm: The normalization, one of `NORMS`.
+        cmap: Name of a matplotlib colormap.
+        picture: Name of the image.
+        input_image: The image in the model's input, `(1, H, W, C)`, or `None`.
+        data_format: Data format of `input_image`, `"channels_last"` or `"channels_first"`.
+        scaling: The scaling of the image for the model.
+        fit: The method that brought the image to the model's size, one of `FITS`.
+        opacity: Opacity of the chosen channel over the image, 0 to 100.
+        outputs: The model's outputs, without the batch axis.
         batch: The model's input.
-        profile: The depth profile of the picture, if it is asked for.
-        display: Where it is all shown.
+        profile: The depth profile of the image, if the view state asks for it.
+        display: The display context.
     """
 
     layer: FeatureLayer
@@ -104,108 +104,129 @@ class Frame:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Height and width of the picture in the model's input; 0 if there is none."""
+        """Height and width of the image in the model's input; 0 if there is none."""
         return (
             (0, 0) if self.input_image is None else maps_shape(self.input_image.shape, self.data_format)[:2]
         )
 
     @property
     def ratio(self) -> int:
-        """Whole device pixels to a CSS pixel; at most 2, where single pixels are no longer seen."""
+        """Whole device pixels per CSS pixel; at most 2, beyond which single pixels are not visible."""
         return 2 if self.display.ratio > 1 else 1
 
 
 class FramePipeline:
-    """Works out what is looked at.
+    """The steps from a view state to a frame; a step is repeated only if its input has changed.
 
-    The weights are checked for change only by `check_weights`, once an action: it takes time.
+    A check of the weights takes milliseconds, so it is left to the caller, once per action: see
+    `check_weights`.
 
     Args:
-        activations: Where maps come from.
-        pictures: What can be looked at, by name.
-        inputs: What the model takes beside the picture.
+        activations: The model.
+        pictures: The images on offer, by name.
+        inputs: The model's inputs other than the image, by name.
         ncols: Tiles in a row of the grid.
+        max_rows: Most rows on a page of the grid, all if `None`; see `grid_layout`.
     """
 
     def __init__(
         self,
         activations: ActivationModel,
         pictures: Mapping[str, NamedImage],
-        inputs: ExtraInputs | None,
-        ncols: int,
+        inputs: ExtraInputs | None = None,
+        ncols: int = COLUMNS,
+        max_rows: int | None = PAGE_ROWS,
     ) -> None:
         self.pictures = pictures
         self._activations = activations
-        self._weights = 0  # their version
+        self._settings = inputs, ncols, max_rows
+        self._version = 0  # of the weights
         model = activations.model
         self._scaling = Latest(lambda preprocess: resolve_scaling(model, preprocess))
-        self._batch = Latest(lambda pixels, how, fit: model_batch(model, pixels, how, fit, inputs))
-        self._seen = Latest(lambda batch: input_image(model, batch))
-        self._maps = Latest(
-            lambda batch, layer, weights: activations.activations(batch, layer, version=weights)
+        self._batch = Latest(
+            lambda pixels, preprocess, fit: model_batch(model, pixels, preprocess, fit, inputs)
         )
-        self._outputs = Latest(lambda batch, weights: activations.predictions(batch, version=weights))
-        self._profile = Latest(lambda batch, _weights: depth_profile(activations, [batch]))
-        self._layers = Latest(lambda _batch, weights: activations.layers_at(weights))
+        self._input_image = Latest(lambda batch: input_image(model, batch))
+        self._maps = Latest(
+            lambda batch, layer, version: activations.activations(batch, layer, version=version)
+        )
+        self._outputs = Latest(lambda batch, version: activations.predictions(batch, version=version))
+        self._profile = Latest(lambda batch, _version: depth_profile(activations, [batch]))
+        self._layers = Latest(lambda _batch, version: activations.layers_at(version))
         self._statistics = Latest(channel_statistics)
         self._order = Latest(channel_order)
         self._layout = Latest(
-            lambda shape, order, width: grid_layout(shape, order=order, width=width, ncols=ncols)
+            lambda shape, order, width: grid_layout(
+                shape, order=order, width=width, ncols=ncols, max_rows=max_rows
+            )
         )
 
+    def copy(self) -> FramePipeline:
+        """Return a pipeline of the same settings with nothing computed yet, for use beside this one."""
+        return FramePipeline(self._activations, self.pictures, *self._settings)
+
     def check_weights(self) -> bool:
-        """Takes note of a change of the model's weights since the last look; says whether there is one."""
-        before, self._weights = self._weights, self._activations.version()
-        return before not in (0, self._weights)
+        """Check the model's weights; return whether they have changed since the last check."""
+        before, self._version = self._version, self._activations.version()
+        return before not in (0, self._version)
 
     def batch(self, state: ViewState) -> Batch:
-        """The model's input."""
-        how = state.preprocess
-        how = how if callable(how) else self._scaling(how).name
-        return self._batch(self.pictures[state.image].pixels(), how, state.fit)
+        """Return the model's input."""
+        preprocess = state.preprocess
+        preprocess = preprocess if callable(preprocess) else self._scaling(preprocess).name
+        return self._batch(self.pictures[state.image].pixels(), preprocess, state.fit)
 
     def maps(self, state: ViewState) -> Array:
-        """The maps `(H, W, C)` of the layer, read-only."""
-        return self._maps(self.batch(state), state.layer, self._weights)
+        """Return the layer's feature maps `(H, W, C)`, read-only."""
+        return self._maps(self.batch(state), state.layer, self._version)
 
     def outputs(self, state: ViewState) -> Any:
-        """What the model returns, without the batch axis."""
-        return self._outputs(self.batch(state), self._weights)
+        """Return the model's outputs, without the batch axis."""
+        return self._outputs(self.batch(state), self._version)
 
     def layers(self, state: ViewState) -> tuple[FeatureLayer, ...]:
-        """The layers that have maps, which may depend on the picture."""
-        return self._layers(self.batch(state), self._weights)
-
-    def order(self, state: ViewState) -> tuple[int, ...]:
-        """The layer's channels in the order they are shown."""
-        return self._order(self._statistics(self.maps(state)), state.order)
+        """Return the layers that have feature maps; in some models these depend on the image."""
+        batch = self.batch(state)
+        self._outputs(batch, self._version)  # the pass that the list is taken from
+        return self._layers(batch, self._version)
 
     def layout(self, state: ViewState, display: DisplayContext) -> GridLayout:
-        """Where the tiles of the layer's channels lie."""
-        width = max(NARROWEST, min(display.width, WIDEST))
-        return self._layout(self.maps(state).shape, self.order(state), width)
+        """Return the layout of the layer's grid."""
+        return self._layout_of(self.maps(state), state.order, display)
 
-    def frame(self, state: ViewState, display: DisplayContext) -> Frame:
-        """All that the panels are given."""
-        maps, batch = self.maps(state), self.batch(state)
-        seen, data_format = self._seen(batch)
+    def frame(self, state: ViewState, display: DisplayContext, batch: Batch | None = None) -> Frame:
+        """Return the frame of a view state.
+
+        Args:
+            state: The view state.
+            display: The display context.
+            batch: The result of `batch(state)`, for many frames of one image: to compare a large image with
+                its last pixels takes longer than to draw a page.
+        """
+        batch = self.batch(state) if batch is None else batch
+        maps = self._maps(batch, state.layer, self._version)
+        image, data_format = self._input_image(batch)
         return Frame(
             layer=self._activations.layer(state.layer),
             maps=maps,
             statistics=self._statistics(maps),
             channel=state.channel,
-            layout=self.layout(state, display),
+            layout=self._layout_of(maps, state.order, display),
             page=state.page,
             norm=state.norm,
             cmap=state.cmap,
             picture=state.image,
-            input_image=seen,
+            input_image=image,
             data_format=data_format,
             scaling=self._scaling(state.preprocess),
             fit=state.fit,
             opacity=state.opacity,
-            outputs=self.outputs(state),
+            outputs=self._outputs(batch, self._version),
             batch=batch,
-            profile=self._profile(batch, self._weights) if state.profile else None,
+            profile=self._profile(batch, self._version) if state.profile else None,
             display=display,
         )
+
+    def _layout_of(self, maps: Array, order: str, display: DisplayContext) -> GridLayout:
+        width = max(NARROWEST, min(display.width, WIDEST))
+        return self._layout(maps.shape, self._order(self._statistics(maps), order), width)

@@ -1,25 +1,28 @@
-"""Feature maps as figures, from a plain script or a notebook, without the widget."""
+"""Feature maps as matplotlib figures, from a script or a notebook, without the widget."""
 
 from __future__ import annotations
 
 import operator
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fmwidget.activations.layers import FeatureLayer
 from fmwidget.activations.model import ActivationModel
-from fmwidget.analysis.channel_stats import channel_order, channel_statistics
 from fmwidget.analysis.depth_profile import depth_profile
 from fmwidget.images.arrays import ImageError
 from fmwidget.images.loading import load_images
-from fmwidget.images.source import to_pixels
-from fmwidget.models.batch import model_batch
+from fmwidget.images.source import NamedImage
 from fmwidget.rendering.canvas import stack
 from fmwidget.rendering.depth_profile import draw_profile
-from fmwidget.rendering.feature_grid import draw_channel, draw_grid
 from fmwidget.rendering.figure import TALLEST, FeatureFigure, drawable_ratio, feature_figure
-from fmwidget.rendering.grid_layout import PAGE_WIDTH, grid_layout
+from fmwidget.rendering.grid_layout import COLUMNS, PAGE_WIDTH, grid_layout
 from fmwidget.rendering.normalization import require_norm
 from fmwidget.rendering.palette import cmap_for, require_cmap
+
+from .pages import channel_page, grid_page
+from .pipeline import DisplayContext, FramePipeline, ViewState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,14 +32,15 @@ if TYPE_CHECKING:
     from fmwidget.models.batch import ExtraInputs, Preprocess
     from fmwidget.rendering.grid_layout import GridLayout
 
-GAP_BETWEEN_LAYERS = 12
-Layers = str | FeatureLayer
+GAP_BETWEEN_LAYERS = 12  # CSS px
+MOST_NAMES = 8  # of images in a message
+Layer = str | FeatureLayer
 
 
 def plot_feature_maps(
     model: keras.Model | ActivationModel,
     image: Any,
-    layers: Layers | Sequence[Layers] | None = None,
+    layers: Layer | Sequence[Layer] | None = None,
     *,
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
@@ -44,68 +48,66 @@ def plot_feature_maps(
     norm: str = "standardize",
     cmap: str = "viridis",
     order: str = "index",
-    ncols: int = 16,
+    ncols: int = COLUMNS,
     dark: bool = False,
     ratio: int = 2,
 ) -> FeatureFigure:
-    """Draws all feature maps of some layers for a picture: a grid of every channel for each layer.
+    """Draw the feature maps of an image: for each layer a grid of all its channels.
 
     Args:
         model: A Keras model, or an `ActivationModel`, which keeps what it has computed.
-        image: The picture: a path, the bytes of a file, a PIL image, or an array `(H, W)`, `(H, W, 1)`,
-            `(H, W, 3)` or `(H, W, 4)`.
-        layers: Path of a layer, as `ActivationModel(model).layers` lists them, or several paths; `None` for
-            all layers, those before an activation aside.
-        preprocess: How the picture is scaled: `"auto"`, one of `preprocessing.SCALINGS`, or a function that
-            is given the picture, uint8 `(H, W, 3)`, and returns the model's input, a batch of one.
-        fit: How the picture fills an input of other proportions: `"stretch"`, `"crop"` or `"pad"`.
-        inputs: What the model takes beside the picture, by the inputs' names.
-        norm: How maps become colours: `"standardize"` and `"channel"` for each channel by itself, `"shared"`
-            and `"symmetric"` with one scale, and a colour bar, for each layer.
-        cmap: Name of a matplotlib colormap. `"symmetric"` is drawn in `"RdBu_r"` unless this is diverging.
+        image: A path, the bytes of a file, a PIL image, an array `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or
+            `(H, W, 4)`, or anything that `FeatureMapWidget` takes if it holds one image: a folder, a list, a
+            dict from name to image.
+        layers: A layer path or `FeatureLayer`, as `ActivationModel(model).layers` lists them, or a sequence
+            of these; `None` for all layers, without the maps before activations.
+        preprocess: The scaling of the image: `"auto"`, one of `preprocessing.SCALINGS`, or a function that
+            takes the image, uint8 `(H, W, 3)`, and returns the model's input, a batch of one.
+        fit: How an image of other proportions fills the model's input: `"stretch"`, `"crop"` or `"pad"`.
+        inputs: The model's inputs other than the image, by name.
+        norm: The scale of the colours: `"standardize"` or `"channel"` for each channel on its own,
+            `"shared"` or `"symmetric"` for one scale per layer, with a colour bar.
+        cmap: Name of a matplotlib colormap. `"symmetric"` uses `"RdBu_r"` unless this is diverging.
         order: `"index"`, or `"mean"`, `"max"` or `"variance"` for the strongest channels first.
         ncols: Channels in a row.
-        dark: Whether the page is dark.
-        ratio: Pixels to a CSS pixel, of which the page is 848 wide: the higher, the more of a large map is
+        dark: Whether the background is dark.
+        ratio: Pixels per CSS pixel, of which the page is 848 wide: the higher, the more of a large map is
             drawn. It is lowered for pages of very many channels.
 
     Returns:
         A matplotlib figure that shows itself in a notebook, and saves to PNG, SVG and PDF.
 
     Raises:
-        ValueError: If a name is unknown, an argument is out of range, or the page would be too tall.
-        PictureError: If `image` cannot be used.
+        TypeError: If `model` is not a Keras model, or `layers` of another type.
+        ValueError: If a name is unknown, an argument is out of range, `image` holds several images, or the
+            page would be too tall.
+        ImageError: If `image` cannot be used.
 
     Example:
         plot_feature_maps(model, "cat.jpg", "conv2d").savefig("conv2d.pdf")
     """
     require_norm(norm)
     require_cmap(cmap)
-    am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-    batch = model_batch(am.model, to_pixels(image, "image"), preprocess, fit, inputs)
-    am.predictions(
-        batch
-    )  # one pass: from here on the layers are known, and their maps for this picture there
-    chosen = _choose(am, layers)
+    am = _activation_model(model)
+    name, images = _single_image(image)
+    pipeline = FramePipeline(am, images, inputs, ncols, max_rows=None)
+    pipeline.check_weights()
+    state = ViewState(layer="", image=name, preprocess=preprocess, fit=fit, norm=norm, cmap=cmap, order=order)
+    display = DisplayContext(ratio, dark, PAGE_WIDTH)
+    chosen = _chosen_layers(am, pipeline.layers(state), layers)
+    # A grid's height follows from its layer's shape: a page too tall is refused before any maps are read.
     layouts = [grid_layout(layer.shape, ncols=ncols, max_rows=None) for layer in chosen]
     ratio = _drawable_ratio(layouts, ratio)
-    pages = []
-    for layer in chosen:
-        maps = am.activations(batch, layer.path)
-        statistics = channel_statistics(maps)
-        layout = grid_layout(maps.shape, ncols=ncols, max_rows=None, order=channel_order(statistics, order))
-        pages.append(
-            draw_grid(
-                layout, maps, statistics, path=layer.path, type_name=layer.type_name, norm=norm, ratio=ratio
-            )
-        )
+    batch = pipeline.batch(state)
+    frames = (pipeline.frame(replace(state, layer=layer.path), display, batch) for layer in chosen)
+    pages = [grid_page(frame, ratio) for frame in frames]
     return feature_figure(stack(pages, GAP_BETWEEN_LAYERS), cmap=cmap_for(norm, cmap), dark=dark)
 
 
 def plot_channel(
     model: keras.Model | ActivationModel,
     image: Any,
-    layer: Layers,
+    layer: Layer,
     channel: int,
     *,
     preprocess: Preprocess = "auto",
@@ -117,50 +119,47 @@ def plot_channel(
     size: int = 480,
     ratio: int = 2,
 ) -> FeatureFigure:
-    """Draws one feature map of a layer for a picture, with a colour bar in activation units.
+    """Draw one feature map of an image, with a colour bar in activation units.
 
     Args:
         model: A Keras model, or an `ActivationModel`, which keeps what it has computed.
-        image: The picture, as for `plot_feature_maps`.
-        layer: Path of the layer.
+        image: The image, as in `plot_feature_maps`.
+        layer: A layer path or a `FeatureLayer`.
         channel: Index of the channel, from 0.
-        preprocess: How the picture is scaled, as for `plot_feature_maps`.
-        fit: How the picture fills an input of other proportions.
-        inputs: What the model takes beside the picture, by the inputs' names.
-        norm: How the map becomes colours; `"shared"` and `"symmetric"` use the scale of the whole layer.
-        cmap: Name of a matplotlib colormap. `"symmetric"` is drawn in `"RdBu_r"` unless this is diverging.
-        dark: Whether the page is dark.
-        size: Side in CSS pixels of the square the map is fitted into, by whole numbers.
-        ratio: Pixels to a CSS pixel.
+        preprocess: The scaling of the image, as in `plot_feature_maps`.
+        fit: How an image of other proportions fills the model's input.
+        inputs: The model's inputs other than the image, by name.
+        norm: The scale of the colours; `"shared"` and `"symmetric"` use that of the whole layer.
+        cmap: Name of a matplotlib colormap. `"symmetric"` uses `"RdBu_r"` unless this is diverging.
+        dark: Whether the background is dark.
+        size: Side in CSS pixels of the square that the map is fitted into, by whole numbers.
+        ratio: Pixels per CSS pixel.
 
     Returns:
         A matplotlib figure that shows itself in a notebook, and saves to PNG, SVG and PDF.
 
     Raises:
-        ValueError: If a name is unknown or an argument is out of range.
-        PictureError: If `image` cannot be used.
+        TypeError: If `model` is not a Keras model, or `layer` of another type.
+        ValueError: If a name is unknown, an argument is out of range, or `image` holds several images.
+        ImageError: If `image` cannot be used.
     """
     require_norm(norm)
     require_cmap(cmap)
-    am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-    batch = model_batch(am.model, to_pixels(image, "image"), preprocess, fit, inputs)
-    path = _path(layer)
-    maps = am.activations(batch, path)
-    count = maps.shape[-1]
+    am = _activation_model(model)
+    path = _layer_path(layer, "layer must be a layer path or a FeatureLayer.")
+    name, images = _single_image(image)
+    pipeline = FramePipeline(am, images, inputs)
+    pipeline.check_weights()
     channel = operator.index(channel)
+    state = ViewState(
+        layer=path, channel=channel, image=name, preprocess=preprocess, fit=fit, norm=norm, cmap=cmap
+    )
+    frame = pipeline.frame(state, DisplayContext(ratio, dark, PAGE_WIDTH))
+    count = frame.maps.shape[-1]
     if not 0 <= channel < count:
         raise ValueError(f"Layer {path!r} has the channels 0 to {count - 1}. Received channel={channel}.")
-    drawing = draw_channel(
-        maps,
-        channel,
-        channel_statistics(maps),
-        title=f"{path} · channel {channel}",
-        norm=norm,
-        box=size,
-        tight=True,
-        ratio=ratio,
-    )
-    return feature_figure(drawing, cmap=cmap_for(norm, cmap), dark=dark)
+    page = channel_page(frame, size, ratio, title=f"{path} · channel {channel}", tight=True)
+    return feature_figure(page, cmap=cmap_for(norm, cmap), dark=dark)
 
 
 def plot_depth_profile(
@@ -174,63 +173,105 @@ def plot_depth_profile(
     width: int = PAGE_WIDTH,
     ratio: int = 2,
 ) -> FeatureFigure:
-    """Draws what becomes of pictures from layer to layer: inactive channels, zeros, mean, resolution.
+    """Draw inactive channels, zeros, mean activation and resolution of every layer, for one or more images.
 
     Args:
         model: A Keras model, or an `ActivationModel`, which keeps what it has computed.
-        images: The pictures, as for `FeatureMapWidget`: a path, a folder, an array, a dict, a list of these.
+        images: The images, as for `FeatureMapWidget`: a path, a folder, an array, a dict, a list of these.
             Shares and means are means over them.
-        preprocess: How the pictures are scaled, as for `plot_feature_maps`.
-        fit: How they fill an input of other proportions.
-        inputs: What the model takes beside the picture, by the inputs' names.
-        dark: Whether the page is dark.
+        preprocess: The scaling of the images, as in `plot_feature_maps`.
+        fit: How images of other proportions fill the model's input.
+        inputs: The model's inputs other than the image, by name.
+        dark: Whether the background is dark.
         width: Width of the page in CSS pixels, at least 200.
-        ratio: Pixels to a CSS pixel.
+        ratio: Pixels per CSS pixel.
 
     Returns:
-        A matplotlib figure that shows itself in a notebook, and saves to PNG, SVG and PDF. The numbers behind
-        it are those of `depth_profile`.
+        A matplotlib figure that shows itself in a notebook, and saves to PNG, SVG and PDF. Its numbers are
+        those of `depth_profile`.
 
     Raises:
-        ValueError: If a picture cannot be used, a name is unknown, or the model has no feature maps.
+        TypeError: If `model` is not a Keras model.
+        ValueError: If a name is unknown, or the model has no feature maps.
+        ImageError: If one of the images cannot be used.
     """
-    am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-    pictures, problems = load_images(images)
-    if problems or not pictures:
-        raise ImageError(" ".join(problems or ["There is no picture to look at."]))
-    batches = (
-        model_batch(am.model, picture.pixels(), preprocess, fit, inputs) for picture in pictures.values()
-    )
-    profile = depth_profile(am, batches)
+    am = _activation_model(model)
+    loaded = _usable(*load_images(images))
+    pipeline = FramePipeline(am, loaded, inputs)
+    states = (ViewState(layer="", image=name, preprocess=preprocess, fit=fit) for name in loaded)
+    profile = depth_profile(am, map(pipeline.batch, states))
     title = f"{am.model.name} · depth profile"
     return feature_figure(draw_profile(profile, width, ratio, title=title), dark=dark)
 
 
-def _choose(am: ActivationModel, layers: Layers | Sequence[Layers] | None) -> list[FeatureLayer]:
-    offered = {layer.path: layer for layer in am.layers}
+def _activation_model(model: keras.Model | ActivationModel) -> ActivationModel:
+    return model if isinstance(model, ActivationModel) else ActivationModel(model)
+
+
+def _single_image(source: Any) -> tuple[str, dict[str, NamedImage]]:
+    """Return the image of a source that holds one, by its name.
+
+    Raises:
+        ImageError: If there is none, or it cannot be used.
+        ValueError: If there are several.
+    """
+    is_file_content = isinstance(source, bytes | bytearray | memoryview)
+    is_collection = isinstance(source, Iterable) and not (is_file_content or hasattr(source, "__array__"))
+    has_names = is_collection or isinstance(source, str | os.PathLike | NamedImage)
+    images, problems = load_images(source if has_names else {"image": source})  # the parameter's name
+    if len(images) > 1:
+        names = [*map(repr, images)]
+        listed = ", ".join([*names[:MOST_NAMES], "…"] if len(names) > MOST_NAMES else names)
+        example = f", such as images[{next(iter(source))!r}]" if isinstance(source, Mapping) else ""
+        raise ValueError(
+            f"image must hold one image. Received {len(names)}: {listed}. Pass one of them{example}, or plot "
+            "them in a loop."
+        )
+    (name,) = _usable(images, problems)
+    return name, images
+
+
+def _usable(images: dict[str, NamedImage], problems: list[str]) -> dict[str, NamedImage]:
+    """Return the images that `load_images` found, unless there is a problem with any."""
+    if problems or not images:
+        raise ImageError(" ".join(problems))
+    return images
+
+
+def _chosen_layers(
+    am: ActivationModel, offered: Sequence[FeatureLayer], layers: Layer | Sequence[Layer] | None
+) -> list[FeatureLayer]:
+    expected = "layers must be a layer path, a FeatureLayer, or a sequence of these."
     if layers is None:
-        return [layer for layer in offered.values() if layer.after is None]
-    if isinstance(layers, Layers):
+        chosen = [layer for layer in offered if layer.after is None]
+        if not chosen:
+            raise ValueError(f"The model {am.model.name!r} has no feature maps: there is nothing to draw.")
+        return chosen
+    if isinstance(layers, Layer):
         layers = [layers]
-    chosen = [am.layer(_path(layer)) for layer in layers]
+    if not isinstance(layers, Iterable):
+        raise TypeError(f"{expected} Received {layers!r}.")
+    chosen = [am.layer(_layer_path(layer, expected)) for layer in layers]
     if not chosen:
-        raise ValueError("layers names no layer. Pass at least one path, or None for all layers.")
+        raise ValueError("layers must name at least one layer, or be None for all. Received none.")
     return chosen
 
 
-def _path(layer: Layers) -> str:
+def _layer_path(layer: Layer, expected: str) -> str:
+    if not isinstance(layer, Layer):
+        raise TypeError(f"{expected} Received {layer!r}.")
     return layer.path if isinstance(layer, FeatureLayer) else layer
 
 
 def _drawable_ratio(layouts: Sequence[GridLayout], ratio: int) -> int:
-    """The highest ratio up to the one asked for at which a page of these grids can be drawn."""
+    """Return the highest ratio up to `ratio` at which a page of these grids can be drawn."""
     height = sum(layout.height for layout in layouts) + GAP_BETWEEN_LAYERS * (len(layouts) - 1)
     if height > TALLEST:
         channels = sum(len(layout.order) for layout in layouts)
-        every = 1 + height // TALLEST
+        step = 1 + height // TALLEST
         raise ValueError(
             f"{len(layouts)} layers with {channels} channels would make a page {height} pixels tall; "
             f"matplotlib draws at most {TALLEST}. Pass fewer layers, for example "
-            f"layers=[layer.path for layer in ActivationModel(model).layers][::{every}]."
+            f"layers=[layer.path for layer in ActivationModel(model).layers][::{step}]."
         )
     return drawable_ratio(layouts[0].width, height, ratio)

@@ -11,8 +11,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "fmwidget"
 ORDER = [
-    *("_errors", "_memo", "_quiet_imports", "images", "samples", "models", "activations", "analysis"),
-    *("rendering", "pipeline", "plots", "frontend", "export", "widget", "__init__", "__main__"),
+    *(
+        "_errors",
+        "_memo",
+        "_quiet_imports",
+        "_text",
+        "images",
+        "samples",
+        "models",
+        "activations",
+        "analysis",
+    ),
+    *("rendering", "pipeline", "pages", "plots", "frontend", "export", "widget", "__init__", "__main__"),
 ]
 LIBRARIES = {  # the places that may import each
     "anywidget": ("frontend",),

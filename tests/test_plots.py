@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from fmwidget.activations.model import ActivationModel
+from fmwidget.analysis.depth_profile import depth_profile
 from fmwidget.images.arrays import ImageError
 from fmwidget.plots import plot_channel, plot_feature_maps
 from fmwidget.rendering.figure import FeatureFigure
@@ -202,6 +203,91 @@ def test_layers_channels_and_pictures_that_are_not_there_are_refused(model, pict
             plot_channel(model, picture, "second", channel)
     with pytest.raises(ImageError):
         plot_feature_maps(model, "no such file.png")
+
+
+@pytest.fixture
+def folder(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "cat.png")
+    (tmp_path / "notes.txt").touch()
+    return tmp_path
+
+
+def test_a_collection_of_one_image_is_drawn_as_that_image(model, picture, folder):
+    am = ActivationModel(model)
+    collections = [
+        {"cat": picture},
+        [picture],
+        picture[np.newaxis],
+        folder,
+        str(folder / "*.png"),
+        [folder / "cat.png"],
+        iter([picture]),
+        {"cat": Image.fromarray(picture)},
+    ]
+    alone = plot_channel(am, picture, "second", 7)._repr_png_()
+    for collection in collections:
+        assert plot_channel(am, collection, "second", 7)._repr_png_() == alone
+    alone = plot_feature_maps(am, picture, "first")._repr_png_()
+    assert plot_feature_maps(am, {"cat": picture}, "first")._repr_png_() == alone
+    assert plot_feature_maps(am, folder, "first")._repr_png_() == alone
+    assert am.stats.forwards == 1
+
+
+def test_several_images_are_refused_by_their_names(model, picture, folder):
+    Image.fromarray(picture).save(folder / "dog.png")
+    batch = np.stack([picture] * 20)
+    for several, says in [
+        ({"cat": picture, "dog": picture}, r"Received 2: 'cat', 'dog'. .* images\['cat'\], or .* loop"),
+        (folder, "Received 2: 'cat', 'dog'. Pass one of them, or plot them in a loop"),
+        ([picture] * 3, "Received 3: 'picture 1', 'picture 2', 'picture 3'."),
+        (batch, r"Received 20: 'image', .*'image \(8\)', …\. Pass"),
+    ]:
+        for draw in (
+            lambda images: plot_feature_maps(model, images),
+            lambda images: plot_channel(model, images, "first", 0),
+        ):
+            with pytest.raises(ValueError, match=says):
+                draw(several)
+
+
+def test_an_image_that_cannot_be_used_is_named_as_it_was_passed(model, picture, folder):
+    flat = np.zeros(4, np.uint8)
+    for broken, says in [
+        (flat, "^'image' "),
+        (b"no image", "^'image' "),
+        (3, "^'image' is of type int"),
+        ({"cat": flat}, "^'cat' "),
+        ([picture, flat], "^'picture 2' "),
+        (folder / "notes.txt", "^'notes.txt' "),
+        ({}, "empty"),
+        (folder / "no" / "*.png", "No picture file matches"),
+    ]:
+        with pytest.raises(ImageError, match=says):
+            plot_channel(model, broken, "first", 0)
+
+
+@pytest.mark.parametrize(("layers", "received"), [(3, "3"), (["first", 3], "3"), ([None], "None")])
+def test_layers_of_another_type_are_refused(model, picture, layers, received):
+    says = rf"^layers must be a layer path, a FeatureLayer, or a sequence of these\. Received {received}\.$"
+    with pytest.raises(TypeError, match=says):
+        plot_feature_maps(model, picture, layers)
+    with pytest.raises(TypeError, match=r"^layer must be a layer path or a FeatureLayer\. Received <Conv2D"):
+        plot_channel(model, picture, model.layers[0], 0)
+
+
+def test_a_model_without_feature_maps_is_refused(picture):
+    dense = keras.Sequential([keras.Input((20, 26, 3)), layers.Flatten(), layers.Dense(2)], name="dense")
+    with pytest.raises(ValueError, match="'dense' has no feature maps"):
+        plot_feature_maps(dense, picture)
+
+
+def test_a_depth_profile_takes_a_model_or_an_activation_model(model, picture):
+    batch = picture[np.newaxis].astype(np.float32) / 255
+    profile, other = (depth_profile(each, [batch]) for each in (model, ActivationModel(model)))
+    assert profile.paths == other.paths == ("first", "smaller", "second")
+    np.testing.assert_array_equal(profile.mean, other.mean)
+    with pytest.raises(TypeError, match="Expected a Keras 3 model"):
+        depth_profile("model", [batch])
 
 
 def test_a_page_no_figure_can_hold_is_refused_with_advice():

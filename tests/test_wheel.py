@@ -38,7 +38,7 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel):
         names = set(archive.namelist())
     package = {name for name in names if not name.startswith("fmwidget-")}
     assert package == expected | {"fmwidget/notebooks/quickstart.ipynb"}
-    assert {"fmwidget/py.typed", "fmwidget/frontend/js/view.js"} <= package
+    assert {"fmwidget/py.typed", "fmwidget/frontend/js/picture_view.js"} <= package
 
 
 def test_the_wheel_works_away_from_the_repository(wheel, tmp_path):

@@ -1,4 +1,4 @@
-"""Compiles forward passes in the background, and stands still whenever somebody looks."""
+"""Compile forward passes on a background thread, which pauses while the user interacts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Seconds that compiling stands still once somebody looks, and at most for one call of a layer: the two would
-# take the interpreter from each other, and a look that takes 10 ms would take 100.
-_STAND_STILL, _AT_MOST = 0.06, 0.3
+# Seconds that compiling pauses after each request for maps, and at most for one call of a layer: tracing is
+# Python, and the two would take the interpreter from each other: a request of 10 ms would take 100.
+_PAUSE, _LONGEST_PAUSE = 0.06, 0.3
 
 # One thread for all models: compiling holds the interpreter, two at once would only slow each other.
-_compiler = ThreadPoolExecutor(1, thread_name_prefix="fmwidget-compile")
+_executor = ThreadPoolExecutor(1, thread_name_prefix="fmwidget-compile")
+
+Compiled = Callable[..., Forward]
 
 
 class BackgroundCompiler:
@@ -31,44 +33,42 @@ class BackgroundCompiler:
 
     Args:
         model: The model.
-        compiled: Called on the compiler's thread whenever a pass is ready.
+        on_compiled: Called on the compiler's thread whenever a pass is ready.
 
     Attributes:
-        passes: A future of each pass, by the shapes of the input that it is for.
-        asked: When somebody last looked, in seconds of `time.monotonic`.
+        passes: A future of each pass, by the shapes of its input.
+        last_request: When maps were last asked for, in seconds of `time.monotonic`.
     """
 
-    def __init__(self, model: keras.Model, compiled: Callable[[], None]) -> None:
-        self.passes: dict[Any, Future[Callable[[Batch], Forward]]] = {}
-        self.asked = 0.0
+    def __init__(self, model: keras.Model, on_compiled: Callable[[], None]) -> None:
+        self.passes: dict[Any, Future[Compiled]] = {}
+        self.last_request = 0.0
         self._model = model
-        self._compiled = compiled
+        self._on_compiled = on_compiled
 
     def begin(self, batch: Batch, shapes: tuple[Any, ...], paths: tuple[str, ...]) -> None:
-        """Begins to compile, unless that was begun before.
+        """Begin to compile, unless that was begun before.
 
         Args:
             batch: An example of the input.
             shapes: The shape of each part of it; `None` where it may differ.
-            paths: What an eager pass had. A compiled one that has anything else is of no use.
+            paths: The layers of an eager pass. A compiled one that has others is of no use.
         """
         if shapes not in self.passes:
-            self.passes[shapes] = _compiler.submit(_compile_for, weakref.ref(self), batch, shapes, paths)
+            self.passes[shapes] = _executor.submit(_compile_for, weakref.ref(self), batch, shapes, paths)
 
-    def ready(self, shapes: tuple[Any, ...]) -> Callable[[Batch], Forward] | None:
-        """The pass for input of these shapes; `None` where there is none, or not yet."""
+    def ready(self, shapes: tuple[Any, ...]) -> Compiled | None:
+        """Return the pass for input of these shapes; `None` where there is none, or not yet."""
         compiled = self.passes.get(shapes)
         done = compiled is not None and compiled.done() and compiled.exception() is None
         return compiled.result() if compiled is not None and done else None
 
     def give_up(self, shapes: tuple[Any, ...], error: Exception) -> None:
-        """Takes note that the pass for input of these shapes failed: there will be no other."""
+        """Stay eager for input of these shapes, since the compiled pass failed."""
         log.info("%s stays eager, since its compiled forward pass failed: %s", self._model.name, error)
         self.passes[shapes] = Future()  # never done
 
-    def _compile(
-        self, batch: Batch, shapes: tuple[Any, ...], paths: tuple[str, ...]
-    ) -> Callable[[Batch], Forward]:
+    def _compile(self, batch: Batch, shapes: tuple[Any, ...], paths: tuple[str, ...]) -> Compiled:
         try:
             compiled = compile_forward(self._model, batch, shapes, pause=self._give_way)
             if tuple(layer.path for layer in compiled(batch).layers) != paths:
@@ -76,22 +76,23 @@ class BackgroundCompiler:
         except Exception as error:
             log.info("%s stays eager, since its forward pass cannot be compiled: %s", self._model.name, error)
             raise
-        self._compiled()
+        self._on_compiled()
         return compiled
 
     def _give_way(self) -> None:
+        """Wait until no maps have been asked for lately, for a limited time."""
         began = time.monotonic()
-        while (wait := self.asked + _STAND_STILL - time.monotonic()) > 0:
-            if time.monotonic() - began > _AT_MOST:
-                return  # or somebody who looks without end would never see it compiled
+        while (wait := self.last_request + _PAUSE - time.monotonic()) > 0:
+            if time.monotonic() - began > _LONGEST_PAUSE:
+                return  # or the model would never be compiled while requests go on
             time.sleep(wait)
 
 
 def _compile_for(
     owner: weakref.ref[BackgroundCompiler], batch: Batch, shapes: tuple[Any, ...], paths: tuple[str, ...]
-) -> Callable[[Batch], Forward]:
-    """Compiles on the compiler's thread, unless nobody is left who wants it."""
+) -> Compiled:
+    """Compile on the compiler's thread, unless the compiler has been collected meanwhile."""
     compiler = owner()
     if compiler is None:
-        raise ReferenceError("The model is looked at no more.")
+        raise ReferenceError("The activation model has been garbage-collected.")
     return compiler._compile(batch, shapes, paths)  # noqa: SLF001 - of this module

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fmwidget.models.backends import tensorflow as backend
-from fmwidget.models.backends.state import untouched
+from fmwidget.models import backends
 from fmwidget.models.inputs import Batch
 
 from .layers import CallTracker, FeatureLayer
-from .recorder import Call, Tensor, is_building, record
+from .recorder import Call, Tensor, Visit, is_building, record
 
 if TYPE_CHECKING:
     import keras
+
+    from fmwidget.models.backends import StandIns
 
 
 class ForwardError(RuntimeError):
@@ -24,7 +25,7 @@ class ForwardError(RuntimeError):
 
 @dataclass(frozen=True)
 class Forward:
-    """What a forward pass left behind.
+    """The result of a forward pass.
 
     Attributes:
         layers: Every output that can be shown, whether its maps were kept or not.
@@ -40,36 +41,44 @@ class Forward:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the maps of every layer were kept, those before activations aside."""
+        """True if the maps of every layer were kept, those before activations aside."""
         return all(layer.path in self.maps for layer in self.layers if layer.after is None)
 
 
 def run_eagerly(
-    model: keras.Model, batch: Batch, *, budget: int, wanted: str | None = None, before: bool = False
+    model: keras.Model,
+    batch: Batch,
+    *,
+    budget: int,
+    wanted: str | None = None,
+    pre_activations: bool = False,
+    weights: StandIns | None = None,
 ) -> Forward:
-    """Runs the model in inference mode, keeping the maps that fit.
+    """Run the model in inference mode and keep the maps that fit.
 
     Args:
         model: The model; nothing about it is changed.
-        batch: Its input, holding one picture.
-        budget: Bytes of maps to hold at any moment. When they run over, those held so far are let go, so
+        batch: Its input.
+        budget: Bytes of maps to hold at any moment. When they run over, those held so far are released, so
             that the pass never needs more than this beside its own memory.
         wanted: Path of a map to keep whatever its size.
-        before: Whether to keep the maps before activations too.
+        pre_activations: Whether to keep the maps before activations too.
+        weights: Stand-ins to read in place of the model's variables.
 
     Raises:
         ForwardError: If the model fails on this input.
     """
-    walk = CallTracker()
+    tracker = CallTracker()
     maps: dict[str, Tensor] = {}
-    held: dict[int, int] = {}  # bytes by tensor: dropout and nested models hand theirs on, each counts once
+    held: dict[int, int] = {}  # bytes by tensor: dropout and nested models pass theirs on, each counts once
+    nbytes = backends.current().nbytes
 
     def keep(path: str, tensor: Tensor) -> None:
         maps[path] = tensor
-        held[id(tensor)] = backend.nbytes(tensor)
+        held[id(tensor)] = nbytes(tensor)
 
     def visit(call: Call) -> None:
-        for path, tensor in walk.track(call):
+        for path, tensor in tracker.track(call):
             keep(path, tensor)
             if sum(held.values()) > budget:
                 survivor = maps.get(wanted) if wanted is not None else None
@@ -78,30 +87,30 @@ def run_eagerly(
                 if wanted is not None and survivor is not None:
                     keep(wanted, survivor)
 
-    outputs = run_recorded(model, batch, visit, before=before)
-    return Forward(walk.layers(), maps, outputs, sum(held.values()))
+    outputs = run_recorded(model, batch, visit, pre_activations=pre_activations, weights=weights)
+    return Forward(tracker.layers(), maps, outputs, sum(held.values()))
 
 
 def record_call(model: keras.Model, batch: Batch, path: str) -> Call:
-    """Runs the model in inference mode and returns the one call that a layer's maps come from.
+    """Run the model in inference mode and return the one call that a layer's maps come from.
 
     Args:
         model: The model; nothing about it is changed.
-        batch: Its input, holding one picture.
+        batch: Its input.
         path: Of maps that are not those before an activation: the call holds both.
 
     Raises:
         ForwardError: If the model fails on this input.
         LookupError: If it does not make that call.
     """
-    walk = CallTracker()
+    tracker = CallTracker()
     calls: list[Call] = []
 
     def visit(call: Call) -> None:
-        if path in dict(walk.track(call)):
+        if path in dict(tracker.track(call)):
             calls.append(call)
 
-    run_recorded(model, batch, visit, before=True)
+    run_recorded(model, batch, visit, pre_activations=True)
     if not calls:
         raise LookupError(f"The model made no call of {path!r} on this input.")
     return calls[0]
@@ -110,35 +119,33 @@ def record_call(model: keras.Model, batch: Batch, path: str) -> Call:
 def measure_eagerly(
     model: keras.Model, batch: Batch, measure: Callable[[str, Tensor], Any]
 ) -> dict[str, Any]:
-    """Runs the model in inference mode, and keeps of each map only what `measure` makes of it.
+    """Run the model in inference mode and keep only a measurement of each map.
 
     Args:
         model: The model; nothing about it is changed.
-        batch: Its input, holding one picture.
+        batch: Its input.
         measure: Called with the path and the tensor of each output that can be shown, as it is made.
 
     Returns:
-        What `measure` returned, by path.
+        The results of `measure`, by path.
 
     Raises:
         ForwardError: If the model fails on this input.
     """
-    walk = CallTracker()
-    found: dict[str, Any] = {}
+    tracker = CallTracker()
+    measured: dict[str, Any] = {}
 
     def visit(call: Call) -> None:
-        found.update((path, measure(path, tensor)) for path, tensor in walk.track(call))
+        measured.update((path, measure(path, tensor)) for path, tensor in tracker.track(call))
 
     run_recorded(model, batch, visit)
-    return found
+    return measured
 
 
 def compile_forward(
     model: keras.Model, batch: Batch, shapes: tuple[Any, ...], pause: Callable[[], None] = lambda: None
-) -> Callable[[Batch], Forward]:
-    """Compiles the forward pass with all maps captured, for batches like `batch`.
-
-    The compiled pass reads the weights at each run: it need not be compiled again when they change.
+) -> Callable[..., Forward]:
+    """Compile the forward pass with all maps captured, for batches like `batch`.
 
     Args:
         model: The model; nothing about it is changed.
@@ -146,49 +153,67 @@ def compile_forward(
         shapes: The shape of each input; `None` where it may differ from run to run.
         pause: Called after each call that the model makes while it is traced.
 
+    Returns:
+        `forward(batch, weights=None)`. It reads the weights at each run, so that it need not be compiled
+        again when they change: the model's own, or stand-ins.
+
     Raises:
         Exception: Whatever tracing raises for a model that branches on its data.
     """
     layers: tuple[FeatureLayer, ...] = ()
     places: dict[str, int] = {}  # path -> position among the tensors returned; several paths may share one
+    nbytes_of = backends.current().nbytes
 
     def traced(inputs: Any) -> Any:
         nonlocal layers
-        walk = CallTracker()
+        tracker = CallTracker()
         maps: dict[str, Tensor] = {}
 
         def visit(call: Call) -> None:
-            maps.update(walk.track(call))
+            maps.update(tracker.track(call))
             pause()
 
         outputs = run_recorded(model, inputs, visit)
-        layers = walk.layers()
+        layers = tracker.layers()
         unique = {id(tensor): tensor for tensor in maps.values()}
         order = {key: position for position, key in enumerate(unique)}
         places.update({path: order[id(tensor)] for path, tensor in maps.items()})
         return list(unique.values()), outputs
 
-    compiled = backend.compile_function(traced, batch, shapes)
+    compiled = backends.current().compile_function(traced, batch, shapes)
     nbytes = 0  # asked of each tensor in turn, this takes a millisecond: once will do where sizes are fixed
     fixed = not any(None in layer.shape for layer in layers)
 
-    def forward(batch: Batch) -> Forward:
+    def forward(batch: Batch, weights: StandIns | None = None) -> Forward:
         nonlocal nbytes
-        tensors, outputs = compiled(batch)
+        tensors, outputs = compiled(batch, weights)
         maps = {path: tensors[position] for path, position in places.items()}
         if fixed and nbytes:
             return Forward(layers, maps, outputs, nbytes)
         seen = tuple(layer.with_shape_of(maps[layer.after or layer.path]) for layer in layers)
-        nbytes = sum(map(backend.nbytes, tensors))
+        nbytes = sum(map(nbytes_of, tensors))
         return Forward(seen, maps, outputs, nbytes)
 
     return forward
 
 
 def run_recorded(
-    model: keras.Model, inputs: Any, visit: Callable[[Call], None], *, before: bool = False
+    model: keras.Model,
+    inputs: Any,
+    visit: Visit,
+    *,
+    pre_activations: bool = False,
+    weights: StandIns | None = None,
 ) -> Any:
-    """Runs the model in inference mode, shows `visit` each call it makes, and leaves it as it was.
+    """Run the model in inference mode, pass each call it makes to `visit`, and leave it as it was.
+
+    Args:
+        model: The model.
+        inputs: Its input.
+        visit: Called with each finished call. What it returns goes on in the model instead of the call's
+            outputs; `None` leaves them.
+        pre_activations: Whether to record the arguments of layers' own activation functions.
+        weights: Stand-ins to read in place of the model's variables.
 
     Returns:
         What the model returns.
@@ -196,15 +221,16 @@ def run_recorded(
     Raises:
         ForwardError: If the model fails on this input.
     """
+    backend = backends.current()
 
     def call() -> Any:
         return model(inputs, training=False)
 
     def recorded() -> Any:
-        return record(call, visit, scope=backend.graph_scope, before=before)
+        return record(call, visit, scope=backend.graph_scope, pre_activations=pre_activations)
 
     try:
-        return untouched(recorded, is_building)
+        return backend.isolated(recorded, is_building, weights)
     except Exception as error:
         place = " ".join(getattr(error, "__notes__", []))
         cause = f"{type(error).__name__}: {_message(error)}"
@@ -213,7 +239,7 @@ def run_recorded(
 
 
 def _message(error: Exception) -> str:
-    """What an error says, without what Keras and TensorFlow put around it."""
+    """Return an error's message without what Keras and TensorFlow put around it."""
     bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)  # Keras sets the cause in bold
     message = bold[1] if bold else str(error)
     return re.sub(r"\{\{.*?\}\} |\[Op:.*?\].*$", "", message, flags=re.DOTALL).strip()

@@ -1,19 +1,23 @@
-"""`ActivationModel`: every feature map of a model for a picture, from one forward pass, cached."""
+"""`ActivationModel`: every feature map of a model for an image, from one forward pass, cached.
+
+It owns every forward pass: whatever else needs one (the depth profile, the model graph of receptive fields,
+the call behind a value) asks it, so that there is one lock, one cache and one count.
+"""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections import OrderedDict
+import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import keras
+import numpy as np
 
 from fmwidget._errors import did_you_mean
-from fmwidget.models.backends import tensorflow as backend
+from fmwidget.models import backends, introspection
 from fmwidget.models.inputs import (
     Batch,
     ModelInput,
@@ -24,36 +28,25 @@ from fmwidget.models.inputs import (
     model_inputs,
     require_one_image,
 )
-from fmwidget.models.introspection import require_model
-from fmwidget.models.outputs import to_maps
 
 from .background import BackgroundCompiler
-from .forward import Forward, measure_eagerly, run_eagerly
+from .cache import ForwardCache, Stats
+from .forward import Forward, measure_eagerly, record_call, run_eagerly, run_recorded
 from .layers import FeatureLayer
 
 if TYPE_CHECKING:
-    import numpy as np
+    from fmwidget.models.backends import WeightMonitor
+
+    from .recorder import Call, Visit
 
 DEFAULT_CACHE_BYTES = 512 * 2**20
 
+Array = np.ndarray[Any, Any]
+Graph = TypeVar("Graph")
 
-@dataclass
-class Stats:
-    """What an `ActivationModel` has done so far.
-
-    Attributes:
-        forwards: Forward passes run.
-        traces: Times the forward pass was compiled.
-        hits: Looks answered from the cache.
-        evictions: Pictures dropped from the cache to make room.
-        bytes: Bytes of feature maps now in the cache.
-    """
-
-    forwards: int = 0
-    traces: int = 0
-    hits: int = 0
-    evictions: int = 0
-    bytes: int = 0
+# The model graph of each model for the latest sizes of its input, and what it is the graph of. It is kept
+# with the model, whichever activation model recorded it: `receptive_field(model, path)` makes one each time.
+_graphs: weakref.WeakKeyDictionary[keras.Model, tuple[Any, Any]] = weakref.WeakKeyDictionary()
 
 
 class ActivationModel:
@@ -61,19 +54,19 @@ class ActivationModel:
 
     The model is only ever called, in inference mode: never compiled, cloned, renamed, re-wired or trained.
     What its layers write to variables in a call (the state of a recurrent layer, a seed, a counter) is
-    undone; a model that does so, or that branches on its data, is always run eagerly.
+    undone. A model that branches on its data is always run eagerly.
 
-    One forward pass fills all layers of a picture. The first passes run eagerly, so that there is something
-    to see soon; from the second picture on a compiled pass is made ready in the background, and used once it
-    is. Before every look the weights are checked: after any change of them the maps are computed anew.
+    One forward pass fills all layers of an image. The first passes run eagerly, so that there is something
+    to see soon; from the second image on a compiled pass is prepared in the background, and used once it
+    is ready. Before every request the weights are checked: after any change the maps are computed anew.
 
-    The maps before a layer's own activation function are listed too, behind those after it. The first look
-    at one of them takes one more pass for the picture.
+    The maps before a layer's own activation function are listed too, behind those after it. The first request
+    for one of them takes one more pass for the image.
 
     Args:
         model: A Keras 3 model, on the TensorFlow backend.
-        cache_bytes: Memory for feature maps, in bytes. The pictures not looked at for longest go first; a
-            model whose maps do not fit for even one picture is run again for each layer asked for.
+        cache_bytes: Memory for feature maps, in bytes. The least recently used images are dropped first; a
+            model whose maps do not fit for even one image is run again for each layer asked for.
 
     Raises:
         TypeError: If `model` is not a Keras 3 model.
@@ -84,18 +77,20 @@ class ActivationModel:
     """
 
     def __init__(self, model: keras.Model, *, cache_bytes: int = DEFAULT_CACHE_BYTES) -> None:
-        require_model(model)
-        backend.require_tensorflow()
+        introspection.require_model(model)
+        self._backend = backends.current()
         self.model = model
         self.cache_bytes = cache_bytes
         self.stats = stats = Stats()
-        self._cache: OrderedDict[bytes, Forward] = OrderedDict()
+        self._cache = ForwardCache(stats)
         self._layers: dict[str, FeatureLayer] = {}
-        self._watch = watch = backend.WeightWatch()
-        self._compiler = BackgroundCompiler(model, lambda: _compiled(stats, watch))
+        self._monitor = monitor = self._backend.weight_monitor()
+        self._compiler = BackgroundCompiler(model, lambda: _on_compiled(stats, monitor))
+        self._recorded: tuple[Any, Call] | None = None  # the latest call recorded, and what it was asked by
         self._last: Batch = None
-        self._growth = math.inf  # bytes of maps for a byte of input
-        self._version, self._variables = 0, watch.held.variables  # those that all of this is of
+        self._growth = math.inf  # bytes of maps per byte of input
+        # The weights' version and variables that all of the above is of.
+        self._version, self._variables = 0, monitor.held.variables
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -103,32 +98,32 @@ class ActivationModel:
 
     @property
     def inputs(self) -> tuple[ModelInput, ...]:
-        """What the model takes, the input for the picture marked."""
+        """The inputs of the model, the one for the image marked."""
         return model_inputs(self.model)
 
     @property
     def layers(self) -> tuple[FeatureLayer, ...]:
-        """What can be looked at, in the order data flows, as of the picture seen last.
+        """The outputs that can be shown, in the order data flows, for the latest image.
 
-        That is every output `(batch, height, width, channels)` of every call of a layer or operation, at any
-        depth; and of a film, for each of its frames, what `TimeDistributed` and `ConvLSTM2D` return. The
+        These are all outputs `(batch, height, width, channels)` of every call of a layer or operation, at any
+        depth, and for a video, at each time step, the outputs of `TimeDistributed` and `ConvLSTM2D`. The
         steps inside a recurrent layer's loop are not on the list: a compiled pass runs them out of sight.
 
-        Before the first picture, an empty one is sent through the model to find out.
+        Before the first image, one of zeros is sent through the model to find out.
         """
         return self.layers_at(None)
 
     def layers_at(self, version: int | None) -> tuple[FeatureLayer, ...]:
-        """As `layers`; where `version` is what `version()` has just returned, without another check."""
+        """Return `layers`; where `version` is what `version()` has just returned, without another check."""
         with self._lock:
             if version != self._version:
-                self._freshen()
+                self._drop_stale()
             if not self._layers:
-                self._note(run_eagerly(self.model, empty_batch(self.model), budget=0))
+                self._take_in(run_eagerly(self.model, empty_batch(self.model), budget=0))
             return tuple(self._layers.values())
 
     def layer(self, path: str) -> FeatureLayer:
-        """What is known of a layer, as of the picture seen last.
+        """Return the layer at a path, as of the latest image.
 
         Raises:
             ValueError: If `path` is not on the list.
@@ -136,44 +131,64 @@ class ActivationModel:
         self._require_path(path)
         return self._layers[path]
 
-    def activations(self, batch: Batch, path: str, *, version: int | None = None) -> np.ndarray[Any, Any]:
-        """The feature maps of one layer for one picture.
+    def activations(self, batch: Batch, path: str, *, version: int | None = None) -> Array:
+        """Return the feature maps of one layer for one image.
 
         Args:
-            batch: A ready input of the model holding one picture: arrays in the structure the model takes,
-                each with a batch axis of one. It is told from others by its content.
+            batch: A ready input of the model holding one image: arrays in the structure the model takes,
+                each with a batch axis of one. It is identified by its content.
             path: A `FeatureLayer.path`.
-            version: What `version` has just returned: the weights are not checked again so soon.
+            version: What `version()` has just returned, to skip the check of the weights.
 
         Returns:
-            A read-only array `(H, W, C)`, channels last, in the type of number the model computes.
+            A read-only array `(H, W, C)`, channels last, in the number type that the model computes in.
 
         Raises:
-            ValueError: If `path` is not on the list, or `batch` holds more than one picture.
+            ValueError: If `path` is not on the list, or `batch` holds more than one image.
+            ForwardError: If the model fails on this input.
+        """
+        require_one_image(batch)
+        maps: Array = self.batch_activations(batch, path, version=version)[0]
+        return maps
+
+    def batch_activations(self, batch: Batch, path: str, *, version: int | None = None) -> Array:
+        """Return the feature maps of one layer for a batch of any size, from one forward pass.
+
+        Args:
+            batch: A ready input of the model, each array with the same batch axis.
+            path: As for `activations`, like `version`.
+            version: What `version()` has just returned.
+
+        Returns:
+            A read-only array `(N, H, W, C)`, channels last.
+
+        Raises:
+            ValueError: If `path` is not on the list.
             ForwardError: If the model fails on this input.
         """
         with self._lock:
-            tensor = self._look(batch, path, version).maps[path]
-            data_format = self._layers[path].data_format
-        return to_maps(backend.to_numpy(tensor), data_format)
+            tensor = self._forward(batch, path, version).maps[path]
+            layer = self._layers[path]
+        return layer.output.examples(self._backend.to_numpy(tensor), layer.data_format)
 
     def predictions(self, batch: Batch, *, version: int | None = None) -> Any:
-        """What the model itself returns for one picture, from the same forward pass as its maps.
+        """Return the model's own output for one image, from the same forward pass as its maps.
 
         Args:
-            batch: As in `activations`, like `version`.
-            version: What `version` has just returned.
+            batch: As for `activations`, like `version`.
+            version: What `version()` has just returned.
 
         Returns:
-            Arrays in the structure of the model's output, without the batch axis; what has none, or is no
-            tensor, as it is.
+            Arrays in the structure of the model's output, without the batch axis; leaves without one, or that
+            are no tensors, as they are.
         """
+        require_one_image(batch)
         with self._lock:
-            outputs = self._look(batch, None, version).outputs
-        return keras.tree.map_structure(_first, outputs)
+            outputs = self._forward(batch, None, version).outputs
+        return keras.tree.map_structure(self._first, outputs)
 
-    def measure(self, batch: Batch, function: Callable[[np.ndarray[Any, Any]], Any]) -> dict[str, Any]:
-        """What a function makes of every layer's maps for one picture, those before activations aside.
+    def measure(self, batch: Batch, function: Callable[[Array], Any]) -> dict[str, Any]:
+        """Apply a function to every layer's maps for one image, those before activations aside.
 
         Maps that are not all in the cache, since they are more than it may hold, are measured one after
         another in one more pass that keeps none of them.
@@ -183,42 +198,100 @@ class ActivationModel:
             function: Takes maps `(H, W, C)`, channels last.
 
         Returns:
-            What the function returned, by path, in the order data flows.
+            The results, by path, in the order data flows.
 
         Raises:
             ForwardError: If the model fails on this input.
         """
+        require_one_image(batch)
 
         def measured(path: str, tensor: Any) -> Any:
-            return function(to_maps(backend.to_numpy(tensor), layers[path].data_format))
+            layer = layers[path]
+            return function(layer.output.examples(self._backend.to_numpy(tensor), layer.data_format)[0])
 
         with self._lock:
-            forward = self._look(batch, None, None)
+            forward = self._forward(batch, None, None)
             layers = {layer.path: layer for layer in forward.layers if layer.after is None}
             if not forward.is_complete:
                 self.stats.forwards += 1
-                found = measure_eagerly(self.model, batch, measured)
-                return {path: found[path] for path in layers}
+                results = measure_eagerly(self.model, batch, measured)
+                return {path: results[path] for path in layers}
         return {path: measured(path, forward.maps[path]) for path in layers}
 
-    def version(self) -> int:
-        """A number that changes whenever the weights have: maps seen under another number are out of date."""
+    def record(self, batch: Batch, visit: Visit) -> Any:
+        """Run one eager forward pass and pass each call it makes to `visit`.
+
+        Args:
+            batch: A ready input of the model.
+            visit: Called with each finished `Call`.
+
+        Returns:
+            What the model returns.
+
+        Raises:
+            ForwardError: If the model fails on this input.
+        """
         with self._lock:
-            self._freshen()
+            self.stats.forwards += 1
+            outputs = run_recorded(self.model, batch, visit)
+            self._variables = self._monitor.adopt(self.model).variables
+            return outputs
+
+    def recorded_call(self, batch: Batch, path: str, *, version: int | None = None) -> Call:
+        """Return the call that a layer's maps come from; the latest one is kept.
+
+        Args:
+            batch: A ready input of the model.
+            path: Of maps that are not those before an activation: the call holds both.
+            version: What `version()` has just returned, to skip the check of the weights.
+
+        Raises:
+            ForwardError: If the model fails on this input.
+            LookupError: If it does not make that call.
+        """
+        with self._lock:
+            if version != self._version:
+                self._drop_stale()
+            key = content_key(batch), path
+            if self._recorded is None or self._recorded[0] != key:
+                self.stats.forwards += 1
+                self._recorded = key, record_call(self.model, batch, path)
+            return self._recorded[1]
+
+    def model_graph(
+        self, batch: Batch | None, build: Callable[[ActivationModel, Batch | None], Graph]
+    ) -> Graph:
+        """Return the model graph for inputs of the sizes of `batch`; the one of the latest sizes is kept.
+
+        Args:
+            batch: A ready input of the model; `None` for any.
+            build: Builds the graph from passes that `record` runs.
+        """
+        sizes = None if batch is None else tuple(np.shape(leaf) for leaf in keras.tree.flatten(batch))
+        with self._lock:
+            key, graph = _graphs.get(self.model, (None, None))
+            if graph is None or key != (sizes, self._layer_ids()):
+                graph = build(self, batch)
+                _graphs[self.model] = (sizes, self._layer_ids()), graph  # the pass may have made layers
+            return graph
+
+    def version(self) -> int:
+        """Return a number that changes whenever the weights do: maps of another number are stale."""
+        with self._lock:
+            self._drop_stale()
             return self._version
 
     def warm_up(self) -> None:
-        """Begins to compile the forward pass for input like the last, beside whatever else is going on."""
+        """Begin to compile the forward pass for input like the latest, in the background."""
         with self._lock:
             if self._last is not None and math.isfinite(self._growth):
                 shapes = input_shapes(self._last, self.inputs)
                 self._compiler.begin(self._last, shapes, tuple(self._layers))
 
-    def _look(self, batch: Batch, path: str | None, version: int | None) -> Forward:
-        """The forward pass of a picture: from the cache if it is there, still true, and holds `path`."""
-        require_one_image(batch)
+    def _forward(self, batch: Batch, path: str | None, version: int | None) -> Forward:
+        """Return the forward pass of a batch: from the cache if it is there, up to date, and holds `path`."""
         if version != self._version:
-            self._freshen()
+            self._drop_stale()
         key = content_key(batch)
         forward = self._cache.get(key)
         if forward is not None:
@@ -228,56 +301,57 @@ class ActivationModel:
             forward = self._run(batch, path)
             if path in self._layers and path not in forward.maps:
                 forward = self._run(batch, path)  # only now is it known to come before an activation
-            self._cache[key] = forward
+            self._cache.put(key, forward, self.cache_bytes)
         else:
             self.stats.hits += 1
-        self._cache.move_to_end(key)
-        self._evict()
         self._require_path(path)
         return forward
 
     def _run(self, batch: Batch, path: str | None) -> Forward:
+        """Run the pass: compiled if it is ready and its maps fit, else eagerly."""
         self._last = batch
+        budget = self.cache_bytes
         if path in self._layers and self._layers[path].after is not None:
-            budget = self.cache_bytes
-            return self._note(run_eagerly(self.model, batch, budget=budget, wanted=path, before=True))
+            return self._take_in(
+                run_eagerly(self.model, batch, budget=budget, wanted=path, pre_activations=True)
+            )
         shapes = input_shapes(batch, self.inputs)
         compiled = self._compiler.ready(shapes)
-        fits = self._growth * input_bytes(batch) <= self.cache_bytes
-        if fits and compiled is not None:
+        if self._growth * input_bytes(batch) <= budget and compiled is not None:
             try:
-                return self._note(compiled(batch), compiled=True)
-            except Exception as error:  # noqa: BLE001 - an eager pass says what is wrong, or there is nothing
+                return self._take_in(compiled(batch), compiled=True)
+            except Exception as error:  # noqa: BLE001 - an eager pass raises it again, or there is no error
                 self._compiler.give_up(shapes, error)
-        forward = self._note(run_eagerly(self.model, batch, budget=self.cache_bytes, wanted=path))
+        forward = self._take_in(run_eagerly(self.model, batch, budget=budget, wanted=path))
         self._growth = forward.nbytes / input_bytes(batch) if forward.is_complete else math.inf
         if self.stats.forwards > 1:
             self.warm_up()
         return forward
 
-    def _note(self, forward: Forward, *, compiled: bool = False) -> Forward:
+    def _take_in(self, forward: Forward, *, compiled: bool = False) -> Forward:
         self.stats.forwards += 1
         self._list(forward)
         if not compiled:
-            self._variables = self._watch.adopt(self.model).variables  # the first call may have built it
+            # The first call may have built the model.
+            self._variables = self._monitor.adopt(self.model).variables
         return forward
 
     def _list(self, forward: Forward) -> None:
-        """Takes the list from a picture: what a model calls, and at which size, may depend on it."""
+        """Take the list from a pass: which layers a model calls, and their sizes, may depend on the image."""
         self._layers = {layer.path: layer for layer in forward.layers}
 
-    def _freshen(self) -> None:
-        """Forgets what no longer holds: the maps after a change of weights, all after a change of layers.
+    def _drop_stale(self) -> None:
+        """Drop what no longer holds: the maps after a change of weights, all after a change of layers.
 
-        An interrupt may come between any two steps. Until the last of them, which version this is of is as it
-        was, so that the next look takes them all again.
+        An interrupt may come between any two steps. Until the last of them the version stays as it was, so
+        that the next request takes them all again.
         """
-        self._compiler.asked = time.monotonic()
-        weights = self._watch.look(self.model)
+        self._compiler.last_request = time.monotonic()
+        weights = self._monitor.check(self.model)
         if weights.version == self._version:
             return
         self._cache.clear()
-        self.stats.bytes = 0
+        self._recorded = None
         if weights.variables is not self._variables:
             self._layers.clear()
             self._compiler.passes.clear()
@@ -285,30 +359,23 @@ class ActivationModel:
         self._variables = weights.variables
         self._version = weights.version
 
-    def _evict(self) -> None:
-        """Drops the pictures looked at least recently until the rest fit; the last one always stays."""
-        held = sum(forward.nbytes for forward in self._cache.values())
-        while held > self.cache_bytes and len(self._cache) > 1:
-            _, dropped = self._cache.popitem(last=False)
-            held -= dropped.nbytes
-            self.stats.evictions += 1
-        self.stats.bytes = held
+    def _layer_ids(self) -> tuple[int, ...]:
+        return tuple(map(id, introspection.all_sublayers(self.model)))
 
     def _require_path(self, path: str | None) -> None:
         if path is not None and path not in self._layers:
             hint = did_you_mean(path, self._layers, "`.layers` lists them.")
             raise ValueError(f"The model has no layer {path!r} that can be shown. {hint}")
 
+    def _first(self, output: Any) -> Any:
+        """Return a leaf of the model's output for the first example of a batch."""
+        if not hasattr(output, "shape"):
+            return output
+        array = self._backend.to_numpy(output)
+        return array[0] if array.ndim else array
 
-def _compiled(stats: Stats, watch: backend.WeightWatch) -> None:
-    """Holds no `ActivationModel`: one that nobody wants any more goes at once."""
+
+def _on_compiled(stats: Stats, monitor: WeightMonitor) -> None:
+    # A function of the two, not a method: the compiler's thread must not keep an `ActivationModel` alive.
     stats.traces += 1
-    watch.compile()
-
-
-def _first(output: Any) -> Any:
-    """What a model returned for the first of a batch."""
-    if not hasattr(output, "shape"):
-        return output
-    array = backend.to_numpy(output)
-    return array[0] if array.ndim else array
+    monitor.compile_reader()

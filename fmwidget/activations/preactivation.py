@@ -1,4 +1,4 @@
-"""Layers that apply an activation function of their own, and what they hand to it."""
+"""Layers that end in an activation function of their own, and the argument they pass to it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fmwidget.models import introspection
 
 Tensor = Any
 
-# Keras' own layers that end in their activation. Recurrent ones use it on the way; a class of somebody
-# else's may do anything with an attribute of that name.
+# Keras' own layers that end in their activation. Recurrent ones use it on the way; a custom class may do
+# anything with an attribute of that name.
 _ENDING_IN_ACTIVATION = (
     keras.layers.Conv2D,
     keras.layers.Conv2DTranspose,
@@ -26,7 +26,7 @@ _ENDING_IN_ACTIVATION = (
 
 
 def has_activation(operation: keras.Operation) -> bool:
-    """Whether a layer ends in an activation function of its own, other than none."""
+    """Return whether a layer ends in an activation function of its own, other than none."""
     return (
         isinstance(operation, _ENDING_IN_ACTIVATION)
         and introspection.is_builtin(operation)
@@ -35,29 +35,31 @@ def has_activation(operation: keras.Operation) -> bool:
 
 
 def activation_name(layer: keras.Layer) -> str:
-    """What people call the activation function of a layer."""
+    """Return the name of a layer's activation function."""
     function = layer.activation
     return str(getattr(function, "__name__", None) or getattr(function, "name", type(function).__name__))
 
 
-def run_noting(layer: keras.Layer, run: Callable[[keras.Layer], Any]) -> tuple[Any, Tensor | None]:
-    """Calls `run` and notes what `layer` hands to its activation function, at no further cost.
+def run_with_pre_activation(
+    layer: keras.Layer, run: Callable[[keras.Layer], Any]
+) -> tuple[Any, Tensor | None]:
+    """Call `run` and record the argument of the layer's activation function, at no further cost.
 
     Args:
-        layer: A layer that `has_activation`. It is left alone: `run` is given a stand-in that shares its
-            weights, and whose activation function notes its argument.
+        layer: A layer that `has_activation`. It is left alone: `run` is given a copy that shares its weights,
+            and whose activation function records its argument.
         run: Calls the layer it is given.
 
     Returns:
-        What `run` returned, and the argument; `None` unless there was just one.
+        The result of `run`, and the argument; `None` unless the function was called exactly once.
     """
-    noted: list[Tensor] = []
+    arguments: list[Tensor] = []
 
     def activation(x: Tensor) -> Tensor:
-        noted.append(x)
+        arguments.append(x)
         return layer.activation(x)
 
-    stand_in = object.__new__(type(layer))
-    stand_in.__dict__.update(layer.__dict__, activation=activation)
-    outputs = run(stand_in)
-    return outputs, noted[0] if len(noted) == 1 else None
+    copy = object.__new__(type(layer))
+    copy.__dict__.update(layer.__dict__, activation=activation)
+    outputs = run(copy)
+    return outputs, arguments[0] if len(arguments) == 1 else None

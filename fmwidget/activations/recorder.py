@@ -1,4 +1,4 @@
-"""Records every call of every Keras layer and operation that one thread makes.
+"""Record every call of a Keras layer or operation that one thread makes.
 
 Keras runs each call, at any depth of nesting, through `keras.Operation.__call__`. While a recording is
 under way that method is wrapped; the wrapper acts on the recording thread alone, so that a training loop
@@ -17,7 +17,7 @@ import numpy as np
 
 from fmwidget.models.patching import Wrappers
 
-from .preactivation import has_activation, run_noting
+from .preactivation import has_activation, run_with_pre_activation
 
 Tensor = Any  # a tensor of the backend in use
 
@@ -26,63 +26,71 @@ Tensor = Any  # a tensor of the backend in use
 class Call:
     """One finished call of a layer or operation.
 
-    `parents` are the operations whose calls this one ran inside, outermost first; `inputs` are the tensors
-    it was given; `outputs` is what it returned, in the structure it returned it; `before` is what it handed
-    to an activation function of its own, if that was asked for.
+    Attributes:
+        operation: The layer or operation.
+        parents: The operations whose calls it ran inside, outermost first.
+        inputs: The tensors it was given.
+        outputs: What it returned, in the structure it returned it.
+        pre_activation: The argument of the layer's own activation function, if that was asked for.
     """
 
     operation: keras.Operation
     parents: tuple[keras.Operation, ...]
     inputs: list[Tensor]
     outputs: Any
-    before: Tensor | None = None
+    pre_activation: Tensor | None = None
+
+
+# Called with each finished call. What it returns goes on in the model instead of the outputs, in the same
+# structure; `None` leaves them as they are.
+Visit = Callable[[Call], Any]
 
 
 @dataclass(slots=True)
 class _Recording:
-    visit: Callable[[Call], None]
+    visit: Visit
     scope: Callable[[], object]
-    before: bool
+    pre_activations: bool
     home: object
     stack: list[keras.Operation]
     failed: tuple[keras.Operation, ...] = ()
-    getting_ready: int = 0  # layers called whose own code has not begun: they build themselves, if need be
+    preparing: int = 0  # layers called whose own code has not begun: they build themselves, if need be
 
 
-_here = threading.local()
+_thread = threading.local()
 
 
 def record(
     function: Callable[[], Any],
-    visit: Callable[[Call], None],
+    visit: Visit,
     *,
     scope: Callable[[], object],
-    before: bool = False,
+    pre_activations: bool = False,
 ) -> Any:
-    """Runs `function` and shows `visit` each layer and operation call it made, innermost first.
+    """Run `function` and pass each layer and operation call it makes to `visit`, innermost first.
 
     Calls on symbolic tensors (a model that builds itself) and calls in another graph than the one the
     recording began in (a loop inside an RNN) are passed over: their outputs have no value here.
 
     Args:
-        function: What to run, usually one forward pass.
-        visit: Called with each finished `Call`.
-        scope: Identifies the graph that the current thread builds, if any.
-        before: Whether to note what layers hand to activation functions of their own.
+        function: The function to run, usually one forward pass.
+        visit: Called with each finished `Call`; see `Visit`.
+        scope: Returns the graph that the current thread builds, if any.
+        pre_activations: Whether to record the arguments of layers' own activation functions.
 
     Returns:
-        What `function` returned.
+        The result of `function`.
 
     Raises:
         Exception: Whatever `function` raises, with a note that names the innermost layer it came from.
     """
     if _recording() is not None:
         raise RuntimeError("A recording is already under way on this thread.")
-    recording = _Recording(visit, scope, before, home=scope(), stack=[])
+    recording = _Recording(visit, scope, pre_activations, home=scope(), stack=[])
 
     def run() -> Any:
         try:
-            _here.recording = recording
+            _thread.recording = recording
             return function()
         except Exception as error:
             if recording.failed:
@@ -91,27 +99,29 @@ def record(
                 error.add_note(f"Raised in {type(recording.failed[-1]).__name__} {place!r}.")
             raise
         finally:
-            _here.recording = None
+            _thread.recording = None
 
-    return _wrappers.around(run)
+    return _patches.around(run)
 
 
 def _recording() -> _Recording | None:
-    return getattr(_here, "recording", None)
+    return getattr(_thread, "recording", None)
 
 
 def is_tensor(leaf: Any) -> bool:
-    """Whether a leaf of what a call takes or returns is a tensor or an array; NumPy's numbers are neither."""
+    """Return whether a leaf of arguments or results is a tensor or array; NumPy scalars are neither."""
     return hasattr(leaf, "shape") and not isinstance(leaf, np.generic)
 
 
 def is_building() -> bool:
-    """Whether a layer is about to run on this thread and still making its weights, as far as is recorded."""
+    """Return whether a layer is about to run on this thread and still creating its weights."""
     recording = _recording()
-    return recording is not None and recording.getting_ready > 0
+    return recording is not None and recording.preparing > 0
 
 
 def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `Operation.__call__`: run the call, then visit it."""
+
     def call(self: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         recording = _recording()
         if recording is None or recording.scope() is not recording.home:
@@ -121,11 +131,14 @@ def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, *args, **kwargs)
         parents = tuple(recording.stack)
         recording.stack.append(self)
-        getting_ready, recording.getting_ready = recording.getting_ready, 0
-        before = None
+        # The layer's own code begins: until a layer inside it is called, nothing builds itself.
+        preparing, recording.preparing = recording.preparing, 0
+        pre_activation = None
         try:
-            if recording.before and has_activation(self) and self.built:
-                outputs, before = run_noting(self, lambda layer: original(layer, *args, **kwargs))
+            if recording.pre_activations and has_activation(self) and self.built:
+                outputs, pre_activation = run_with_pre_activation(
+                    self, lambda layer: original(layer, *args, **kwargs)
+                )
             else:
                 outputs = original(self, *args, **kwargs)
         except Exception:
@@ -133,31 +146,31 @@ def _recorded(original: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             recording.stack.pop()
-            recording.getting_ready = getting_ready
-        recording.visit(Call(self, parents, inputs, outputs, before))
-        return outputs
+            recording.preparing = preparing
+        replacement = recording.visit(Call(self, parents, inputs, outputs, pre_activation))
+        return outputs if replacement is None else replacement
 
     return call
 
 
-def _ready_first(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A layer's whole call, which builds it and casts its inputs before it becomes that of an operation."""
+def _preparing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap `Layer.__call__`, which builds a layer and casts its inputs before `Operation.__call__`."""
 
     def call(self: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         recording = _recording()
         if recording is None:
             return original(self, *args, **kwargs)
-        recording.getting_ready += 1
+        recording.preparing += 1
         try:
             return original(self, *args, **kwargs)
         finally:
-            recording.getting_ready -= 1
+            recording.preparing -= 1
 
     return call
 
 
 def _muted(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that does nothing on a recording thread: a forward to look at adds no loss to the model."""
+    """Wrap a method so that it does nothing on a recording thread."""
 
     def method(self: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         return None if _recording() is not None else original(self, *args, **kwargs)
@@ -165,16 +178,16 @@ def _muted(original: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-# Operations of Keras' that do not pass through the call of all others: `Cond`.
-_APART = [
+# Operations of Keras that do not pass through `Operation.__call__`: `Cond`.
+_WITH_OWN_CALL = [
     kind for kind in keras.Operation.__subclasses__() if "__call__" in vars(kind) and kind is not keras.Layer
 ]
 
 # A layer with an activity regularizer writes to its model's list of losses in every call. A training loop
-# on another thread reads that list: left alone, a recording would change the trained weights.
-_wrappers = Wrappers(
-    *((kind, "__call__", _recorded) for kind in (keras.Operation, *_APART)),
-    (keras.Layer, "__call__", _ready_first),
+# on another thread reads that list: unmuted, a recording would change the trained weights.
+_patches = Wrappers(
+    *((kind, "__call__", _recorded) for kind in (keras.Operation, *_WITH_OWN_CALL)),
+    (keras.Layer, "__call__", _preparing),
     (keras.Layer, "add_loss", _muted),
     (keras.Layer, "_clear_losses", _muted),
 )

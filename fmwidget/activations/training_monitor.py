@@ -1,7 +1,8 @@
-"""Whether a model is being trained: nothing says so, but its weights move, and go on moving.
+"""Detect that a model is being trained: its weights change, and go on changing.
 
-One change may be a fit that is over, or weights that were loaded. So after a look that found other weights
-they are watched for a while: where they change again, somebody trains.
+Keras announces no training to others. One change may be a fit that is over, or weights that were loaded. So
+after a check that found changed weights they are polled for a while: where they change again, the model is in
+training.
 """
 
 from __future__ import annotations
@@ -19,89 +20,98 @@ EVERY = 0.5  # seconds between two checks
 PATIENCE = 8.0  # seconds that the second change may take: as long as a step of training
 CALM = 2.0  # seconds without a change after which training is over, if its steps were quick
 
-_ending = threading.Event()  # the interpreter is: no more calls into the backend
-atexit.register(_ending.set)
+_exiting = threading.Event()  # the interpreter shuts down: no more calls into the backend
+atexit.register(_exiting.set)
 
 
 class TrainingDetector:
-    """What a series of checks says about training.
+    """Tells training from single changes of the weights, by the times at which checks find changes.
 
     Args:
-        now: Seconds, at the look that found other weights.
+        now: Seconds, at the check that found the first change.
+
+    Attributes:
+        training: Whether the model is in training.
+        over: Whether no further check is needed.
     """
 
     def __init__(self, now: float) -> None:
-        self._moved_at = now
+        self._changed_at = now
         self._longest = 0.0  # seconds between two changes
         self.training = False
-        self.over = False  # there is nothing more to find out
+        self.over = False
 
     def check(self, now: float, *, moved: bool) -> None:
-        """Takes in whether the weights have changed since the last check."""
-        still = now - self._moved_at
+        """Take in whether the weights have changed since the last check.
+
+        Args:
+            now: Seconds, at this check.
+            moved: Whether the weights have changed.
+        """
+        unchanged_for = now - self._changed_at
         if moved:
-            self._longest = max(self._longest, still)
-            self._moved_at = now
+            self._longest = max(self._longest, unchanged_for)
+            self._changed_at = now
             self.training = True
-        elif still > (max(CALM, 3 * self._longest) if self.training else PATIENCE):
+        elif unchanged_for > (max(CALM, 3 * self._longest) if self.training else PATIENCE):
             self.training, self.over = False, True
 
 
 class TrainingMonitor:
-    """Watches a model's weights for as long as there is something to find out, on a thread of its own.
+    """Polls a model's weights on a thread of its own, for as long as there is something to find out.
 
     Args:
-        activations: Knows of a change of the weights; it is not kept alive.
-        tell: A method, whose object is not kept alive either: called with whether the model is being trained,
-            when that is found out and when it is over.
+        activations: Checks the weights; it is not kept alive.
+        on_change: A method, whose object is not kept alive either. Called with whether the model is in
+            training, when training is detected and when it is over.
     """
 
-    def __init__(self, activations: ActivationModel, tell: Callable[[bool], None]) -> None:
+    def __init__(self, activations: ActivationModel, on_change: Callable[[bool], None]) -> None:
         self._activations = weakref.ref(activations)
-        self._tell = weakref.WeakMethod(tell)
+        self._on_change = weakref.WeakMethod(on_change)
         self._steps: int | None = None
         self._version: int | None = None
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
 
     def begin(self) -> None:
-        """Begins to watch, if that is not under way: a look has found other weights."""
+        """Begin to poll, unless that is under way: a check has found changed weights."""
         if self._thread is None and not self._stopped.is_set():
-            self._thread = threading.Thread(target=self._watch, name="fmwidget-training", daemon=True)
-            self._moved()
+            self._thread = threading.Thread(target=self._poll, name="fmwidget-training", daemon=True)
+            self._has_changed()
             self._thread.start()
 
     def stop(self) -> None:
-        """Stops watching, for ever."""
+        """Stop polling, for good."""
         self._stopped.set()
 
-    def _watch(self) -> None:
-        motion = TrainingDetector(time.monotonic())
-        while not motion.over and not self._stopped.wait(EVERY):
-            before, moved = motion.training, self._moved()
-            if moved is None or _ending.is_set():
+    def _poll(self) -> None:
+        detector = TrainingDetector(time.monotonic())
+        while not detector.over and not self._stopped.wait(EVERY):
+            before, changed = detector.training, self._has_changed()
+            if changed is None or _exiting.is_set():
                 break
-            motion.check(time.monotonic(), moved=moved)
-            tell = self._tell()
-            if motion.training != before and tell is not None:
-                tell(motion.training)
-            del tell  # or a widget that nobody else holds would live on
+            detector.check(time.monotonic(), moved=changed)
+            on_change = self._on_change()
+            if detector.training != before and on_change is not None:
+                on_change(detector.training)
+            del on_change  # or a widget with no other reference would live on
         self._thread = None
 
-    def _moved(self) -> bool | None:
-        """Whether the weights have changed since last asked; `None` when nobody wants to know any more."""
+    def _has_changed(self) -> bool | None:
+        """Return whether the weights have changed since the last call; `None` when the widget is gone."""
         activations = self._activations()
-        if activations is None or self._tell() is None:
+        if activations is None or self._on_change() is None:
             return None
         before, self._steps = self._steps, steps_of(activations.model)
         if self._steps != before:
-            self._version = None  # not asked for: reading a counter is cheaper than comparing all weights
+            self._version = None  # to read a counter is cheaper than to compare all weights
             return True
         version, self._version = self._version, activations.version()
         return version not in (None, self._version)
 
 
 def steps_of(model: Any) -> int | None:
-    """How many steps the model's optimizer has made, if it has one."""
+    """Return the number of steps that the model's optimizer has made; `None` without an optimizer."""
     iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
     return None if iterations is None else int(iterations)

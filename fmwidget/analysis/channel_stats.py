@@ -1,6 +1,6 @@
-"""What is known of each channel of a layer: range, moments, what is inactive, what is not finite. Numpy only.
+"""Statistics of each channel of a layer's feature maps, in numpy.
 
-Maps are `(H, W, C)` arrays of real numbers of any type; they are read, never written to.
+Maps are `(H, W, C)` arrays of real numbers of any type. They are never written to.
 """
 
 from __future__ import annotations
@@ -13,28 +13,26 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-BLOCK = 2**17  # values worked on at a time: few enough to stay in a processor's cache
+BLOCK = 2**17  # values summed at a time: few enough to stay in a processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class ChannelStatistics:
-    """What is known of each channel of a layer; every array is `(C,)`.
+    """Statistics of each channel of a layer; every array is `(C,)`.
 
-    Values that are not finite are counted and left out of everything else. Mean, standard deviation and share
-    of zeros are worked out when they are first asked for, since drawing a page of a large layer needs none of
-    them; for this the maps are kept.
+    NaN and infinities are counted and left out of everything else. Mean, standard deviation and share of
+    zeros are computed on first access, since most pages need none of them; the maps are kept for that.
+    float64 maps with magnitudes beyond about 1e150 may have an infinite standard deviation.
 
     Attributes:
-        maps: The maps described, as float32 or float64.
+        maps: The feature maps `(H, W, C)`, float32 or float64.
         min: Smallest finite value; NaN for a channel without one.
         max: Largest finite value; NaN for a channel without one.
         nan: Number of NaN.
         posinf: Number of +inf.
         neginf: Number of -inf.
-        inactive: Whether a channel is zero everywhere.
-        constant: Whether a channel has one value everywhere, other than zero.
-        awkward: Channels that plain arithmetic gets wrong: with values that are not finite, or that are too
-            large or too small to be squared.
+        inactive: True for channels that are zero everywhere.
+        constant: True for channels that have one value other than zero everywhere.
     """
 
     maps: Array
@@ -45,7 +43,18 @@ class ChannelStatistics:
     neginf: Array
     inactive: Array
     constant: Array
-    awkward: Array
+
+    @cached_property
+    def finite(self) -> Array:
+        """True for channels without NaN and infinities."""
+        finite: Array = self.nan + self.posinf + self.neginf == 0
+        return finite
+
+    @cached_property
+    def squarable(self) -> Array:
+        """True for channels without NaN and infinities that can be squared in the type of `maps`."""
+        squarable: Array = self.finite & squares_fit(self.min, self.max, self.maps.dtype)
+        return squarable
 
     @property
     def mean(self) -> Array:
@@ -57,12 +66,6 @@ class ChannelStatistics:
         """Standard deviation of the finite values; NaN for a channel without one."""
         return self._moments[1]
 
-    @property
-    def wide(self) -> Array:
-        """Channels that are not awkward in 64 bits: single-precision ones whose values are all finite."""
-        finite = self.nan + self.posinf + self.neginf == 0
-        return finite & (self.maps.dtype == np.float32)
-
     @cached_property
     def zeros(self) -> Array:
         """Share of values that are zero, 0 to 1."""
@@ -73,26 +76,26 @@ class ChannelStatistics:
 
     @cached_property
     def _moments(self) -> tuple[Array, Array]:
-        means, stds = np.full((2, len(self.awkward)), np.nan)
-        plain = ~self.awkward | self.wide
-        means[plain], stds[plain] = moments(pick(self.maps, np.flatnonzero(plain)), np.dtype(np.float64))
-        for channel in np.flatnonzero(~plain):
-            values, finite, exponent = scaled(self.maps[:, :, channel])
-            if finite.any():
-                with np.errstate(under="ignore"):
-                    means[channel] = np.ldexp(values[finite].mean(), exponent)
-                    stds[channel] = np.ldexp(values[finite].std(), exponent)
+        means, stds = np.full((2, len(self.min)), np.nan)
+        finite = self.finite
+        means[finite], stds[finite] = moments(pick(self.maps, np.flatnonzero(finite)), np.dtype(np.float64))
+        for channel in np.flatnonzero(~finite & ~np.isnan(self.min)):
+            values = self.maps[:, :, channel]
+            values = values[np.isfinite(values)].astype(np.float64)
+            with np.errstate(all="ignore"):
+                means[channel], stds[channel] = values.mean(), values.std()
+        stds[self.min == self.max] = 0  # rounding may leave a constant channel a little
         return means, stds
 
 
 def channel_statistics(maps: Array) -> ChannelStatistics:
-    """Finds out about each channel of a layer.
+    """Compute the statistics of each channel of a layer.
 
     Args:
         maps: Feature maps, `(H, W, C)`.
 
     Raises:
-        ValueError: If `maps` does not have that shape, or holds no value.
+        ValueError: If `maps` does not have that shape, or is empty.
         TypeError: If `maps` does not hold real numbers.
     """
     maps = np.asarray(maps)
@@ -113,87 +116,76 @@ def channel_statistics(maps: Array) -> ChannelStatistics:
         present = values[np.isfinite(values)]
         low[channel], high[channel] = (present.min(), present.max()) if present.size else (np.nan, np.nan)
     flat = finite & (low == high)
-    awkward = ~finite | ~is_moderate(low, high, maps.dtype)
     return ChannelStatistics(
-        maps,
-        low,
-        high,
-        nan,
-        posinf,
-        neginf,
-        inactive=flat & (low == 0),
-        constant=flat & (low != 0),
-        awkward=awkward,
+        maps, low, high, nan, posinf, neginf, inactive=flat & (low == 0), constant=flat & (low != 0)
     )
 
 
 def as_floats(maps: Array) -> Array:
-    """Maps in the type arithmetic is done in: their own, but no less than 32 bits and no more than 64."""
+    """Return maps as float64, or as float32 if that represents their type exactly.
+
+    Raises:
+        TypeError: If `maps` does not hold real numbers.
+    """
     if maps.dtype.kind in "cOSUMm":
         raise TypeError(f"Feature maps must hold real numbers. Received an array of {maps.dtype}.")
-    wide = np.promote_types(maps.dtype, np.float32)
-    return maps.astype(np.float32 if wide == np.float32 else np.float64, copy=False)
+    single = np.promote_types(maps.dtype, np.float32) == np.float32
+    return maps.astype(np.float32 if single else np.float64, copy=False)
+
+
+def squares_fit(low: Array | float, high: Array | float, dtype: np.dtype[Any]) -> Any:
+    """Return whether sums of squares of values from `low` to `high` stay in the range of float32.
+
+    They neither overflow nor vanish for up to 2**26 values. float64 is taken as it is: it has room for the
+    squares of all float32 values.
+    """
+    if dtype != np.float32:
+        return np.True_
+    span = high - low
+    return (np.maximum(-low, high) < 2.0**51) & ((span > 2.0**-37) | (span == 0))
 
 
 def pick(maps: Array, channels: Array) -> Array:
-    """Some channels of the maps: a view where they are neighbours, since copying a large layer costs more."""
+    """Return some channels of the maps: a view if they are neighbours, since copies take long."""
     if len(channels) and np.array_equal(channels, np.arange(channels[0], channels[0] + len(channels))):
         return maps[:, :, channels[0] : channels[-1] + 1]
     return maps[:, :, channels]
 
 
 def moments(maps: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """Mean and standard deviation of each channel, float64; only short stretches are summed in `dtype`."""
+    """Return mean and standard deviation of each channel, `(C,)` float64.
+
+    The maps are read in blocks of rows that stay in the processor's cache. Only sums over the rows of a block
+    are of type `dtype`, all others are float64.
+    """
     height, width, channels = maps.shape
     rows = max(1, BLOCK // (width * max(1, channels)))
     blocks = [maps[top : top + rows] for top in range(0, height, rows)]
     mean, variance = np.zeros((2, channels))
-    for block in blocks:
-        mean += block.sum(axis=0, dtype=dtype).sum(axis=0, dtype=np.float64)
-    mean /= height * width
-    with np.errstate(under="ignore"):
+    with np.errstate(all="ignore"):
+        for block in blocks:
+            mean += block.sum(axis=0, dtype=dtype).sum(axis=0, dtype=np.float64)
+        mean /= height * width
         for block in blocks:
             deviation = np.subtract(block, mean.astype(dtype), dtype=dtype)
             np.multiply(deviation, deviation, out=deviation)
             variance += deviation.sum(axis=0).sum(axis=0, dtype=np.float64)
-    variance /= height * width
-    return mean, np.sqrt(variance)
+        variance /= height * width
+        return mean, np.sqrt(variance)
 
 
-def is_moderate(low: Array | float, high: Array | float, dtype: np.dtype[Any]) -> Any:
-    """Whether squares of values between `low` and `high` can be summed without overflow or vanishing."""
-    exponent = np.finfo(dtype).maxexp
-    with np.errstate(under="ignore"):
-        spread = np.asarray(high) / 2 - np.asarray(low) / 2
-    largest = np.maximum(np.abs(low), np.abs(high))
-    return (largest < 2.0 ** (0.4 * exponent)) & ((low == high) | (spread > 2.0 ** (-0.3 * exponent)))
-
-
-def scaled(channel_map: Array, largest: float = 0.0) -> tuple[Array, Array, int]:
-    """Brings a map's finite values, and `largest`, to magnitudes up to 1 by a power of two, which is exact.
-
-    Returns:
-        The finite values times `2**-exponent`, 0 elsewhere; where the map is finite; and the exponent.
-    """
-    finite = np.isfinite(channel_map)
-    values = np.where(finite, channel_map, 0).astype(np.float64)
-    exponent = int(np.frexp(max(np.abs(values).max(), largest))[1])
-    with np.errstate(under="ignore"):
-        return np.ldexp(values, -exponent), finite, exponent
-
-
-# ------------------------------------------------------------------ which comes first
+# ------------------------------------------------------------------ order of the channels
 
 ORDERS = ("index", "mean", "max", "variance")
 
 
 def channel_order(statistics: ChannelStatistics, order: str) -> tuple[int, ...]:
-    """The channels of a layer in the order they are shown.
+    """Return the channels of a layer in the order in which they are shown.
 
     Args:
-        statistics: What `channel_statistics` found.
-        order: `"index"`, or `"mean"`, `"max"` or `"variance"`: the strongest first, inactive channels and
-            those without a finite value last.
+        statistics: Statistics of the layer's maps.
+        order: `"index"`, or `"mean"`, `"max"` or `"variance"` for the strongest first, with inactive channels
+            and those without a finite value last.
 
     Raises:
         ValueError: If `order` is not one of `ORDERS`.

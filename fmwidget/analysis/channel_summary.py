@@ -11,13 +11,13 @@ from .channel_stats import ChannelStatistics
 
 @dataclass(frozen=True)
 class Summary:
-    """A few numbers about a channel or a layer; what is not finite is counted, and left out of the rest.
+    """Statistics of a channel or a layer; NaN and infinities are counted and left out of the rest.
 
     Attributes:
         min: Smallest finite value; NaN if there is none, as for the next three.
         max: Largest finite value.
         mean: Mean of the finite values.
-        std: Their standard deviation.
+        std: Standard deviation of the finite values.
         zeros: Share of all values that are zero, 0 to 1.
         nan: Number of NaN.
         inf: Number of +inf and -inf.
@@ -33,7 +33,7 @@ class Summary:
 
 
 def channel_summary(statistics: ChannelStatistics, channel: int) -> Summary:
-    """The numbers of one channel."""
+    """Return the statistics of one channel."""
     numbers = {
         name: float(getattr(statistics, name)[channel]) for name in ("min", "max", "mean", "std", "zeros")
     }
@@ -42,21 +42,19 @@ def channel_summary(statistics: ChannelStatistics, channel: int) -> Summary:
 
 
 def layer_summary(statistics: ChannelStatistics) -> Summary:
-    """The numbers of a whole layer, put together from those of its channels."""
+    """Return the statistics of a whole layer, pooled from those of its channels."""
     low, high = float(np.fmin.reduce(statistics.min)), float(np.fmax.reduce(statistics.max))
     inf = statistics.posinf + statistics.neginf
     height, width, _ = statistics.maps.shape
-    weights = (height * width - statistics.nan - inf).astype(np.float64)
+    counts = height * width - statistics.nan - inf
+    present = counts > 0
     mean = std = float("nan")
-    if weights.any():
-        weights /= weights.sum()
-        present = weights > 0
-        weights, means, stds = (each[present] for each in (weights, statistics.mean, statistics.std))
-        exponent = int(np.frexp(max(-low, high))[1])  # squares of what is left neither overflow nor vanish
-        with np.errstate(under="ignore"):
-            means, stds = np.ldexp(means, -exponent), np.ldexp(stds, -exponent)
-            middle = weights @ means
-            variance = weights @ (stds**2 + (means - middle) ** 2)
-            mean, std = float(np.ldexp(middle, exponent)), float(np.ldexp(np.sqrt(variance), exponent))
+    if present.any():
+        weights = counts[present] / counts.sum()
+        means, stds = statistics.mean[present], statistics.std[present]
+        with np.errstate(all="ignore"):
+            mean = float(weights @ means)
+            # The variance within the channels, and the variance between their means.
+            std = float(np.sqrt(weights @ (stds**2 + (means - mean) ** 2)))
     zeros = float(statistics.zeros.mean())
     return Summary(low, high, mean, std, zeros, int(statistics.nan.sum()), int(inf.sum()))

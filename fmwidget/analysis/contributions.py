@@ -1,4 +1,4 @@
-"""Where a value of a convolution comes from: what each weight, and each input under it, adds to the sum."""
+"""The terms of a convolution's value: the product of each weight with the input under it, and the bias."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import keras
 import numpy as np
 
 from fmwidget.analysis.receptive_field.rules import sliding_windows
-from fmwidget.models.backends import tensorflow as backend
+from fmwidget.models import backends
 from fmwidget.models.outputs import CHANNELS_FIRST, maps_shape
 
 Array = np.ndarray[Any, Any]
 
-# Of each type of number: the step from 1 to the next one, and the smallest one that is not rounded to 0.
-_PRECISION = {
+# Machine epsilon (the step from 1 to the next number) and the smallest number that is not rounded to 0.
+_EPSILON_AND_TINY = {
     "float64": (2.0**-52, 2.0**-1022),
     "float32": (2.0**-23, 2.0**-126),
     "float16": (2.0**-10, 2.0**-24),
     "bfloat16": (2.0**-7, 2.0**-126),
 }
-# Of the terms' magnitudes, the share that rounding may make up: accelerators may round 32-bit factors to ten
-# bits (TF32); and a sum that is off by more than a sixteenth is another sum.
-_LEAST_SHARE, _MOST_SHARE = 2.0**-9, 2.0**-4
+# Bounds on the rounding error that is tolerated, relative to the sum of the terms' magnitudes. At least this:
+# accelerators may round 32-bit factors to ten bits (TF32). At most this: a sum further off is another sum.
+_MIN_TOLERANCE, _MAX_TOLERANCE = 2.0**-9, 2.0**-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,10 +33,10 @@ class Contributions:
     Attributes:
         channels: The input channels that the filter reads, `(C,)`: all of them, those of its group, or one.
         window: The input under the kernel, `(kh, kw, C)`, float64; 0 beyond the input's edge.
-        inside: Which positions of the window lie within the input, `(kh, kw)`.
+        inside: A mask of the window's positions within the input, `(kh, kw)`.
         kernel: The weights, `(kh, kw, C)`, float64.
-        bias: What is added to all of it; `None` for a layer without.
-        dtype: The type of number that the layer computes in; the terms are rounded to it, their sum is not.
+        bias: The bias of the output channel; `None` for a layer without.
+        dtype: The dtype that the layer computes in. The terms are rounded to it, their sum is not.
     """
 
     channels: Array
@@ -48,57 +48,60 @@ class Contributions:
 
     @property
     def products(self) -> Array:
-        """Input times weight, `(kh, kw, C)`; beyond the edge nothing is added, whatever the weight is."""
+        """Input times weight, `(kh, kw, C)`; 0 beyond the edge, even where the weight is not finite."""
         with np.errstate(all="ignore"):
             return np.where(self.inside[:, :, np.newaxis], self.window * self.kernel, 0.0)
 
     @property
     def by_channel(self) -> Array:
-        """What each input channel adds, `(C,)`."""
+        """The sum of the products of each input channel, `(C,)`."""
         with np.errstate(all="ignore"):
             sums: Array = self.products.sum(axis=(0, 1))
         return sums
 
     @property
     def total(self) -> float:
-        """The sum of it all, the bias included."""
+        """The sum of all products and the bias."""
         with np.errstate(all="ignore"):
             return float(self.by_channel.sum() + (self.bias or 0.0))
 
-    def is_sum(self, value: float) -> bool:
-        """Whether a layer that adds up these terms may have found `value`, whatever the order it adds in."""
+    def sums_to(self, value: float) -> bool:
+        """Return whether `value` is the sum of the terms, but for rounding in any order of addition.
+
+        Also true if one of the two is not finite: whether partial sums overflow depends on the order.
+        """
         if not np.isfinite([self.total, value]).all():
             return True
-        step, least = _PRECISION[self.dtype]
+        epsilon, tiny = _EPSILON_AND_TINY[self.dtype]
         terms = self.kernel.size + 1
-        size = np.abs(self.products).sum() + abs(self.bias or 0.0)
-        share = min(max(terms * step, _LEAST_SHARE), _MOST_SHARE)
-        return bool(abs(self.total - value) <= share * size + terms * least)
+        magnitude = np.abs(self.products).sum() + abs(self.bias or 0.0)
+        tolerance = min(max(terms * epsilon, _MIN_TOLERANCE), _MAX_TOLERANCE)
+        return bool(abs(self.total - value) <= tolerance * magnitude + terms * tiny)
 
 
 def is_convolution(layer: keras.Operation) -> bool:
-    """Whether the values of a layer can be taken apart."""
+    """Return whether `contributions` can take the values of a layer."""
     return isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
 
 
 def contributions(layer: keras.Layer, inputs: Array, channel: int, row: int, column: int) -> Contributions:
-    """Takes one value of a convolution apart.
+    """Split one value of a convolution into the terms that it is the sum of.
 
     Args:
         layer: A `Conv2D` or `DepthwiseConv2D` that has been called.
-        inputs: What it was given, `(H, W, C)`, channels last whatever the layer's own layout is.
-        channel: Which of its maps, counted from 0.
-        row: Row of the value in the map.
-        column: Column of the value in the map.
+        inputs: The layer's input, `(H, W, C)`, channels last whatever the layer's data format is.
+        channel: Channel of the value, counted from 0.
+        row: Row of the value in its feature map.
+        column: Column of the value in its feature map.
 
     Raises:
-        TypeError: If `layer` is no such layer.
-        IndexError: If it has no such value.
+        TypeError: If `layer` is of another type.
+        IndexError: If the layer's output has no such value.
     """
     if not is_convolution(layer):
-        raise TypeError(f"Expected a Conv2D or DepthwiseConv2D layer, received {type(layer).__name__}.")
+        raise TypeError(f"`layer` must be a Conv2D or DepthwiseConv2D. Received {type(layer).__name__}.")
+    _require_value(layer, inputs.shape, row, column, channel)
     height, width, depth = inputs.shape
-    _check(layer, inputs.shape, (row, column, channel))
     filters = _weights(layer, layer.kernel)
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         source, multiple = divmod(channel, layer.depth_multiplier)
@@ -109,8 +112,8 @@ def contributions(layer: keras.Layer, inputs: Array, channel: int, row: int, col
         first = channel // (layer.filters // layer.groups) * size
         channels = np.arange(first, first + size)
         kernel = filters[..., channel]
-    down, across = sliding_windows(layer, (height, width))
-    rows, columns = down.taps(row), across.taps(column)
+    row_window, column_window = sliding_windows(layer, (height, width))
+    rows, columns = row_window.input_positions(row), column_window.input_positions(column)
     inside = np.outer((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
     under = inputs[rows.clip(0, height - 1)][:, columns.clip(0, width - 1)][..., channels]
     window = np.where(inside[..., np.newaxis], under.astype(layer.compute_dtype).astype(np.float64), 0.0)
@@ -118,20 +121,19 @@ def contributions(layer: keras.Layer, inputs: Array, channel: int, row: int, col
     return Contributions(channels, window, inside, kernel, bias, layer.compute_dtype)
 
 
-def _check(layer: keras.Layer, shape: tuple[int, ...], place: tuple[int, int, int]) -> None:
-    first = layer.data_format == CHANNELS_FIRST
-    height, width, depth = shape
-    output = layer.compute_output_shape((1, depth, height, width) if first else (1, *shape))
-    sizes = maps_shape(output, layer.data_format)
-    if not all(0 <= at < size for at, size in zip(place, sizes, strict=True)):
-        row, column, channel = place
+def _require_value(layer: keras.Layer, inputs: tuple[int, ...], row: int, column: int, channel: int) -> None:
+    height, width, depth = inputs
+    is_first = layer.data_format == CHANNELS_FIRST
+    output = layer.compute_output_shape((1, depth, height, width) if is_first else (1, *inputs))
+    rows, columns, channels = maps_shape(output, layer.data_format)
+    if not (0 <= row < rows and 0 <= column < columns and 0 <= channel < channels):
         raise IndexError(
-            f"Expected a value of {sizes[0]}×{sizes[1]} maps in {sizes[2]} channels, received row {row}, "
-            f"column {column}, channel {channel}."
+            f"`row`, `column` and `channel` must be within {rows}×{columns} maps in {channels} channels. "
+            f"Received row={row}, column={column}, channel={channel}."
         )
 
 
 def _weights(layer: keras.Layer, weights: Any) -> Array:
-    """Weights as the layer computes with them: rounded to its own type of number."""
-    array = backend.to_numpy(keras.ops.convert_to_tensor(weights))
+    """Return weights rounded to the dtype that the layer computes in."""
+    array = backends.current().to_numpy(keras.ops.convert_to_tensor(weights))
     return array.astype(layer.compute_dtype).astype(np.float64)

@@ -1,38 +1,39 @@
-"""The depth profile: a few numbers about every layer of a network, for one or more pictures."""
+"""Depth profile: a few statistics of every layer of a network, for one or more images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .channel_stats import as_floats, scaled
+from fmwidget.activations.model import ActivationModel
+
+from .channel_stats import Array, as_floats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fmwidget.activations.model import ActivationModel
-    from fmwidget.models.inputs import Batch
+    import keras
 
-Array = np.ndarray[Any, Any]
+    from fmwidget.models.inputs import Batch
 
 
 @dataclass(frozen=True, eq=False)
 class DepthProfile:
-    """What becomes of pictures on their way through a network; every array has an entry for each layer.
+    """Statistics of every layer of a network; every array has one entry per layer.
 
-    The maps before an activation function are left out: they are the same layer's. Where there are several
-    pictures, shares and means are means over them.
+    The maps before a built-in activation are left out, since they belong to the same layer. For several
+    images, shares and means are averaged over them.
 
     Attributes:
-        paths: Paths of the layers, in the order data flows.
-        shapes: `(N, 3)`: height, width and channels of each layer's maps, for the first picture.
-        inactive: Share of the channels that are zero everywhere on a picture, 0 to 1.
-        zeros: Share of all values that are zero, 0 to 1.
+        paths: Paths of the layers, in data-flow order.
+        shapes: `(N, 3)`: height, width and channels of each layer's maps, for the first image.
+        inactive: Share of channels that are zero everywhere on an image, 0 to 1.
+        zeros: Share of values that are zero, 0 to 1.
         mean: Mean of the finite values, in activation units; NaN for a layer without one.
         not_finite: Number of values that are NaN or infinite.
-        pictures: Number of pictures.
+        pictures: Number of images.
     """
 
     paths: tuple[str, ...]
@@ -44,8 +45,8 @@ class DepthProfile:
     pictures: int
 
 
-class LayerNumbers(NamedTuple):
-    """The numbers of one layer for one picture; see `DepthProfile`."""
+class LayerStatistics(NamedTuple):
+    """Statistics of one layer for one image; see `DepthProfile`."""
 
     shape: tuple[int, int, int]
     inactive: float
@@ -54,46 +55,48 @@ class LayerNumbers(NamedTuple):
     not_finite: int
 
 
-def layer_numbers(maps: Array) -> LayerNumbers:
-    """Measures feature maps `(H, W, C)`."""
+def layer_statistics(maps: Array) -> LayerStatistics:
+    """Compute the statistics of feature maps `(H, W, C)`."""
     height, width, channels = maps.shape
     zeros = (maps == 0).sum(axis=0, dtype=np.int32).sum(axis=0, dtype=np.int64)
     maps = as_floats(maps)
     with np.errstate(all="ignore"):
         mean, not_finite = float(maps.mean(dtype=np.float64)), 0
-    if not np.isfinite(mean):  # what is not finite is left out, and what is huge must not overflow
-        values, finite, exponent = scaled(maps)
-        mean = float(np.ldexp(values[finite].mean(), exponent)) if finite.any() else np.nan
-        not_finite = int(finite.size - np.count_nonzero(finite))
+        if not np.isfinite(mean):
+            finite = maps[np.isfinite(maps)]
+            mean = float(finite.mean(dtype=np.float64)) if finite.size else np.nan
+            not_finite = maps.size - finite.size
     inactive = np.count_nonzero(zeros == height * width) / channels
-    return LayerNumbers(maps.shape, inactive, zeros.sum() / maps.size, mean, not_finite)
+    return LayerStatistics(maps.shape, inactive, zeros.sum() / maps.size, mean, not_finite)
 
 
-def depth_profile(am: ActivationModel, batches: Iterable[Batch]) -> DepthProfile:
-    """Measures every layer of a model for some pictures.
+def depth_profile(am: keras.Model | ActivationModel, batches: Iterable[Batch]) -> DepthProfile:
+    """Compute the depth profile of a model for some images.
 
-    Each picture takes one forward pass, or none if its maps are in the cache, whatever the cache can hold.
+    Each image takes one forward pass, or none if its maps are cached, whatever the size of the cache.
 
     Args:
-        am: The model.
-        batches: A ready model input for each picture.
+        am: A Keras model, or an `ActivationModel`, which keeps what it has computed.
+        batches: One preprocessed model input per image.
 
     Raises:
-        ValueError: If there is no picture, or the model has no feature maps.
-        ForwardError: If the model fails on a picture.
+        ValueError: If there is no image, or the model has no feature maps.
+        ForwardError: If the model fails on an image.
     """
-    measured = [am.measure(batch, layer_numbers) for batch in batches]
-    # A model that branches on its data may call different layers for different pictures.
-    paths = tuple(path for path in measured[0] if all(path in each for each in measured)) if measured else ()
+    am = am if isinstance(am, ActivationModel) else ActivationModel(am)
+    measured = [am.measure(batch, layer_statistics) for batch in batches]
+    # A model that branches on its data may call different layers for different images.
+    first, *others = measured or [{}]
+    paths = tuple(path for path in first if all(path in image for image in others))
     if not paths:
         raise ValueError(
-            "There is nothing to profile: pass at least one picture, and a model with feature maps."
+            "There is nothing to profile. Pass at least one image and a model with feature maps."
         )
-    table = [[each[path] for each in measured] for path in paths]
-    numbers = np.array([[row[1:] for row in layer] for layer in table])  # (layer, picture, number)
+    layers = [[image[path] for image in measured] for path in paths]
+    numbers = np.array([[row[1:] for row in layer] for layer in layers])  # (layer, image, statistic)
     return DepthProfile(
         paths,
-        np.array([layer[0].shape for layer in table]),
+        np.array([layer[0].shape for layer in layers]),
         inactive=numbers[..., 0].mean(axis=1),
         zeros=numbers[..., 1].mean(axis=1),
         mean=_mean_of_finite(numbers[..., 2]),
@@ -103,7 +106,7 @@ def depth_profile(am: ActivationModel, batches: Iterable[Batch]) -> DepthProfile
 
 
 def _mean_of_finite(means: Array) -> Array:
-    """Means of rows, NaN left out; NaN for a row of nothing else."""
-    count = np.isfinite(means).sum(axis=1)
-    total = np.where(np.isfinite(means), means, 0) / np.maximum(count, 1)[:, np.newaxis]
-    return np.where(count > 0, total.sum(axis=1), np.nan)
+    """Return the mean of the finite values of each row; NaN for a row without one."""
+    finite = np.isfinite(means)
+    with np.errstate(all="ignore"):
+        return np.where(finite, means, 0).sum(axis=1) / finite.sum(axis=1)

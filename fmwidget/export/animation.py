@@ -1,4 +1,4 @@
-"""Films: one layer after another, or one channel after another, as an animated picture."""
+"""Animations: one layer after another, or one channel after another, as GIF, APNG or WebP."""
 
 from __future__ import annotations
 
@@ -12,26 +12,64 @@ import numpy as np
 from PIL import Image, features
 
 from fmwidget._errors import did_you_mean
+from fmwidget.pages import channel_page, grid_page
 from fmwidget.pipeline import Array, DisplayContext, FramePipeline, ViewState
 from fmwidget.rendering.canvas import Page
-from fmwidget.rendering.feature_grid import draw_channel, draw_grid
-from fmwidget.rendering.palette import PAPER
+from fmwidget.rendering.palette import PAPER, cmap_for, palette
 
 WRITERS: dict[str, dict[str, Any]] = {
-    ".gif": {"format": "GIF", "optimize": False},  # or frames get palettes of their own
+    ".gif": {"format": "GIF", "optimize": False},  # or Pillow gives each frame a palette of its own
     ".png": {"format": "PNG"},
     ".webp": {"format": "WEBP", "lossless": True},
 }
-SLOWEST, FASTEST = 0.05, 50.0  # frames a second; browsers take a GIF that is faster for a slow one
-MOST_BYTES = 256 * 2**20  # of frames, a byte for each pixel: whoever writes the file needs all of them
+SLOWEST, FASTEST = 0.05, 50.0  # frames a second; browsers slow down a GIF that is faster
+DEFAULT_RATE = 2.0  # frames a second
+MOST_BYTES = 256 * 2**20  # of all frames, at a byte per pixel: Pillow needs them all in memory
 
 
-def check_file(file: str | os.PathLike[str]) -> None:
-    """Checks that an animated picture can be saved under a name.
+def save_animation(
+    file: str | os.PathLike[str],
+    pipeline: FramePipeline,
+    state: ViewState,
+    display: DisplayContext,
+    *,
+    by: str = "layers",
+    only: Iterable[str | int] | None = None,
+    fps: float | None = None,
+    seconds: float | None = None,
+) -> None:
+    """Save an animation of a view that repeats without end.
+
+    Args:
+        file: The path; see `validate_animation_path`.
+        pipeline: The pipeline that computes the frames.
+        state: The view.
+        display: The display context; an animation has one device pixel per CSS pixel.
+        by: `"layers"` for a grid of each layer, `"channels"` for each map of the chosen layer.
+        only: Layer paths or channel indices to animate instead of all; see `animation_steps`.
+        fps: Frames a second.
+        seconds: Duration of the whole animation, instead of `fps`.
 
     Raises:
-        TypeError: If it is no path.
-        ValueError: If its suffix is that of another kind of file.
+        TypeError: If `file` is not a path, or `only` not a sequence.
+        ValueError: If another argument is out of range, or the frames would take too much memory.
+    """
+    validate_animation_path(file)
+    pipeline.check_weights()
+    steps = animation_steps(pipeline, state, display, by, only)
+    rate = frame_rate(len(steps), fps, seconds)
+    colours = palette(cmap_for(state.norm, state.cmap), dark=display.dark)
+    first, *others = _images(animation_pages(pipeline, state, display, by, steps), len(steps), colours)
+    options = {**WRITERS[Path(file).suffix.lower()], "loop": 0, "duration": round(1000 / rate)}
+    first.save(file, save_all=True, append_images=others, **options)
+
+
+def validate_animation_path(file: str | os.PathLike[str]) -> None:
+    """Raise an error unless an animation can be saved at a path.
+
+    Raises:
+        TypeError: If `file` is not a path.
+        ValueError: If its suffix is not that of a supported format.
     """
     if not isinstance(file, str | os.PathLike):
         raise TypeError(f"`file` must be a path, such as 'depth.gif'. Received {type(file).__name__}.")
@@ -39,127 +77,111 @@ def check_file(file: str | os.PathLike[str]) -> None:
     if suffix not in WRITERS:
         received = f"the suffix {suffix!r}" if suffix else "no suffix"
         raise ValueError(
-            f"A film is saved as {', '.join(WRITERS)}. Received {received} in {os.fspath(file)!r}."
+            f"An animation is saved as {', '.join(WRITERS)}. Received {received} in {os.fspath(file)!r}."
         )
     if suffix == ".webp" and not features.check("webp"):
-        raise ValueError("The Pillow installed here writes no WebP. Use the suffix '.gif' or '.png'.")
+        raise ValueError("The installed Pillow cannot write WebP. Use the suffix '.gif' or '.png'.")
 
 
 def frame_rate(count: int, fps: float | None, seconds: float | None) -> float:
-    """Frames a second, from that or from how long `count` frames take; 2 if neither is given.
+    """Return the frames a second of an animation of `count` frames; 2 if neither rate nor duration is given.
 
     Raises:
-        ValueError: If both are given, or the film would be too slow or too fast.
+        ValueError: If both are given, or the animation would be too slow or too fast.
     """
     if fps is not None and seconds is not None:
-        raise ValueError("Pass `fps`, or `seconds` for the whole film, not both.")
+        raise ValueError("Pass `fps`, or `seconds` for the whole animation, not both.")
     if seconds is not None:
         fps = count / seconds if seconds > 0 else 0.0
-    fps = 2.0 if fps is None else fps
+    fps = DEFAULT_RATE if fps is None else fps
     if not SLOWEST <= fps <= FASTEST:
         raise ValueError(
-            f"A film shows {SLOWEST} to {FASTEST:.0f} frames a second. Received "
+            f"An animation must have {SLOWEST} to {FASTEST:.0f} frames a second. Received "
             f"{f'fps={fps}' if seconds is None else f'seconds={seconds} for {count} frames'}."
         )
     return fps
 
 
 def animation_steps(
-    pipeline: FramePipeline, state: ViewState, by: str, only: Iterable[Any] | None
+    pipeline: FramePipeline,
+    state: ViewState,
+    display: DisplayContext,
+    by: str,
+    only: Iterable[str | int] | None,
 ) -> tuple[Any, ...]:
-    """The layers' paths or the channels' numbers that a film goes through.
+    """Return the layer paths or channel indices that an animation goes through, one per frame.
 
     Args:
-        pipeline: Knows what there is.
-        state: What is looked at.
-        by: `"layers"`, in the order data flows, those before an activation left out; or `"channels"`, in
-            the order they are shown.
-        only: The ones to go through instead, in this order.
+        pipeline: The pipeline that computes the frames.
+        state: The view.
+        display: The display context.
+        by: `"layers"`, in the order data flows, without the maps before activations; or `"channels"`, in the
+            order of the grid.
+        only: The steps to take instead, in this order.
 
     Raises:
-        ValueError: If one of them does not exist, or there are none.
+        TypeError: If `only` is not a sequence.
+        ValueError: If a step does not exist, or there are none.
     """
+    if isinstance(only, str) or not isinstance(only, Iterable | None):
+        raise TypeError(
+            f"`only` must be a sequence of layer paths or channel indices, or None. Received {only!r}."
+        )
     known: Sequence[Any]
     usual: Sequence[Any]
     if by == "layers":
         layers = pipeline.layers(state)
-        known, usual = [each.path for each in layers], [each.path for each in layers if each.after is None]
+        known = [layer.path for layer in layers]
+        usual = [layer.path for layer in layers if layer.after is None]
     elif by == "channels":
-        known = usual = pipeline.order(state)
+        known = usual = pipeline.layout(state, display).order
     else:
-        raise ValueError(f"A film goes by 'layers' or by 'channels'. Received by={by!r}.")
-    wanted = tuple(usual if only is None else only)
-    for each in wanted:
-        if each not in known:
+        raise ValueError(f"`by` must be 'layers' or 'channels'. Received by={by!r}.")
+    steps = tuple(usual if only is None else only)
+    for step in steps:
+        if step not in known:
             hint = f"There are {len(known)} of them, counted from 0."
             if by == "layers":
-                hint = did_you_mean(each, map(str, known), "`.layers` lists them.")
-            raise ValueError(f"There is no {by[:-1]} {each!r}. {hint}")
-    if not wanted:
-        raise ValueError(f"Received no {by} to go through.")
-    return wanted
+                hint = did_you_mean(step, map(str, known), "`.layers` lists them.")
+            raise ValueError(f"There is no {by[:-1]} {step!r}. {hint}")
+    if not steps:
+        raise ValueError(f"`only` must name at least one of the {by}. Received none.")
+    return steps
 
 
 def animation_pages(
-    pipeline: FramePipeline, state: ViewState, display: DisplayContext, by: str, stops: Iterable[Any]
+    pipeline: FramePipeline, state: ViewState, display: DisplayContext, by: str, steps: Iterable[Any]
 ) -> Iterator[Page]:
-    """The page of each stop, drawn when it is asked for, at one device pixel to a CSS pixel."""
-    display = replace(display, ratio=1.0)
-    for stop in stops:
+    """Yield the page of each step, at one device pixel per CSS pixel."""
+    state = replace(state, profile=False)
+    batch = pipeline.batch(state)
+    for step in steps:
         if by == "channels":
-            frame = pipeline.frame(replace(state, channel=stop), display)
-            title = f"{frame.layer.path}  channel {stop}"
-            yield draw_channel(frame.maps, stop, frame.statistics, title=title, norm=frame.norm)
-            continue
-        there = replace(state, layer=stop)
-        channel = min(state.channel, pipeline.maps(there).shape[-1] - 1)
-        page = pipeline.layout(there, display).page_of(channel)
-        frame = pipeline.frame(replace(there, channel=channel, page=page), display)
-        yield draw_grid(
-            frame.layout,
-            frame.maps,
-            frame.statistics,
-            path=frame.layer.path,
-            type_name=frame.layer.type_name,
-            norm=frame.norm,
-            page=frame.page,
-        )
+            frame = pipeline.frame(replace(state, channel=step), display, batch)
+            yield channel_page(frame, ratio=1, title=f"{frame.layer.path}  channel {step}")
+        else:
+            frame = pipeline.frame(replace(state, layer=step), display, batch)
+            channel = min(state.channel, len(frame.layout.order) - 1)
+            yield grid_page(replace(frame, channel=channel, page=frame.layout.page_of(channel)), ratio=1)
 
 
-def save_animation(
-    file: str | os.PathLike[str], pages: Iterable[Page], count: int, colours: Array, fps: float
-) -> None:
-    """Writes pages as an animated picture that runs again and again, all in the same colours.
-
-    Pages that are smaller than others lie in the upper left corner of the paper.
-
-    Args:
-        file: Where to; see `check_file`.
-        pages: The pages.
-        count: How many there are.
-        colours: What `palette` returned.
-        fps: Pages a second.
-
-    Raises:
-        ValueError: If they would take too much memory.
-    """
-    frames: list[Array] = []
+def _images(pages: Iterable[Page], count: int, colours: Array) -> list[Image.Image]:
+    """Compose pages as images of one palette and one size: smaller pages lie in the upper left corner."""
+    composed: list[Array] = []
     for page in pages:
-        frames.append(page.composed())
-        if frames[-1].size * count > MOST_BYTES:
+        composed.append(page.composed())
+        if composed[-1].size * count > MOST_BYTES:
             raise ValueError(
                 f"{count} frames of {page.width} × {page.height} pixels are more than the "
-                f"{MOST_BYTES // 2**20} MiB that a film may take. Pass fewer of them as `only`."
+                f"{MOST_BYTES // 2**20} MiB that an animation may take. Pass fewer of them as `only`."
             )
-    height, width = (max(frame.shape[axis] for frame in frames) for axis in (0, 1))
+    height, width = (max(indices.shape[axis] for indices in composed) for axis in (0, 1))
 
-    def picture(frame: Array) -> Image.Image:
+    def image(indices: Array) -> Image.Image:
         padded = np.full((height, width), PAPER, np.uint8)
-        padded[: frame.shape[0], : frame.shape[1]] = frame
-        image = Image.fromarray(padded)
-        image.putpalette(colours.tobytes())
-        return image
+        padded[: indices.shape[0], : indices.shape[1]] = indices
+        result = Image.fromarray(padded)
+        result.putpalette(colours.tobytes())
+        return result
 
-    first, *others = [picture(frames.pop(0)) for _ in range(count)]  # none is held twice
-    options = {**WRITERS[Path(file).suffix.lower()], "loop": 0, "duration": round(1000 / fps)}
-    first.save(file, save_all=True, append_images=others, **options)
+    return [image(composed.pop(0)) for _ in range(count)]  # popped, so that no frame is held twice

@@ -11,27 +11,28 @@ LONGEST_LINE = 88
 def code_for(
     fixed: Sequence[str], values: Mapping[str, Any], defaults: Mapping[str, Any], page: int | None
 ) -> str:
-    """The lines that make a widget again.
+    """Return the lines that rebuild a widget.
 
     Args:
-        fixed: Arguments as they are written.
-        values: Keyword arguments: strings and numbers, and functions, which are called by their names.
-        defaults: What each of these is when it is left out, which it then is.
-        page: The page to turn to.
+        fixed: Arguments as source code.
+        values: Keyword arguments: strings, numbers, or functions, which the code refers to by their names.
+        defaults: Default of each keyword argument; one that has its default is left out.
+        page: The page to set afterwards, if any.
     """
     changed = {name: value for name, value in values.items() if value != defaults[name]}
-    parts = [*fixed, *(f"{name}={_literal(value)}" for name, value in changed.items())]
-    line = f"widget = FeatureMapWidget({', '.join(parts)})"
+    arguments = [*fixed, *(f"{name}={_literal(value)}" for name, value in changed.items())]
+    line = f"widget = FeatureMapWidget({', '.join(arguments)})"
     if len(line) > LONGEST_LINE:
-        line = "\n".join(["widget = FeatureMapWidget(", *(f"    {part}," for part in parts), ")"])
-    turn = [] if page is None else [f"widget.page = {page}"]
-    return "\n".join(["from fmwidget import FeatureMapWidget", "", line, *turn, "widget"])
+        line = "\n".join(["widget = FeatureMapWidget(", *(f"    {argument}," for argument in arguments), ")"])
+    set_page = [] if page is None else [f"widget.page = {page}"]
+    return "\n".join(["from fmwidget import FeatureMapWidget", "", line, *set_page, "widget"])
 
 
 def _literal(value: Any) -> str:
+    """Return source code for a value, strings in double quotes as far as possible."""
     if callable(value):
         name = str(getattr(value, "__name__", ""))
-        return name if name.isidentifier() else "preprocess"
+        return name if name.isidentifier() else "preprocess"  # a lambda or an object
     text = repr(value)
     if isinstance(value, str) and text == f"'{value}'" and '"' not in value:
         return f'"{value}"'

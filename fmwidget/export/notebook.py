@@ -1,10 +1,9 @@
-"""What stays when the kernel is gone: plain pictures in the notebook's file, and code for the same view.
+"""The PNG that stays in a notebook's file when the kernel is gone.
 
-A live widget is nothing but a reference in the file. Behind it lies a picture, as an output of its own: who
-has no kernel (a reopened notebook, an exported page, GitHub) sees the picture, and as long as the widget is
-on the page a rule in `frontend/css/saved.css` hides it. In one output with the widget it would not do:
-JupyterLab shows a widget that it trusts, or a message that there is none, but never what else that output
-holds.
+In the file a live widget is a reference only. Behind it stands a picture, as an output of its own: without a
+kernel (in a reopened notebook, an exported page, on GitHub) the picture is visible, and while the widget is
+on the page a rule in `frontend/css/saved.css` hides it. One output for both is not enough: JupyterLab shows
+a widget that it trusts, or a message that there is none, but never the other formats of that output.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 @dataclass(frozen=True)
 class SavedPicture:
-    """A picture of what a widget shows.
+    """A picture of a widget.
 
     Attributes:
-        png: Its bytes.
+        png: The PNG.
         width: In CSS pixels.
         height: In CSS pixels.
-        alt: What it shows, in words.
+        alt: Alternative text.
     """
 
     png: bytes
@@ -42,21 +41,21 @@ class SavedPicture:
     alt: str
 
     def bundle(self) -> Bundle:
-        """The data and metadata of a notebook's output."""
+        """Return the data and metadata of a notebook output."""
         data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
         return data, {"image/png": {"width": self.width, "height": self.height, "alt": self.alt}}
 
 
-def on_paper(png: bytes, cmap: str, box: Sequence[float], ratio: int) -> bytes:
-    """Makes of a grid's PNG what a file keeps: on white, wherever it is read, its chosen tile framed.
+def light_png(png: bytes, cmap: str, box: Sequence[float], ratio: int) -> bytes:
+    """Recolour a grid's PNG for a white page, and frame its chosen tile.
 
-    On the page the browser draws that frame, and the page may be dark.
+    On screen the page may be dark, and the browser draws that frame.
 
     Args:
         png: An indexed PNG, as `encode_png` writes it.
-        cmap: Name of the colormap that it is drawn in.
+        cmap: Name of its colormap.
         box: `(x, y, width, height)` of the tile in CSS pixels; empty for no frame.
-        ratio: Pixels to a CSS pixel.
+        ratio: Pixels per CSS pixel.
     """
     picture = Image.open(io.BytesIO(png))
     picture.putpalette(palette(cmap).tobytes())

@@ -1,4 +1,4 @@
-"""The browser's side: scripts, style sheets, and the anywidget classes that send them.
+"""Scripts and style sheets of the browser's side, and the anywidget classes that send them.
 
 May import all packages up to `rendering`, and `pipeline`.
 """

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from .base import FrontEndWidget
-from .bundle import joined, sent
+from .bundle import bundle, synced_text
 
 
 class AccessibleNames(FrontEndWidget):
-    """Put into a widget, it has the browser name the sliders and arrow buttons there; it is not seen."""
+    """An invisible child of a widget: its script names the sliders and arrow buttons of that widget."""
 
-    _esm = sent(joined("naming.js"))
+    _esm = synced_text(bundle("accessible_names.js"))

@@ -1,4 +1,4 @@
-"""What the front-end pieces share: Python sets their state, the browser shows it and asks by messages."""
+"""Base classes of the front-end widgets: Python sets their traits, the browser sends events as messages."""
 
 from __future__ import annotations
 
@@ -11,65 +11,65 @@ import traitlets
 from ipywidgets import Layout, widget_serialization
 from ipywidgets.widgets.trait_types import InstanceDict
 
-from .bundle import sent, style
-from .messages import asked_by, brief, parse_message
+from .bundle import style_sheet, synced_text
+from .messages import brief, message_id, parse_message
 
 log = logging.getLogger(__name__)
 
 
 class FrontEndWidget(anywidget.AnyWidget):
-    """A widget whose scripts and style sheets are traits of its class; it has a layout if it is given one."""
+    """A widget whose script and style sheet are traits of its class; its layout is optional."""
 
-    # A `Layout` has 45 traits and a comm of its own: made for nothing, it takes as long as the widget itself.
+    # A `Layout` has 45 traits and a comm of its own: it takes as long to construct as the widget itself.
     layout = InstanceDict(Layout, None, allow_none=True).tag(sync=True, **widget_serialization)
-    _anywidget_id = sent("")
+    _anywidget_id = synced_text("")
 
     @traitlets.default("_anywidget_id")
-    def _name_of_class(self) -> str:
+    def _qualified_name(self) -> str:
         return f"{type(self).__module__}.{type(self).__name__}"
 
     def add_traits(self, **traits: traitlets.TraitType[Any, Any]) -> None:
-        """Adds traits that the class does not have; anywidget adds all of its own to each widget."""
+        """Add the traits that the class lacks; anywidget adds all of its own to each instance."""
         if missing := {name: trait for name, trait in traits.items() if not self.has_trait(name)}:
             super().add_traits(**missing)
 
 
 class ReadOnlyWidget(FrontEndWidget):
-    """A piece of the front end that Python fills, and whose traits the browser may not set."""
+    """A widget whose traits the browser cannot set."""
 
-    _css = sent(style())
+    _css = synced_text(style_sheet())
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Refuses every trait the front end may try to set."""
+        """Refuse all traits that the front end sets."""
         log.warning("Ignored traits set by the front end on a %s: %s", type(self).__name__, brief(sync_data))
 
     def answer(self, content: object) -> None:
-        """Tells the browser that a message has been dealt with, if it waits for that with the next."""
-        if id_ := asked_by(content):
+        """Report to the browser that a message has been handled, if the message has an id."""
+        if id_ := message_id(content):
             self.send({"type": "answered", "id": id_})
 
 
 def ignore(content: object) -> None:
-    """Notes a message that is unknown, malformed or out of range; nothing else comes of it."""
-    log.warning("Ignored a message of the front end that means nothing: %s", brief(content))
+    """Log a message that is unknown, malformed or out of range."""
+    log.warning("Ignored an invalid message of the front end: %s", brief(content))
 
 
 class EventWidget(ReadOnlyWidget):
-    """A widget that Python draws: its front end sets nothing, and says what the reader does to it."""
+    """A read-only widget that sends what the user does as messages, each parsed and passed to callbacks."""
 
-    # Kinds of message that somebody waits for. The browser sends no others, and only a picture that answers
-    # to clicks or keys is a stop for the Tab key.
-    _listening = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    # Types of message that have a callback. The browser sends no others, and a picture takes part in the Tab
+    # order only if it answers clicks or keys.
+    _events = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         self._callbacks: dict[type, list[Callable[[Any], None]]] = {}
         self.on_msg(self._receive)
 
-    def _listen(self, record: type, kind: str, callback: Callable[[Any], None]) -> None:
+    def _add_callback(self, record: type, event: str, callback: Callable[[Any], None]) -> None:
         self._callbacks.setdefault(record, []).append(callback)
-        if kind not in self._listening:
-            self._listening = [*self._listening, kind]
+        if event not in self._events:
+            self._events = [*self._events, event]
 
     def _receive(self, _view: EventWidget, content: object, _buffers: object) -> None:
         message = parse_message(content)
@@ -78,5 +78,5 @@ class EventWidget(ReadOnlyWidget):
         try:
             for callback in self._callbacks.get(type(message), ()):
                 callback(message)
-        finally:  # the browser sends no other of this kind before it has an answer
+        finally:  # the browser sends no other message of this type before it has an answer
             self.answer(content)

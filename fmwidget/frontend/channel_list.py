@@ -7,20 +7,20 @@ from collections.abc import Callable
 import traitlets
 
 from .base import ReadOnlyWidget, ignore
-from .bundle import joined, sent
+from .bundle import bundle, synced_text
 
 
 class ChannelList(ReadOnlyWidget):
     """A list of channels with a bar and a number each, to choose one from.
 
     Args:
-        channels: Their numbers.
-        lengths: How long their bars are, 0 to 1; below 0 they are hollow.
-        texts: What is written beside them.
-        chosen: The channel that is chosen.
+        channels: Indices of the channels.
+        lengths: Lengths of their bars, 0 to 1; negative ones are drawn hollow.
+        texts: Their numbers, as text.
+        chosen: Index of the chosen channel, or -1.
     """
 
-    _esm = sent(joined("column.js"))
+    _esm = synced_text(bundle("channel_list.js"))
 
     channels = traitlets.List(traitlets.Int()).tag(sync=True)
     lengths = traitlets.List(traitlets.Float()).tag(sync=True)
@@ -28,7 +28,7 @@ class ChannelList(ReadOnlyWidget):
     chosen = traitlets.Int(-1).tag(sync=True)
 
     def on_choice(self, callback: Callable[[int], None]) -> None:
-        """Calls `callback(channel)` when the person chooses a channel of the list."""
+        """Call `callback(channel)` when the user chooses a channel of the list."""
 
         def receive(_: ChannelList, content: object, _buffers: object) -> None:
             match content:

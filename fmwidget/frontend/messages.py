@@ -1,4 +1,4 @@
-"""What the front end of a picture may say: small records, made of messages that are never trusted."""
+"""Messages of a picture's front end, parsed into records: nothing that the browser sends is trusted."""
 
 from __future__ import annotations
 
@@ -7,72 +7,79 @@ from dataclasses import dataclass
 
 from fmwidget.pipeline import DisplayContext
 
-MAX_PX = 100_000  # no screen is wider, and no float drawn from it loses a pixel
+MAX_PX = 100_000  # no screen is wider, and float32 is exact to 1/128 px up to here
 MAX_RATIO = 16.0  # a high-density screen (4) with the page zoomed in (4)
-MAX_ID = 64
-MAX_PLACES = 1_000_000  # tiles: no layer has more channels
-MAX_VALUES = 600  # in one answer: as many as fit a window, written in their cells
+MAX_ID = 64  # characters
+MAX_TILES = 1_000_000  # no layer has more channels
+MAX_VALUES = 600  # of one request: as many as fit a window, written in their cells
 
 
 @dataclass(frozen=True)
 class Point:
-    """A place in a picture that was clicked, tapped or pointed at, in CSS px from its top left corner."""
+    """A point of a picture, in CSS px from its top left corner."""
 
     x: float
     y: float
 
 
 @dataclass(frozen=True)
+class Click:
+    """A click or a tap on a picture."""
+
+    point: Point
+
+
+@dataclass(frozen=True)
 class Hover:
-    """The place in a picture that is pointed at, or `None` where the pointer has left it."""
+    """The pointer over a picture, or `None` when it has left."""
 
     point: Point | None
 
 
 @dataclass(frozen=True)
-class Place:
-    """A tile that was chosen with the keyboard, counted from 0 in the order shown on all pages."""
+class ChooseTile:
+    """A tile chosen with the keyboard: its index in display order, over all pages."""
 
-    place: int
+    tile: int
 
 
 @dataclass(frozen=True)
 class Nudge:
-    """By how many rows and columns of a map its unit that is pointed at was moved with the keyboard."""
+    """A move of the selected unit with the keyboard, in rows and columns of its map."""
 
     rows: int
     columns: int
 
 
 @dataclass(frozen=True)
-class Release:
-    """A wish to let go of the unit and the pixel that are kept."""
+class Unpin:
+    """A request to release the pinned unit and pixel."""
 
 
 @dataclass(frozen=True)
-class Open:
-    """A wish to see a channel alone: that of a tile, or the one that is shown."""
+class OpenChannel:
+    """A request for the zoom view of a tile's channel, or of the current channel (`None`)."""
 
-    place: int | None
-
-
-@dataclass(frozen=True)
-class HoveredUnit:
-    """The row and column of a map seen alone that are pointed at, or `None` where the pointer has left."""
-
-    at: tuple[int, int] | None
+    tile: int | None
 
 
 @dataclass(frozen=True)
-class Pin:
-    """The row and column of a map seen alone that were clicked, or reached with the keys."""
+class HoverUnit:
+    """The `(row, column)` under the pointer in the zoom view, or `None` when it has left."""
 
-    at: tuple[int, int]
+    position: tuple[int, int] | None
 
 
 @dataclass(frozen=True)
-class Window:
-    """The part of a map seen alone whose cells are large enough to have their values written in them."""
+class PinUnit:
+    """The `(row, column)` that was clicked in the zoom view, or reached with the arrow keys."""
+
+    position: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ValuesRequest:
+    """A request for the values of the visible part of a map, to be written in its cells."""
 
     row: int
     column: int
@@ -81,74 +88,85 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Close:
-    """A map seen alone was put away."""
+class CloseZoom:
+    """The zoom view was closed."""
 
 
-Message = Point | Hover | Place | Nudge | Release | Open | HoveredUnit | Pin | Window | Close | DisplayContext
+Message = (
+    Click
+    | Hover
+    | ChooseTile
+    | Nudge
+    | Unpin
+    | OpenChannel
+    | HoverUnit
+    | PinUnit
+    | ValuesRequest
+    | CloseZoom
+    | DisplayContext
+)
 
 
 def parse_message(content: object) -> Message | None:
-    """Reads a message of the front end.
+    """Parse a message of the front end.
 
     Args:
-        content: What the browser sent: anything at all.
+        content: What the browser sent: any object.
 
     Returns:
-        The record it stands for, or `None` for a message that is unknown, malformed or out of range.
+        The record, or `None` for a message that is unknown, malformed or out of range.
     """
     match content:
-        case {"type": "point" | "hover" as kind, "x": x, "y": y}:
+        case {"type": "click" | "hover" as type_, "x": x, "y": y}:
             if is_number(x, 0, MAX_PX) and is_number(y, 0, MAX_PX):
                 point = Point(float(x), float(y))
-                return point if kind == "point" else Hover(point)
+                return Click(point) if type_ == "click" else Hover(point)
         case {"type": "hover", **rest} if rest.keys() <= {"id"}:
             return Hover(None)
-        case {"type": "place", "place": place} if is_index(place, 0, MAX_PLACES):
-            return Place(place)
+        case {"type": "tile", "tile": tile} if is_index(tile, 0, MAX_TILES):
+            return ChooseTile(tile)
         case {"type": "nudge", "rows": rows, "columns": columns}:
             if is_index(rows, -MAX_PX, MAX_PX) and is_index(columns, -MAX_PX, MAX_PX):
                 return Nudge(rows, columns)
-        case {"type": "open", "place": place}:
-            if is_index(place, 0, MAX_PLACES):
-                return Open(place)
+        case {"type": "open", "tile": tile}:
+            if is_index(tile, 0, MAX_TILES):
+                return OpenChannel(tile)
         case {"type": "open", **rest} if rest.keys() <= {"id"}:
-            return Open(None)
-        case {"type": "unit" | "pin" as kind, "row": row, "column": column}:
+            return OpenChannel(None)
+        case {"type": "unit" | "pin" as type_, "row": row, "column": column}:
             if is_index(row, 0, MAX_PX) and is_index(column, 0, MAX_PX):
-                return HoveredUnit((row, column)) if kind == "unit" else Pin((row, column))
+                return HoverUnit((row, column)) if type_ == "unit" else PinUnit((row, column))
         case {"type": "unit", **rest} if rest.keys() <= {"id"}:
-            return HoveredUnit(None)
-        case {"type": "window", "row": row, "column": column, "rows": rows, "columns": columns}:
+            return HoverUnit(None)
+        case {"type": "values", "row": row, "column": column, "rows": rows, "columns": columns}:
             edges = (row, column, rows, columns)
             if all(is_index(edge, 0, MAX_PX) for edge in edges) and 0 < rows * columns <= MAX_VALUES:
-                return Window(*edges)
-        case {"type": "release"}:
-            return Release()
+                return ValuesRequest(*edges)
+        case {"type": "unpin"}:
+            return Unpin()
         case {"type": "close"}:
-            return Close()
-        case {"type": "display", "ratio": ratio, "dark": bool(dark), "width": width} if is_number(
-            ratio, 1 / MAX_RATIO, MAX_RATIO
-        ) and is_number(width, 1, MAX_PX):
-            return DisplayContext(float(ratio), dark, int(width))
+            return CloseZoom()
+        case {"type": "display", "ratio": ratio, "dark": bool(dark), "width": width}:
+            if is_number(ratio, 1 / MAX_RATIO, MAX_RATIO) and is_number(width, 1, MAX_PX):
+                return DisplayContext(float(ratio), dark, int(width))
     return None
 
 
-def asked_by(content: object) -> str | None:
-    """The name of a message that the front end awaits an answer to, whatever else is in it; else `None`."""
+def message_id(content: object) -> str | None:
+    """Return the id of a message that the front end awaits an answer to, else `None`."""
     match content:
-        case {"id": str(id_)} if 0 < len(id_) <= MAX_ID:
+        case {"id": str(id_)} if 0 < len(id_) <= MAX_ID and id_.isascii():
             return id_
     return None
 
 
 def is_number(value: object, low: float, high: float) -> bool:
-    """Whether it is a finite number in a range; compared, not converted, so a huge integer does no harm."""
+    """Return whether `low <= value <= high`; compared unconverted, as a huge integer is no float."""
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
 def is_index(value: object, low: int, high: int) -> bool:
-    """Whether it is a whole number in a range."""
+    """Return whether a value is an integer from `low` to `high`."""
     return isinstance(value, int) and is_number(value, low, high)
 
 

@@ -1,4 +1,4 @@
-"""A button that runs through what there is like a film, as fast as kernel and page keep up, and no faster."""
+"""A button that plays layers or channels like a video, as fast as kernel and page keep up."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 import traitlets
 
 from .base import ReadOnlyWidget, ignore
-from .bundle import joined, sent
+from .bundle import bundle, synced_text
 
 
 class PlayButton(ReadOnlyWidget):
     """A button that plays and pauses.
 
-    The browser asks for each step, once it shows what the last one led to: there is no clock here, nothing
-    piles up, and a page that is closed asks for nothing.
+    The browser requests a step once it shows the result of the last one: Python needs no timer, requests do
+    not pile up, and a page that is closed requests nothing.
 
     Args:
-        what: What is run through, in the plural.
-        pace: Milliseconds that each step is shown at least.
+        items: Name of what is played, in the plural.
+        pace: Least time that each step is shown, in milliseconds.
     """
 
-    _esm = sent(joined("player.js"))
+    _esm = synced_text(bundle("play_button.js"))
 
-    what = traitlets.Unicode().tag(sync=True)
+    items = traitlets.Unicode().tag(sync=True)
     pace = traitlets.Int(500).tag(sync=True)
     playing = traitlets.Bool(False).tag(sync=True)  # noqa: FBT003 - the default
 
@@ -34,11 +34,11 @@ class PlayButton(ReadOnlyWidget):
         self.on_msg(self._receive)
 
     def on_step(self, advance: Callable[..., bool]) -> None:
-        """Calls `advance(is_first=...)` for each step.
+        """Call `advance(is_first=...)` for each step.
 
         Args:
-            advance: Takes a step, the first one at the beginning if it is called at the end; returns whether
-                there is another.
+            advance: Shows the next item, or the first one if `is_first` and the last is shown; returns
+                whether there are more.
         """
         self._advance = advance
 
@@ -59,7 +59,7 @@ class PlayButton(ReadOnlyWidget):
 
     def _step(self, *, is_first: bool) -> None:
         if not self.playing:
-            return  # it was stopped while the step was on its way
+            return  # paused while the request was on its way
         is_more = False
         try:
             is_more = self._advance(is_first=is_first)
@@ -68,17 +68,17 @@ class PlayButton(ReadOnlyWidget):
                 self.playing = False
 
 
-def next_stop(stops: Sequence[Any], here: Any, *, is_first: bool) -> tuple[Any, bool]:
-    """Where a film goes from here, and whether there is more to come.
+def next_item(items: Sequence[Any], current: Any, *, is_first: bool) -> tuple[Any, bool]:
+    """Return the item to play after the current one, and whether more follow.
 
     Args:
-        stops: Where it goes, in order; at least one.
-        here: Where it is; not among `stops` it goes to the first.
-        is_first: Whether it has just been started: at the end it then begins anew.
+        items: All that is played, in order; at least one.
+        current: The item that is shown. The first item follows one that is not among `items`.
+        is_first: Whether playing has just started: the first item then follows the last.
     """
-    place = stops.index(here) + 1 if here in stops else 0
-    if place == len(stops):
+    index = items.index(current) + 1 if current in items else 0
+    if index == len(items):
         if not is_first:
-            return here, False
-        place = 0
-    return stops[place], place < len(stops) - 1
+            return current, False
+        index = 0
+    return items[index], index < len(items) - 1

@@ -1,4 +1,4 @@
-"""A button with which readers save a picture to their own computer, wherever the kernel runs."""
+"""A button that saves a picture to the user's own computer, wherever the kernel runs."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from .base import ReadOnlyWidget, ignore
-from .bundle import joined, sent
-from .messages import asked_by
+from .bundle import bundle, synced_text
+from .messages import message_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LONGEST = 80  # characters of a file's name
+MAX_FILE_NAME = 80  # characters
 
 
 class SaveButton(ReadOnlyWidget):
-    """A button that saves what is drawn when it is pressed.
+    """A button that saves a picture, drawn when it is pressed.
 
     Args:
-        draw: Returns the name of the picture and its bytes, a PNG.
+        draw: Returns the name of the picture and the bytes of a PNG.
     """
 
-    _esm = sent(joined("save.js"))
+    _esm = synced_text(bundle("save_button.js"))
 
     def __init__(self, draw: Callable[[], tuple[str, bytes]], **traits: Any) -> None:
         super().__init__(**traits)
@@ -30,7 +30,7 @@ class SaveButton(ReadOnlyWidget):
         self.on_msg(self._receive)
 
     def _receive(self, _button: SaveButton, content: object, _buffers: object) -> None:
-        view = asked_by(content)
+        view = message_id(content)
         if view is None or content != {"type": "save", "id": view}:
             ignore(content)
             return
@@ -39,5 +39,5 @@ class SaveButton(ReadOnlyWidget):
 
 
 def file_name(text: str) -> str:
-    """A name that any file may have: letters, digits and a few signs, on one line."""
-    return re.sub(r"[^\w\-+@ ]+", "_", text)[:LONGEST].strip() or "picture"
+    """Return a file name valid on every system: letters, digits and a few signs, on one line."""
+    return re.sub(r"[^\w\-+@ ]+", "_", text)[:MAX_FILE_NAME].strip() or "picture"

@@ -9,24 +9,24 @@ from typing import Any
 import traitlets
 
 from .base import FrontEndWidget
-from .bundle import joined, sent, style
-from .messages import brief
+from .bundle import bundle, style_sheet, synced_text
+from .messages import brief, is_index
 
 log = logging.getLogger(__name__)
 
 
 class ThumbnailPicker(FrontEndWidget):
-    """A row of small pictures, one of which is chosen.
+    """A row of thumbnails, one of which is chosen. The choice is the only trait that the browser may set.
 
     Args:
-        names: Their names, shown below them as plain text.
-        thumbs: The bytes of a small PNG or JPEG for each.
-        value: Index of the chosen picture, or -1. Any other value raises `TraitError` and changes nothing.
+        names: Names of the images, shown below them as plain text.
+        thumbs: Bytes of a small PNG or JPEG for each image.
+        value: Index of the chosen image, or -1. Any other value raises `TraitError` and changes nothing.
         label: Name of the row for assistive technology.
     """
 
-    _esm = sent(joined("thumbnails.js"))
-    _css = sent(style())
+    _esm = synced_text(bundle("thumbnail_picker.js"))
+    _css = synced_text(style_sheet())
 
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     thumbs = traitlets.List(traitlets.Bytes()).tag(sync=True)
@@ -34,12 +34,12 @@ class ThumbnailPicker(FrontEndWidget):
     label = traitlets.Unicode("Pictures").tag(sync=True)
 
     def offer(self, names: Sequence[str], thumbs: Sequence[bytes], value: int = -1) -> None:
-        """Offers other pictures, in one message.
+        """Offer other images, in one message.
 
         Args:
-            names: Their names.
-            thumbs: The bytes of a small PNG or JPEG for each.
-            value: Index of the picture that is chosen, or -1.
+            names: Names of the images.
+            thumbs: Bytes of a small PNG or JPEG for each image.
+            value: Index of the chosen image, or -1.
 
         Raises:
             TraitError: If `value` is no index of `names`.
@@ -49,8 +49,8 @@ class ThumbnailPicker(FrontEndWidget):
             self.names, self.thumbs, self.value = list(names), list(thumbs), value
 
     def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Takes the choice made in the front end, and nothing else that it may try to set."""
-        if sync_data.keys() == {"value"} and _is_choice(sync_data["value"], len(self.names)):
+        """Accept the choice made in the front end, and no other trait."""
+        if sync_data.keys() == {"value"} and is_index(sync_data["value"], -1, len(self.names) - 1):
             super().set_state(sync_data)
             return
         log.warning("Ignored traits set by the front end on a picker: %s", brief(sync_data))
@@ -67,13 +67,8 @@ class ThumbnailPicker(FrontEndWidget):
             self.value = -1
 
 
-def _is_choice(value: object, count: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and -1 <= value < count
-
-
 def _check_choice(value: object, count: int) -> None:
-    if not _is_choice(value, count):
+    if not is_index(value, -1, count - 1):
         raise traitlets.TraitError(
-            f"Received `value={brief(value)}`, expected the index of one of the {count} pictures offered, "
-            "counted from 0, or -1 for none."
+            f"value must be the index of an image, below {count}, or -1 for none. Received {brief(value)}."
         )

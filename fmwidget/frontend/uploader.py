@@ -1,7 +1,7 @@
-"""Pictures from the reader's own computer: a button, drag-and-drop and the clipboard.
+"""Images from the user's own computer: a button, drag-and-drop and the clipboard.
 
-The browser shrinks each picture and sends one at a time, waiting for the answer to the one before: a message
-of more than 10 MiB is dropped by the Jupyter server without a word. Nothing that arrives here is trusted.
+The browser shrinks each image and sends one at a time, after the answer to the one before: the Jupyter server
+drops a message of more than 10 MiB without an error. Nothing that arrives here is trusted.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from fmwidget._text import is_unsafe
 from fmwidget.images.arrays import ImageError
 from fmwidget.images.loading import MAX_IMAGES
 
 from .base import ReadOnlyWidget, ignore
-from .bundle import joined, sent
-from .messages import brief
+from .bundle import bundle, synced_text
+from .messages import brief, message_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,23 +27,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MAX_BYTES = 8 * 2**20  # of one message; the browser sends at most half of it
-MAX_ID = 64
 MAX_NAME = 80  # characters that are kept
 MAX_SENT_NAME = 1000
-
-# Would turn around the text that comes after them.
-_BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-_UNPRINTABLE = {"Cc", "Cn", "Co", "Cs"}
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A picture file that the browser sent.
+    """An image file that the browser sent.
 
     Args:
-        id: What the browser calls the message; the answer repeats it.
-        name: What the picture is called: one line of plain text.
-        data: The bytes of the file, not yet decoded; at most `MAX_BYTES`, or `None` if there were more.
+        id: Id of the message; the answer repeats it.
+        name: Name of the image: one line of plain text.
+        data: Bytes of the file, not yet decoded; `None` if there were more than `MAX_BYTES`.
     """
 
     id: str
@@ -51,64 +47,63 @@ class Upload:
 
 
 def parse_upload(content: object, buffers: object) -> Upload | None:
-    """Reads a message of the front end.
+    """Parse a message of the front end.
 
     Args:
-        content: What the browser sent: anything at all.
+        content: What the browser sent: any object.
         buffers: The binary buffers that came with it.
 
     Returns:
         The upload, or `None` for a message that is unknown or malformed.
     """
-    match content, buffers:
+    match message_id(content), content, buffers:
         case (
-            {"type": "picture", "id": str(message_id), "name": str(name)},
+            str(id_),
+            {"type": "picture", "name": str(name)},
             [bytes() | bytearray() | memoryview() as data],
-        ) if 0 < len(message_id) <= MAX_ID and message_id.isascii() and len(name) <= MAX_SENT_NAME:
+        ) if len(name) <= MAX_SENT_NAME:
             fits = memoryview(data).nbytes <= MAX_BYTES
-            return Upload(message_id, plain_name(name), bytes(data) if fits else None)
+            return Upload(id_, plain_name(name), bytes(data) if fits else None)
     return None
 
 
 def plain_name(file_name: str) -> str:
-    """What a picture is called after its file.
+    """Return the name of an image from that of its file.
 
     Args:
-        file_name: The file's name, as the browser tells it.
+        file_name: The file's name, as the browser reports it.
 
     Returns:
-        The name without folders and suffix: one line that holds no control characters.
+        The name without folders and suffix: one line without unsafe characters.
     """
-    text = unicodedata.normalize("NFC", file_name)  # macOS takes letters apart, Hangul among them
-    text = "".join(" " if each.isspace() else each for each in text if _is_printable(each))
+    text = unicodedata.normalize("NFC", file_name)  # macOS decomposes letters, Hangul among them
+    text = " ".join("".join(filter(_is_kept, text)).split())
     name = text.replace("\\", "/").rstrip("/ ").rpartition("/")[2]
     stem, _dot, suffix = name.rpartition(".")
     if stem and suffix.isalnum() and len(suffix) <= 5:
         name = stem
-    name = " ".join(name.split())
+    name = name.strip()
     return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
 
 
-def _is_printable(character: str) -> bool:
-    return character.isspace() or (
-        unicodedata.category(character) not in _UNPRINTABLE
-        and unicodedata.bidirectional(character) not in _BIDI_CONTROLS
-    )
+def _is_kept(character: str) -> bool:
+    is_known = unicodedata.category(character) not in ("Cn", "Co")  # unassigned, private use
+    return character.isspace() or (is_known and not is_unsafe(character))
 
 
 class Uploader(ReadOnlyWidget):
-    """A button that adds pictures; they can also be dropped on the row of pictures, or pasted.
+    """A button that adds images; they can also be dropped on the row of thumbnails, or pasted.
 
-    It sits in a box of class `fmw-pictures`, where pictures may be dropped, within one of class `fmwidget`,
-    where they may be pasted; without these, both are the uploader itself.
+    Images may be dropped on the box of class `fmw-pictures` around the uploader, and pasted in the box of
+    class `fmwidget` around that; without these, both are the uploader itself.
 
     Args:
-        add: Called with a picture's name and the bytes of its file. It raises `ImageError` to refuse it;
-            the message is shown to the person.
-        room: How many more pictures may be added.
+        add: Called with an image's name and the bytes of its file. It raises `ImageError` to refuse it;
+            the message is shown to the user.
+        room: Number of images that may still be added.
     """
 
-    _esm = sent(joined("upload.js"))
+    _esm = synced_text(bundle("uploader.js"))
 
     room = traitlets.Int(MAX_IMAGES, min=0).tag(sync=True)
 
@@ -123,10 +118,10 @@ class Uploader(ReadOnlyWidget):
             ignore(content)
             return
         # The browser sends nothing more until it has an answer: there is one whatever happens.
-        self.send({"type": "answer", "id": upload.id, "error": self._problem_with(upload)})
+        self.send({"type": "answer", "id": upload.id, "error": self._error_of(upload)})
 
-    def _problem_with(self, upload: Upload) -> str:
-        """Adds a picture, or says in a sentence why it cannot be added."""
+    def _error_of(self, upload: Upload) -> str:
+        """Add an image, and return an empty string or a sentence that says why it could not be added."""
         if upload.data is None:
             return f"{upload.name!r} is larger than {MAX_BYTES:,} bytes: save it smaller."
         if self.room < 1:
@@ -135,7 +130,7 @@ class Uploader(ReadOnlyWidget):
             self._add(upload.name or "picture", upload.data)
         except ImageError as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the person is told
-            _log.exception("Could not add an uploaded picture.")
+        except Exception as error:  # noqa: BLE001 - the user sees it, and can go on
+            _log.exception("Could not add an uploaded image.")
             return f"{upload.name!r} could not be added: {type(error).__name__} ({brief(str(error))})."
         return ""

@@ -7,28 +7,28 @@ from collections.abc import Callable
 import traitlets
 
 from .base import EventWidget
-from .bundle import joined, sent
-from .messages import MAX_PX, Close, HoveredUnit, Pin, Window
+from .bundle import bundle, synced_text
+from .messages import MAX_PX, CloseZoom, HoverUnit, PinUnit, ValuesRequest
 
 
 class ZoomView(EventWidget):
-    """A map seen alone: zoomed with the wheel, two fingers or keys, and moved about.
+    """A single map that is zoomed with the wheel, two fingers or keys, and moved.
 
-    The browser enlarges the map by whole pixels, and asks for the values that it has room to write a window
-    at a time: a large map is never sent as text.
+    The browser enlarges the map by whole pixels and requests the values of the part it shows, once there is
+    room to write them: a large map is never sent as text.
 
     Args:
-        shown: Whether it is on screen. The browser puts it away at once when the reader does, then says so.
+        shown: Whether it is on screen. The browser hides it at once when the user closes it, then reports it.
         png: Bytes of a picture with one pixel for each value.
         rows: Rows of the map.
         columns: Columns of the map.
-        stamp: Another number for other values: those sent for another one are not written.
-        title: What is shown, in words.
+        stamp: Version of the values: texts sent for another version are not written.
+        title: Name of the map.
         readout: A line of text below the map.
         unit: `[row, column]` of the unit that is outlined, or `[]`.
     """
 
-    _esm = sent(joined("zoom.js"))
+    _esm = synced_text(bundle("zoom_view.js"))
 
     shown = traitlets.Bool(False).tag(sync=True)  # noqa: FBT003 - traitlets has it so
     png = traitlets.Bytes().tag(sync=True)
@@ -39,28 +39,28 @@ class ZoomView(EventWidget):
     readout = traitlets.Unicode().tag(sync=True)
     unit = traitlets.List(traitlets.Int()).tag(sync=True)
 
-    def on_unit(self, callback: Callable[[tuple[int, int] | None], None]) -> None:
-        """Calls `callback(at)` with the row and column under the pointer, with `None` when it has left."""
-        self._listen(HoveredUnit, "unit", lambda unit: callback(unit.at))
+    def on_hover(self, callback: Callable[[tuple[int, int] | None], None]) -> None:
+        """Call `callback((row, column))` of the unit under the pointer, `callback(None)` when it has left."""
+        self._add_callback(HoverUnit, "unit", lambda hover: callback(hover.position))
 
     def on_pin(self, callback: Callable[[tuple[int, int]], None]) -> None:
-        """Calls `callback(at)` with the row and column that were clicked, or reached with the arrow keys."""
-        self._listen(Pin, "pin", lambda pin: callback(pin.at))
+        """Call `callback((row, column))` of the unit that is clicked, or reached with the arrow keys."""
+        self._add_callback(PinUnit, "pin", lambda pin: callback(pin.position))
 
-    def on_window(self, callback: Callable[[Window], None]) -> None:
-        """Calls `callback(window)` when the values of a part of the map are to be written."""
-        self._listen(Window, "window", callback)
+    def on_values_request(self, callback: Callable[[ValuesRequest], None]) -> None:
+        """Call `callback(request)` when the values of a part of the map are to be written."""
+        self._add_callback(ValuesRequest, "values", callback)
 
     def on_close(self, callback: Callable[[], None]) -> None:
-        """Calls `callback()` when the reader has put the map away."""
-        self._listen(Close, "close", lambda _close: callback())
+        """Call `callback()` when the user has closed the view."""
+        self._add_callback(CloseZoom, "close", lambda _: callback())
 
     def write(self, row: int, column: int, texts: list[list[str]]) -> None:
-        """Sends the values of a part of the map.
+        """Send the values of a part of the map.
 
         Args:
-            row: The first of its rows.
-            column: The first of its columns.
-            texts: Its values as text, row by row.
+            row: First of its rows.
+            column: First of its columns.
+            texts: Values as text, row by row.
         """
         self.send({"type": "values", "stamp": self.stamp, "row": row, "column": column, "texts": texts})

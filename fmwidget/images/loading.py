@@ -6,13 +6,14 @@ import glob
 import itertools
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from fmwidget._text import REPLACEMENT, is_control
 
 from .arrays import ImageError, number_array, quote
 from .source import NamedImage, as_path, unknown_source
@@ -191,4 +192,4 @@ def _without_label(element: Any) -> Any:
 
 def _clean(name: str) -> str:
     """A name that can be sent to a browser and stays on one line."""
-    return "".join("�" if unicodedata.category(each) in {"Cc", "Cs", "Zl", "Zp"} else each for each in name)
+    return "".join(REPLACEMENT if is_control(character) else character for character in name)

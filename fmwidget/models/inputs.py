@@ -138,8 +138,14 @@ def input_shapes(batch: Batch, inputs: tuple[ModelInput, ...]) -> tuple[Any, ...
     """The shapes to compile for: the model's own where it states them for every input, else the batch's."""
     arrays = keras.tree.flatten(batch)
     if len(arrays) == len(inputs) and all(each.is_stated for each in inputs):
-        return tuple((1, *each.shape) for each in inputs)
+        return tuple((batch_size(batch), *each.shape) for each in inputs)
     return tuple(array.shape for array in arrays)
+
+
+def batch_size(batch: Batch) -> int:
+    """Return the number of examples in a model's input."""
+    shapes = (np.shape(leaf) for leaf in keras.tree.flatten(batch))
+    return next((int(shape[0]) for shape in shapes if shape), 1)
 
 
 def content_key(batch: Batch) -> bytes:

@@ -1,4 +1,8 @@
-"""How a layer's output lies in memory as feature maps: which outputs are maps, and which axis is channels."""
+"""Outputs of layers: which tensors can be shown, the axes they have, and where their channels are in memory.
+
+`KINDS` lists the kinds of output that can be shown. What the rest of the package needs to know of a tensor's
+axes it asks the kind of its layer.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,43 @@ import numpy as np
 
 CHANNELS_LAST = "channels_last"
 CHANNELS_FIRST = "channels_first"
-# These move axes about, so what they return need not lie as what they were given.
+# These move axes about, so what they return need not have the layout of what they are given.
 _MOVES_AXES = frozenset({"Lambda", "Moveaxis", "Permute", "Reshape", "Swapaxes", "Transpose"})
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """A kind of output that can be shown.
+
+    Attributes:
+        name: Its name.
+        axes: Names of the axes of one example as it is shown, the channels last.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+
+    def matches(self, tensor: Any) -> bool:
+        """Return whether a tensor with a batch axis has as many axes."""
+        return len(tensor.shape) == len(self.axes) + 1
+
+    def shape(self, shape: Sequence[Any], data_format: str) -> tuple[Any, ...]:
+        """Return the shape of one example as it is shown, for a tensor of `shape` with a batch axis."""
+        _, *rest = shape
+        return (*rest[1:], rest[0]) if data_format == CHANNELS_FIRST else tuple(rest)
+
+    def examples(self, output: np.ndarray[Any, Any], data_format: str) -> np.ndarray[Any, Any]:
+        """Return all examples of a batch as they are shown, `(batch, *axes)`; a view."""
+        return np.moveaxis(output, 1, -1) if data_format == CHANNELS_FIRST else output
+
+
+MAPS = OutputKind("maps", ("height", "width", "channel"))
+KINDS = (MAPS,)
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A call that took tensors and returned some, known by number; `children` were returned inside it."""
+    """A call with its input and output tensors, by number; `children` were returned by calls inside it."""
 
     operation: keras.Operation
     inputs: tuple[int, ...]
@@ -26,20 +60,20 @@ class Flow:
 
 
 def is_maps(tensor: Any) -> bool:
-    """Whether a tensor is a stack of feature maps: a batch of pictures with a channel axis."""
-    return len(tensor.shape) == 4
+    """Return whether a tensor has the axes of feature maps: batch, height, width and channel."""
+    return MAPS.matches(tensor)
 
 
 def is_video(tensor: Any) -> bool:
-    """Whether a tensor has one axis more than maps do: time, if the layer says so."""
-    return len(tensor.shape) == 5
+    """Return whether a tensor has one axis more than feature maps: time, if its layer goes through time."""
+    return len(tensor.shape) == len(MAPS.axes) + 2
 
 
 def stacks(operation: keras.Operation, tensor: Any) -> list[tuple[str, Any]]:
-    """The stacks of maps in what an operation returned, each with a suffix that tells it from the others.
+    """Return the stacks of maps in an output of an operation, each with the suffix of its path.
 
-    A tensor of maps is one. A layer that does the same for each step in time returns one for each step, if it
-    is known how many there are.
+    A tensor of maps is one stack. A layer that does the same at each time step returns one for each step, if
+    their number is known.
     """
     if is_maps(tensor):
         return [("", tensor)]
@@ -52,19 +86,19 @@ _OVER_TIME = keras.layers.TimeDistributed, keras.layers.ConvLSTM2D
 
 
 def maps_shape(shape: Sequence[Any], data_format: str) -> tuple[Any, Any, Any]:
-    """`(H, W, C)` of an output of that shape, batch axis included."""
-    _, *rest = shape
-    height, width, channels = (*rest[1:], rest[0]) if data_format == CHANNELS_FIRST else rest
+    """Return `(H, W, C)` of an output of `shape`, batch axis included."""
+    height, width, channels = MAPS.shape(shape, data_format)
     return height, width, channels
 
 
 def to_maps(output: np.ndarray[Any, Any], data_format: str) -> np.ndarray[Any, Any]:
-    """The maps `(H, W, C)` of the one picture in a batch."""
-    return np.moveaxis(output[0], 0, -1) if data_format == CHANNELS_FIRST else output[0]
+    """Return the maps `(H, W, C)` of the one image in a batch."""
+    maps: np.ndarray[Any, Any] = MAPS.examples(output, data_format)[0]
+    return maps
 
 
 def declared_format(operation: keras.Operation) -> str | None:
-    """Where a layer itself says it keeps its channels, or `None` if it works on either layout."""
+    """Return where a layer itself declares its channels, or `None` if it works on either layout."""
     declared = getattr(operation, "data_format", None)
     if declared in (CHANNELS_FIRST, CHANNELS_LAST):
         return str(declared)
@@ -76,12 +110,14 @@ def declared_format(operation: keras.Operation) -> str | None:
 
 
 def resolve_formats(flows: Sequence[Flow]) -> dict[int, str]:
-    """Decides for each numbered tensor where its channels are.
+    """Decide for each numbered tensor where its channels are.
 
-    A convolution or pooling says so of what it takes and returns; other operations (activations, additions,
-    dropout) keep the layout they are given; a model or custom layer returns what its last inner call did.
-    A film is followed like maps: it has time before its other axes.
-    What no layer speaks for is absent from the result.
+    A convolution or pooling declares it for what it takes and returns; other operations (activations,
+    additions, dropout) keep the layout of their inputs; a model or custom layer returns what its last inner
+    call did. A video is treated like maps: its time axis comes before the others.
+
+    Returns:
+        The data format by number; a tensor that no layer declares anything for is absent.
     """
     known: dict[int, str] = {}
     alike: list[tuple[int, ...]] = []
@@ -100,8 +136,8 @@ def resolve_formats(flows: Sequence[Flow]) -> dict[int, str]:
     while len(known) != before:
         before = len(known)
         for tensors in (*alike, *reversed(alike)):
-            spoken = [known[tensor] for tensor in tensors if tensor in known]
-            if spoken:
+            formats = [known[tensor] for tensor in tensors if tensor in known]
+            if formats:
                 for tensor in tensors:
-                    known.setdefault(tensor, spoken[0])
+                    known.setdefault(tensor, formats[0])
     return known

@@ -42,9 +42,9 @@ class Wrappers:
     def _install(self) -> None:
         with self._lock:
             for owner, name, wrap in self._methods:
-                found = getattr(owner, name)
+                found = getattr(owner, name, None)  # instance attributes are none of the class
                 _, wrapper = self._made.get((owner, name), (None, None))
-                if found is not wrapper:
+                if wrapper is None or found is not wrapper:
                     self._made[owner, name] = found, wrap(found)
                     setattr(owner, name, self._made[owner, name][1])
 
@@ -53,5 +53,9 @@ class Wrappers:
             if self._threads:
                 return
             for (owner, name), (original, wrapper) in self._made.items():
-                if getattr(owner, name) is wrapper:
+                if getattr(owner, name, None) is not wrapper:
+                    continue
+                if original is None:
+                    delattr(owner, name)
+                else:
                     setattr(owner, name, original)

@@ -1,4 +1,4 @@
-"""Arrays to pages, and pages to PNG or a matplotlib `Figure`.
+"""Drawing of feature maps: arrays to pages, and pages to PNG or a matplotlib `Figure`.
 
 May import all packages up to `analysis`.
 """

@@ -1,4 +1,4 @@
-"""A page under construction: pixels as palette indices, and lines of text that are drawn last."""
+"""Pages: pixels as palette indices, and lines of text that are drawn on top of them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 Align = Literal["left", "center", "right"]
 
-# How much of the ink a text takes, 0 to 1.
+# Shares of ink, 0 (paper) to 1: of text, and of the edges of tiles.
 STRONG, SOFT, FAINT = 1.0, 0.75, 0.6
 EDGE = 0.2
 
 
 class Text(NamedTuple):
-    """A line of text; `x` and the baseline `y` are in CSS pixels, and so is `size`."""
+    """A line of text; `x`, the baseline `y` and `size` are in CSS pixels."""
 
     x: float
     y: float
@@ -40,14 +40,14 @@ class Text(NamedTuple):
 
 @dataclass
 class Page:
-    """A picture in the making.
+    """A page to draw on.
 
     Attributes:
-        width: In CSS pixels.
-        height: In CSS pixels.
-        ratio: Device pixels to a CSS pixel.
-        indices: Its pixels without text, `(height * ratio, width * ratio)` palette indices.
-        texts: Its text.
+        width: Width in CSS pixels.
+        height: Height in CSS pixels.
+        ratio: Device pixels per CSS pixel.
+        indices: Pixels without text, `(height * ratio, width * ratio)` palette indices.
+        texts: Lines of text.
     """
 
     width: int
@@ -57,19 +57,18 @@ class Page:
     texts: list[Text] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Starts with empty paper."""
         self.indices = np.full((self.height * self.ratio, self.width * self.ratio), PAPER, np.uint8)
 
     def area(self, box: Box) -> Array:
-        """The pixels in a box, to be written to."""
+        """Return a view of the pixels in a box."""
         left, top, width, height = (side * self.ratio for side in box)
         return self.indices[top : top + height, left : left + width]
 
     def edge(self, box: Box) -> None:
-        """Draws a hairline round a box: what is in it may end in the colour of the paper."""
-        around, line = self.area(Box(box.x - 1, box.y - 1, box.width + 2, box.height + 2)), self.ratio
-        around[:line] = around[-line:] = grey(EDGE)
-        around[:, :line] = around[:, -line:] = grey(EDGE)
+        """Draw a hairline around a box, whose content may have the colour of the paper."""
+        frame, line = self.area(Box(box.x - 1, box.y - 1, box.width + 2, box.height + 2)), self.ratio
+        frame[:line] = frame[-line:] = grey(EDGE)
+        frame[:, :line] = frame[:, -line:] = grey(EDGE)
 
     def write(
         self,
@@ -83,7 +82,7 @@ class Page:
         align: Align = "left",
         room: float = math.inf,
     ) -> str:
-        """Writes a line of text, its middle left out if it is wider than `room`; returns what was written."""
+        """Write a line of text, its middle elided if it is wider than `room`, and return it."""
         text = printable(text)
         if room < math.inf:
             text = elide(text, room, lambda part: text_width(part, size, bold=bold))
@@ -91,7 +90,7 @@ class Page:
         return text
 
     def composed(self) -> Array:
-        """The pixels of the page, text included."""
+        """Return the pixels of the page with its text."""
         indices = self.indices.copy()
         for text in self.texts:
             _stamp(indices, text, self.ratio)
@@ -99,7 +98,7 @@ class Page:
 
 
 def stack(pages: Sequence[Page], gap: int = 0) -> Page:
-    """Pages of the same ratio below each other, `gap` CSS pixels apart."""
+    """Stack pages of the same ratio below each other, `gap` CSS pixels apart."""
     height = sum(page.height for page in pages) + gap * (len(pages) - 1)
     whole = Page(max(page.width for page in pages), height, pages[0].ratio)
     top = 0
@@ -114,25 +113,26 @@ def stack(pages: Sequence[Page], gap: int = 0) -> Page:
 def _stamp(indices: Array, text: Text, ratio: int) -> None:
     coverage, ascent = rasterize(text.text, text.size * ratio, bold=text.bold)
     rows, columns = coverage.shape
-    before = {"left": 0.0, "center": columns / 2, "right": columns}[text.align]
-    top, left = round(text.y * ratio) - ascent, round(text.x * ratio - before)
+    offset = {"left": 0.0, "center": columns / 2, "right": columns}[text.align]
+    top, left = round(text.y * ratio) - ascent, round(text.x * ratio - offset)
+    # Text may reach over the edges of the page.
     skip_rows, skip_columns = max(0, -top), max(0, -left)
     area = indices[top + skip_rows : top + rows, left + skip_columns : left + columns]
-    seen = coverage[skip_rows : skip_rows + area.shape[0], skip_columns : skip_columns + area.shape[1]]
-    np.copyto(area, _greys(text.ink)[seen], where=seen > 0)
+    inside = coverage[skip_rows : skip_rows + area.shape[0], skip_columns : skip_columns + area.shape[1]]
+    np.copyto(area, _grey_of_coverage(text.ink)[inside], where=inside > 0)
 
 
 @lru_cache(maxsize=16)
-def _greys(ink: float) -> Array:
+def _grey_of_coverage(ink: float) -> Array:
     return (PAPER + np.rint(np.arange(256) / 255 * ink * (GREYS - 1))).astype(np.uint8)
 
 
 def grey(ink: float) -> int:
-    """The index of a grey, 0 (paper) to 1 (ink)."""
+    """Return the palette index of a grey, 0 (paper) to 1 (ink)."""
     return PAPER + round(ink * (GREYS - 1))
 
 
-# ------------------------------------------------------------------ numbers and scales
+# ------------------------------------------------------------------ colour bar
 
 
 def colour_bar(
@@ -144,14 +144,15 @@ def colour_bar(
     vertical: bool,
     size: float,
 ) -> None:
-    """Draws the levels of a scale in a box, with ticks in activation units below it or to its right.
+    """Draw a colour bar in a box, with ticks in activation units below it or to its right.
 
     Args:
-        page: What to draw on.
-        box: Where.
-        limits: The activations drawn as the first level and as the last.
-        ends: The activations at the ends of the bar, the same if `None`.
-        vertical: Whether the bar stands upright.
+        page: Page to draw on.
+        box: Box of the bar.
+        limits: Activations drawn as the first and as the last level.
+        ends: Activations at the ends of the bar; `limits` if `None`. Beyond the limits the colours of the
+            first and the last level go on.
+        vertical: Whether the bar is vertical.
         size: Size of the labels in CSS pixels.
     """
     low, high = limits if ends is None else ends
@@ -159,33 +160,33 @@ def colour_bar(
     area = page.area(box)
     length = area.shape[0] if vertical else area.shape[1]
 
-    def share(tick: float) -> float:
-        return (tick / 2 - low / 2) / (high / 2 - low / 2)  # in halves: the whole may overflow
+    def position(activation: float) -> float:
+        """Return where an activation is on the bar, 0 to 1."""
+        return (activation - low) / (high - low)
 
-    # Where on the bar the scale begins and ends, and from that the level of each pixel.
-    first, last = map(share, limits)
-    places = (np.linspace(0, 1, length) - first) / (last - first)
-    steps = np.rint(np.clip(places, 0, 1) * (STEPS - 1)).astype(np.uint8)
+    first, last = map(position, limits)
+    levels = (np.linspace(0, 1, length) - first) / (last - first)
+    steps = np.rint(np.clip(levels, 0, 1) * (STEPS - 1)).astype(np.uint8)
     area[:] = steps[::-1, np.newaxis] if vertical else steps
 
     extent = box.height if vertical else box.width
-    for most in (6, 5, 4, 3, 2):
+    for most in (6, 5, 4, 3, 2):  # as many ticks as their labels leave room for
         ticks = nice_ticks(low, high, most)
         labels = tick_labels(ticks)
         needed = 2 * size if vertical else size + max(text_width(label, size) for label in labels)
-        if extent * (share(ticks[1]) - share(ticks[0])) >= needed:
+        if extent * (position(ticks[1]) - position(ticks[0])) >= needed:
             break
     for tick, label in zip(ticks, labels, strict=True):
         if vertical:
-            y = box.y + (1 - share(tick)) * (box.height - 1)
-            _mark(page, box.x + box.width, y, 3, 1)
+            y = box.y + (1 - position(tick)) * (box.height - 1)
+            _tick_mark(page, box.x + box.width, y, 3, 1)
             page.write(box.x + box.width + 6, round(y) + 0.36 * size, label, size)
         else:
-            x = box.x + share(tick) * (box.width - 1)
-            _mark(page, x, box.y + box.height, 1, 3)
+            x = box.x + position(tick) * (box.width - 1)
+            _tick_mark(page, x, box.y + box.height, 1, 3)
             page.write(x, box.y + box.height + 3 + size, label, size, align="center")
 
 
-def _mark(page: Page, x: float, y: float, width: int, height: int) -> None:
+def _tick_mark(page: Page, x: float, y: float, width: int, height: int) -> None:
     top, left = round(y * page.ratio), round(x * page.ratio)
     page.indices[top : top + height * page.ratio, left : left + width * page.ratio] = grey(FAINT)

@@ -1,4 +1,4 @@
-"""Draws a depth profile as a page: rows of bars, a column for each layer."""
+"""Page of a depth profile: rows of bars, with one column per layer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .canvas import FAINT, SOFT, STRONG, Page, grey
-from .formatting import number, shape_text
+from .formatting import number, percent, shape_text
 from .grid_layout import MARGIN, PAGE_WIDTH, Box
 from .palette import NAN
 from .text import printable, text_width
@@ -18,55 +18,66 @@ if TYPE_CHECKING:
     from fmwidget.analysis.channel_stats import Array
     from fmwidget.analysis.depth_profile import DepthProfile
 
+# In CSS pixels.
 TITLE_SIZE, LABEL_SIZE, TICK_SIZE = 15, 12, 11
 TITLE_LINE, FACTS_LINE = 21, 42  # baselines
 ROW_GAP, ROW_HEIGHT = 8, 44
-ROWS = 4
-NAMES = 20  # height of the line of layers' names
-LOUD = 4  # height of the marks of layers with values that are not finite
+NAMES_HEIGHT = 20  # of the line of layer names
+MARK_HEIGHT = 4  # of the marks of layers with NaN or infinities
 WIDEST_COLUMN = 96
-SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)  # what the highest bar of a row of shares may stand for
+
+ROWS = 4
+SCALES = (0.05, 0.1, 0.25, 0.5, 1.0)  # shares that the top of a row can stand for
 
 
 @dataclass(frozen=True)
 class ProfileLayout:
-    """Where the columns of a profile lie, in CSS pixels.
+    """Layout of the columns of a profile, in CSS pixels.
 
     Attributes:
         count: Number of layers.
-        plot: The box that holds all rows of bars.
+        plot: Box of all rows of bars.
     """
 
     count: int
     plot: Box
 
     def layer_at(self, x: float, y: float) -> int | None:
-        """The layer whose column is at a point of the page, or `None`."""
-        place = math.floor((x - self.plot.x) * self.count / self.plot.width)
-        inside = 0 <= place < self.count and self.plot.y <= y < self.plot.y + self.plot.height
-        return place if inside else None
+        """Return the layer whose column is at a point of the page, or `None`."""
+        layer = math.floor((x - self.plot.x) * self.count / self.plot.width)
+        inside = 0 <= layer < self.count and self.plot.y <= y < self.plot.y + self.plot.height
+        return layer if inside else None
 
     def tiles(self) -> dict[str, float]:
-        """The columns as tiles in one row, for a `PictureView`; Page Up and Down go a tenth of the way."""
-        wide = self.plot.width / self.count
-        sizes = {"width": max(3, wide), "right": wide, "down": self.plot.height, "label": 0}
-        counts = {"first": 0, "count": self.count, "all": self.count, "columns": self.count}
-        return {**self.plot._asdict(), **sizes, **counts, "page": max(1, self.count // 10)}
+        """Return the columns as one row of tiles, for a `PictureView`."""
+        pitch = self.plot.width / self.count
+        return {
+            **self.plot._asdict(),
+            "width": max(3, pitch),
+            "right": pitch,
+            "down": self.plot.height,
+            "label": 0,
+            "columns": self.count,
+            "first": 0,
+            "count": self.count,
+            "all": self.count,
+            "page": max(1, self.count // 10),  # Page Up and Page Down cross the network in ten steps
+        }
 
     def column(self, layer: int) -> Box:
-        """The column of a layer; a few pixels wide even where there are more layers than pixels."""
-        left, right = (self.plot.x + self.plot.width * place / self.count for place in (layer, layer + 1))
+        """Return the column of a layer; with more layers than pixels it is still 3 pixels wide."""
+        left, right = (self.plot.x + self.plot.width * edge / self.count for edge in (layer, layer + 1))
         width = max(3, round(right) - round(left))
         return Box(round((left + right - width) / 2), self.plot.y, width, self.plot.height)
 
 
 def profile_layout(profile: DepthProfile, width: int = PAGE_WIDTH, *, titled: bool = False) -> ProfileLayout:
-    """Lays out a profile on a page `width` CSS pixels wide.
+    """Lay out a profile on a page.
 
     Args:
-        profile: What to lay out.
-        width: Width of the page.
-        titled: Whether there are two lines of title above.
+        profile: The depth profile.
+        width: Width of the page in CSS pixels.
+        titled: Whether there are two lines of title above the rows.
     """
     rows = _rows(profile)
     ticks = max(text_width(label, TICK_SIZE) for row in rows for label in row.ticks)
@@ -80,59 +91,59 @@ def profile_layout(profile: DepthProfile, width: int = PAGE_WIDTH, *, titled: bo
 def draw_profile(
     profile: DepthProfile, width: int = PAGE_WIDTH, ratio: int = 1, *, title: str | None = None
 ) -> Page:
-    """Draws a depth profile: channels inactive, zeros, mean activation and resolution, layer by layer.
+    """Draw a depth profile: inactive channels, zeros, mean activation and resolution of every layer.
 
     Where there are more layers than pixels, the highest bar of each pixel is drawn.
 
     Args:
-        profile: What to draw.
+        profile: The depth profile.
         width: Width of the page in CSS pixels.
-        ratio: Device pixels to a CSS pixel.
-        title: A title, below which the profile is told in words; without one there is neither.
+        ratio: Device pixels per CSS pixel.
+        title: Title above a line that describes the profile; `None` for neither.
     """
     layout = profile_layout(profile, width, titled=title is not None)
     left, top, room, height = layout.plot
-    page = Page(width, top + height + NAMES + MARGIN, ratio)
+    page = Page(width, top + height + NAMES_HEIGHT + MARGIN, ratio)
     if title is not None:
         page.write(MARGIN, TITLE_LINE, title, TITLE_SIZE, ink=STRONG, bold=True, room=width - 2 * MARGIN)
         facts = profile_in_words(profile)
         page.write(MARGIN, FACTS_LINE, facts, LABEL_SIZE, room=width - 2 * MARGIN)
-    for place, row in enumerate(_rows(profile)):
-        box = Box(left, top + place * (ROW_HEIGHT + ROW_GAP), room, ROW_HEIGHT)
+    for index, row in enumerate(_rows(profile)):
+        box = Box(left, top + index * (ROW_HEIGHT + ROW_GAP), room, ROW_HEIGHT)
         page.edge(box)
         _bars(page, box, row)
         page.write(left - 6, box.y + ROW_HEIGHT / 2 + 4, row.title, LABEL_SIZE, ink=STRONG, align="right")
         for label, y in zip(row.ticks, (box.y + TICK_SIZE - 2, box.y + ROW_HEIGHT), strict=True):
             page.write(left - 6, y, label, TICK_SIZE, align="right")
-    loud = _by_column(profile.not_finite > 0, page.area(Box(left, 0, room, 1)).shape[1])
-    page.area(Box(left, top + height + 2, room, LOUD))[:, loud > 0] = NAN
-    _names(page, layout, profile)
+    marks = page.area(Box(left, top + height + 2, room, MARK_HEIGHT))
+    marks[:, _by_column(profile.not_finite > 0, marks.shape[1])] = NAN
+    _write_names(page, layout, profile)
     return page
 
 
 def profile_in_words(profile: DepthProfile) -> str:
-    """The profile in a sentence or two: where most channels are inactive, and where values are not finite."""
-    count, pictures = len(profile.paths), profile.pictures
-    of = f"{count} {'layer' if count == 1 else 'layers'}"
-    if pictures > 1:
-        of += f", mean of {pictures} pictures"
-    most = int(np.argmax(profile.inactive))
-    told = "no channel inactive in any of them"
+    """Describe a profile: the layer with most channels inactive, and the first with NaN or infinities."""
+    count, most = len(profile.paths), int(np.argmax(profile.inactive))
+    text = f"{count} {'layer' if count == 1 else 'layers'}"
+    if profile.pictures > 1:
+        text += f", mean of {profile.pictures} pictures"
     if profile.inactive[most] > 0:
-        told = f"most channels inactive in {profile.paths[most]} ({_percent(profile.inactive[most])})"
-    loud = np.flatnonzero(profile.not_finite)
-    first = (
-        f" · NaN or infinite values in {len(loud)}, first in {profile.paths[loud[0]]}" if loud.size else ""
-    )
-    return f"{of}: {told}{first}"
+        text += f": most channels inactive in {profile.paths[most]} ({percent(profile.inactive[most])})"
+    else:
+        text += ": no channel inactive in any of them"
+    not_finite = np.flatnonzero(profile.not_finite)
+    if not_finite.size:
+        first = profile.paths[not_finite[0]]
+        text += f" · NaN or infinite values in {not_finite.size}, first in {first}"
+    return text
 
 
 def layer_in_words(profile: DepthProfile, layer: int) -> str:
-    """What the profile says of one layer."""
+    """Describe one layer of a profile."""
     height, width, channels = profile.shapes[layer]
     facts = [
-        f"{_percent(profile.inactive[layer])} of {channels} channels inactive",
-        f"{_percent(profile.zeros[layer])} zeros",
+        f"{percent(profile.inactive[layer])} of {channels} channels inactive",
+        f"{percent(profile.zeros[layer])} zeros",
         f"mean {number(profile.mean[layer])}" if np.isfinite(profile.mean[layer]) else "no finite value",
         shape_text((height, width)),
     ]
@@ -143,7 +154,7 @@ def layer_in_words(profile: DepthProfile, layer: int) -> str:
 
 @dataclass(frozen=True)
 class _Row:
-    """Bars from `zero` to values, all from 0 (bottom) to 1 (top), and what top and bottom stand for."""
+    """Bars from `zero` to `values`, all from 0 (bottom) to 1 (top), with labels of top and bottom."""
 
     title: str
     values: Array
@@ -155,34 +166,22 @@ class _Row:
 def _rows(profile: DepthProfile) -> tuple[_Row, ...]:
     means = np.where(np.isfinite(profile.mean), profile.mean, 0)
     low, high = min(0.0, float(means.min())), max(0.0, float(means.max()))
-    scale = max(-low, high) or 1.0  # means may be as large as floats get: their differences may not overflow
-    span = high / scale - low / scale or 1.0
+    span = high - low or 1.0
+    with np.errstate(all="ignore"):  # float64 means may be too far apart to subtract
+        positions = (means - low) / span
     sides = np.sqrt(profile.shapes[:, 0].astype(float) * profile.shapes[:, 1])
     largest = shape_text(profile.shapes[int(np.argmax(sides))][:2])
     return (
         _share_row("inactive channels", profile.inactive, ink=STRONG),
         _share_row("zeros", profile.zeros),
-        _Row(
-            "mean activation",
-            (means / scale - low / scale) / span,
-            (number(high), number(low)),
-            zero=-low / scale / span,
-        ),
+        _Row("mean activation", positions, (number(high), number(low)), zero=-low / span),
         _Row("size (log scale)", np.log2(sides + 1) / np.log2(sides.max() + 1), (largest, "")),
     )
 
 
 def _share_row(title: str, shares: Array, ink: float = FAINT) -> _Row:
-    top = next(each for each in SHARES if shares.max() <= each)
-    return _Row(title, shares / top, (_percent(top), "0"), ink=ink)
-
-
-def _percent(share: float) -> str:
-    if 0 < share < 0.001:
-        return "<0.1 %"
-    if 0.999 < share < 1:
-        return ">99.9 %"
-    return f"{100 * share:.3g} %"
+    top = next(scale for scale in SCALES if shares.max() <= scale)
+    return _Row(title, shares / top, (percent(top), "0"), ink=ink)
 
 
 def _bars(page: Page, box: Box, row: _Row) -> None:
@@ -204,20 +203,20 @@ def _bars(page: Page, box: Box, row: _Row) -> None:
 
 
 def _by_column(values: Array, width: int) -> Array:
-    """The value drawn in each of `width` columns: its layer's, or the largest where it stands for several."""
+    """Return the value drawn in each column of pixels: its layer's, or the largest of its layers."""
     if len(values) <= width:
         return values[np.arange(width) * len(values) // width]
     return np.maximum.reduceat(values, np.arange(width) * len(values) // width)
 
 
-def _names(page: Page, layout: ProfileLayout, profile: DepthProfile) -> None:
-    """Names every layer, or every so many that the names have room."""
+def _write_names(page: Page, layout: ProfileLayout, profile: DepthProfile) -> None:
+    """Write the names of the layers, or of as many as there is room for."""
     left, top, width, height = layout.plot
     pitch = width / layout.count
-    longest = max(profile.paths, key=len)  # to measure hundreds would take a second
+    longest = max(profile.paths, key=len)  # measuring hundreds of names would take a second
     widest = min(text_width(printable(longest), TICK_SIZE), 140) + 12
     step = math.ceil(widest / pitch)
-    y = top + height + LOUD + TICK_SIZE + 3
+    y = top + height + MARK_HEIGHT + TICK_SIZE + 3
     for layer in range(0, layout.count, step):
         x = left + layer * pitch
         if page.width - x >= widest or layer == 0:

@@ -1,4 +1,4 @@
-"""Draws the grid of a layer's feature maps, and one map large, as pages of palette indices."""
+"""Pages of feature maps: the grid of a layer, and one channel large."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .canvas import EDGE, FAINT, SOFT, STRONG, Page, colour_bar, grey
-from .formatting import range_fact, shape_text
+from .formatting import inactive_fact, range_fact, shape_text
 from .grid_layout import DIGIT, HEADER, LABEL_STRIP, MARGIN, Box, GridLayout, single_tile
 from .normalization import SHARED_NORMS, channel_limits, shared_limits, to_levels
 from .palette import INACTIVE, INDEX_OF_LEVEL, INDEX_OF_MARK, NAN, NEGINF, PAPER, POSINF
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fmwidget.analysis.channel_stats import Array, ChannelStatistics
 
-# A digit of 11 pixels is 7 wide: numbers are set evenly.
+# In CSS pixels.
 TITLE_SIZE, FACTS_SIZE, LABEL_SIZE, TICK_SIZE = 15, 12, 11, 11
 TITLE_LINE, FACTS_LINE = 17, 35  # baselines
 WORD_GAP = 4
@@ -45,24 +45,24 @@ def draw_grid(
     page: int = 0,
     ratio: int = 1,
 ) -> Page:
-    """Draws a page of a layer's feature maps, under its title.
+    """Draw one page of a layer's grid of feature maps, under its title.
 
-    A map that is zero everywhere is a pale tile with a stroke through it, and says so where there is
-    room, else below the title. Under a
-    norm with one scale for all channels there is a colour bar in activation units.
+    An inactive map is a pale tile with a stroke through it, labelled "inactive" where there is room, else
+    explained below the title. Under a norm with one scale for all channels there is a colour bar in
+    activation units.
 
     Args:
-        layout: Where the tiles lie, from `grid_layout`.
+        layout: Layout of the tiles, from `grid_layout`.
         maps: Feature maps `(H, W, C)`.
-        statistics: What `channel_statistics` found in `maps`.
+        statistics: Statistics of `maps`.
         path: The layer's path, the title.
         type_name: The layer's type.
         norm: One of `NORMS`.
-        page: Which page of the layout.
-        ratio: Device pixels to a CSS pixel.
+        page: Index of the page in the layout.
+        ratio: Device pixels per CSS pixel.
 
     Returns:
-        The page: `page.composed()` are its palette indices, and `feature_figure` makes a figure of it.
+        The page: `page.composed()` returns its palette indices, and `feature_figure` its figure.
     """
     drawing = Page(layout.width, layout.height, ratio)
     sampling = refine(layout.sampling, *layout.map_shape, ratio)
@@ -74,36 +74,38 @@ def draw_grid(
         colour_bar(drawing, bar, limits, vertical=False, size=TICK_SIZE)
         room = bar.x - MARGIN - 40
     drawing.write(MARGIN, TITLE_LINE, path, TITLE_SIZE, ink=STRONG, bold=True, room=room)
-    facts = grid_facts(layout, statistics, type_name, sampling, page)
     channels = layout.channels(page)
-    off = statistics.inactive[list(channels)]
+    inactive = statistics.inactive[list(channels)]
     label_room = layout.pitch[0] * layout.label_step - 5
-    widest = len(str(max(layout.order))) * DIGIT
-    says_so = widest + WORD_GAP + text_width("inactive", LABEL_SIZE) <= label_room
-    unsaid = not says_so and bool(off.any())
-    _write_facts(drawing, facts, [counts.sum() for counts in _not_finite(statistics)], shows_inactive=unsaid)
-
-    _paste_all(drawing, layout, tiles(maps, norm, channels, statistics, sampling), off)
-    for place, (channel, inactive) in enumerate(zip(channels, off, strict=True)):
+    longest_label = len(str(max(layout.order))) * DIGIT + WORD_GAP + text_width("inactive", LABEL_SIZE)
+    labels_inactive = longest_label <= label_room
+    _write_facts(
+        drawing,
+        grid_facts(layout, statistics, type_name, sampling, page),
+        [counts.sum() for counts in _not_finite(statistics)],
+        shows_inactive=not labels_inactive and bool(inactive.any()),
+    )
+    _paste_tiles(drawing, layout, tiles(maps, norm, channels, statistics, sampling), inactive)
+    for place, channel in enumerate(channels):
         row, column = divmod(place, layout.columns)
         if column % layout.label_step == 0:
             box = layout.place_box(row, column)
-            ink = FAINT if inactive else SOFT
+            ink = FAINT if inactive[place] else SOFT
             drawing.write(box.x, box.y - 3, str(channel), LABEL_SIZE, ink=ink)
-            if inactive and says_so:
-                after = box.x + len(str(channel)) * DIGIT + WORD_GAP
-                drawing.write(after, box.y - 3, "inactive", LABEL_SIZE, ink=ink)
+            if inactive[place] and labels_inactive:
+                x = box.x + len(str(channel)) * DIGIT + WORD_GAP
+                drawing.write(x, box.y - 3, "inactive", LABEL_SIZE, ink=ink)
     return drawing
 
 
 def grid_facts(
     layout: GridLayout, statistics: ChannelStatistics, type_name: str, sampling: Sampling, page: int = 0
 ) -> list[str]:
-    """What the line below a grid's title says, most important first."""
+    """Return the facts below the title of a grid, most important first."""
     (height, width), count = layout.map_shape, len(statistics.inactive)
     facts = [
         f"{type_name} · {shape_text((height, width, count))}",
-        f"{statistics.inactive.sum()} of {count} channels inactive",
+        inactive_fact(statistics, f"of {count} channels"),
         sampling_fact(layout.sampling, sampling),
     ]
     if layout.pages > 1 or len(layout.order) < count:
@@ -116,7 +118,7 @@ def grid_facts(
 
 
 def sampling_fact(plain: Sampling, sampling: Sampling) -> str:
-    """How values became pixels, in words; `plain` is the sampling at one device pixel to a CSS pixel."""
+    """Describe a sampling; `plain` is the one at one device pixel per CSS pixel."""
     shrink, rows, columns = plain
     if shrink == 1 and rows == columns:
         return "each value is 1 pixel" if rows == 1 else f"each value is {columns}×{rows} pixels"
@@ -131,7 +133,7 @@ def sampling_fact(plain: Sampling, sampling: Sampling) -> str:
 def tiles(
     maps: Array, norm: str, channels: Sequence[int], statistics: ChannelStatistics, sampling: Sampling
 ) -> Array:
-    """Channels as palette indices, `(n, h, w)`, in device pixels."""
+    """Return the tiles of some channels as palette indices, `(n, h, w)`, in device pixels."""
     levels, marks = to_levels(maps, norm, channels, statistics, sampling.shrink)
     indices = INDEX_OF_LEVEL[levels]
     if marks is not None:
@@ -140,15 +142,15 @@ def tiles(
 
 
 def map_indices(maps: Array, statistics: ChannelStatistics, channel: int, norm: str) -> Array:
-    """A channel as palette indices, `(H, W)`: one for each value."""
+    """Return a channel as palette indices, `(H, W)`: one per value."""
     indices: Array = tiles(maps, norm, [channel], statistics, Sampling(1, 1, 1))[0]
     if statistics.inactive[channel]:
         indices[:] = INACTIVE
     return indices
 
 
-def _paste_all(drawing: Page, layout: GridLayout, drawn: Array, inactive: Array) -> None:
-    """Draws all tiles of a page, each with its edge, in one go: a hundred small writes take longer."""
+def _paste_tiles(drawing: Page, layout: GridLayout, drawn: Array, inactive: Array) -> None:
+    """Paste all tiles of a page, with their edges, at once: a hundred small writes take longer."""
     ratio = drawing.ratio
     (width, height), (across, down) = (
         [side * ratio for side in sides] for sides in (layout.tile, layout.pitch)
@@ -158,9 +160,9 @@ def _paste_all(drawing: Page, layout: GridLayout, drawn: Array, inactive: Array)
     framed = cells[: len(drawn), top - ratio : top + height + ratio, : width + 2 * ratio]
     framed[:] = grey(EDGE)
     area = framed[:, ratio:-ratio, ratio:-ratio]
-    area[:] = PAPER
+    area[:] = PAPER  # at a finer sampling a tile may be smaller than its box
     area[:, : drawn.shape[1], : drawn.shape[2]] = drawn
-    area[inactive] = _struck(height, width, ratio)
+    area[inactive] = _inactive_tile(height, width, ratio)
     rows = cells.reshape(layout.rows, layout.columns, down, across).swapaxes(1, 2)
     first, left = HEADER * ratio, (MARGIN - 1) * ratio
     page = drawing.indices[first : first + layout.rows * down, left : left + layout.columns * across]
@@ -168,15 +170,15 @@ def _paste_all(drawing: Page, layout: GridLayout, drawn: Array, inactive: Array)
 
 
 @lru_cache(maxsize=16)
-def _struck(height: int, width: int, ratio: int) -> Array:
-    """The tile of an inactive map: a fill no map has, and a stroke from corner to corner."""
-    area = np.full((height, width), INACTIVE, np.uint8)
+def _inactive_tile(height: int, width: int, ratio: int) -> Array:
+    """Draw the tile of an inactive map: a fill that no map has, and a stroke from corner to corner."""
+    tile = np.full((height, width), INACTIVE, np.uint8)
     steps = 2 * max(height, width)
+    rows = np.linspace(height - 1, 0, steps).round().astype(int)
+    columns = np.linspace(0, width - 1, steps).round().astype(int)
     for offset in range(ratio):
-        rows = np.linspace(height - 1, 0, steps).round().astype(int)
-        columns = np.linspace(0, width - 1, steps).round().astype(int)
-        area[rows, np.minimum(columns + offset, width - 1)] = grey(FAINT)
-    return area
+        tile[rows, np.minimum(columns + offset, width - 1)] = grey(FAINT)
+    return tile
 
 
 # ------------------------------------------------------------------ one channel
@@ -193,20 +195,20 @@ def draw_channel(
     tight: bool = False,
     ratio: int = 1,
 ) -> Page:
-    """Draws one feature map large, with its own colour bar in activation units.
+    """Draw one channel large, with its own colour bar in activation units.
 
-    On a scale of the channel's own the bar reaches from the map's smallest value to its largest; where these
-    lie beyond the scale, as `"standardize"` has it, the colours at its ends go on.
+    Under a norm with a scale per channel the bar reaches from the map's smallest value to its largest. Where
+    these lie beyond the scale, as under `"standardize"`, the colours at its ends go on.
 
     Args:
         maps: Feature maps `(H, W, C)`.
-        channel: Which of them.
-        statistics: What `channel_statistics` found in `maps`.
-        title: The title; the channel's number if `None`.
+        channel: Index of the channel.
+        statistics: Statistics of `maps`.
+        title: Title of the page; the channel's index if `None`.
         norm: One of `NORMS`.
-        box: Side in CSS pixels of the square the map is fitted into.
+        box: Side in CSS pixels of the square that the map is fitted into.
         tight: Whether the page ends where the map does; otherwise its size is the same for all maps.
-        ratio: Device pixels to a CSS pixel.
+        ratio: Device pixels per CSS pixel.
     """
     height, width, _ = maps.shape
     plain, tile = single_tile((height, width), box)
@@ -226,15 +228,15 @@ def draw_channel(
     area, drawn = drawing.area(tile), tiles(maps, norm, [channel], statistics, sampling)[0]
     area[: drawn.shape[0], : drawn.shape[1]] = drawn
     if statistics.inactive[channel]:
-        area[:] = _struck(*area.shape, ratio)
+        area[:] = _inactive_tile(*area.shape, ratio)
     elif low < high:
-        # Of a scale of its own only the part that the map reaches: a map behind a ReLU has no values below 0.
+        # Only the part of its own scale that the map reaches: a map behind a ReLU has no values below 0.
         ends = (low, high) if norm in SHARED_NORMS else (statistics.min[channel], statistics.max[channel])
         colour_bar(drawing, bar, (low, high), ends=ends, vertical=True, size=TICK_SIZE)
     return drawing
 
 
-# ------------------------------------------------------------------ what both say
+# ------------------------------------------------------------------ facts of both pages
 
 
 def _not_finite(statistics: ChannelStatistics) -> tuple[Array, Array, Array]:
@@ -244,7 +246,7 @@ def _not_finite(statistics: ChannelStatistics) -> tuple[Array, Array, Array]:
 def _write_facts(
     drawing: Page, facts: list[str], not_finite: list[int], *, shows_inactive: bool = False
 ) -> None:
-    """Writes the line below the title; how inactive maps and values that are not finite look always fits."""
+    """Write the facts below the title, fewer where room is short, and always the legend of what is marked."""
     legend = [
         (f"{count} {name}", index)
         for count, name, index in zip(not_finite, ("NaN", "+inf", "−inf"), (NAN, POSINF, NEGINF), strict=True)
@@ -265,7 +267,7 @@ def _write_facts(
         drawing.area(box)[:] = index
         if index == INACTIVE:
             drawing.edge(box)
-            drawing.area(box)[:] = _struck(*drawing.area(box).shape, drawing.ratio)
+            drawing.area(box)[:] = _inactive_tile(*drawing.area(box).shape, drawing.ratio)
         x += swatch + gap
         drawing.write(x, FACTS_LINE, text, FACTS_SIZE, ink=STRONG)
         x += text_width(text, FACTS_SIZE)

@@ -1,4 +1,4 @@
-"""Matplotlib figures of feature maps, and all that is needed to make pictures of them without one."""
+"""Matplotlib figures of pages, without pyplot."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from matplotlib.transforms import Affine2D
 from .canvas import Page, grey
 from .grid_layout import Box
 from .palette import PAPER, palette
+from .sampling import resize
 from .text import DRAWING, font
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ if TYPE_CHECKING:
 
 CSS_DPI = 96
 TALLEST = 2**16 - 1  # pixels, matplotlib's limit
-LARGEST = 2**25  # pixels of a page at more than one to a CSS pixel, so that it stays near 100 MB
+LARGEST = 2**25  # pixels of a page at a ratio above 1: its colours take about 100 MB
 
 
 class _Canvas(FigureCanvasAgg):
-    """A canvas that draws one figure at a time, all of it: notebooks crop, which would resample the tiles."""
+    """A canvas that draws under the lock, and never crops: that would resample the tiles.
+
+    Notebooks ask for `bbox_inches="tight"`.
+    """
 
     def draw(self) -> None:
         with DRAWING:
@@ -40,16 +44,16 @@ class _Canvas(FigureCanvasAgg):
 
     def print_figure(self, *args: Any, bbox_inches: Any = None, **kwargs: Any) -> Any:
         if bbox_inches in (None, "tight"):
-            bbox_inches = False  # unlike None, this does not ask rcParams
-        with DRAWING, _text_kept():
+            bbox_inches = False  # unlike None, this does not fall back to rcParams
+        with DRAWING, _text_as_text():
             return super().print_figure(*args, bbox_inches=bbox_inches, **kwargs)
 
 
 @contextmanager
-def _text_kept() -> Iterator[None]:
-    """Has SVG and PDF keep text as text, in fonts that journals take: matplotlib asks nobody but rcParams.
+def _text_as_text() -> Iterator[None]:
+    """Keep text as text in SVG and PDF, in font types that journals accept; only rcParams can set this.
 
-    Only these two settings are put back: `rc_context` would undo what another thread sets meanwhile.
+    Only these two settings are restored: `rc_context` would undo what another thread sets meanwhile.
     """
     before = mpl.rcParams["svg.fonttype"], mpl.rcParams["pdf.fonttype"]
     mpl.rcParams["svg.fonttype"], mpl.rcParams["pdf.fonttype"] = "none", 42
@@ -60,7 +64,7 @@ def _text_kept() -> Iterator[None]:
 
 
 class FeatureFigure(Figure):
-    """A matplotlib figure that shows itself in a notebook, without pyplot."""
+    """A matplotlib figure with a notebook representation, without pyplot."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -73,10 +77,7 @@ class FeatureFigure(Figure):
 
 
 class _Pixels(Artist):
-    """An image that fills its figure, pixel for pixel; matplotlib's own would resample it, for seconds.
-
-    At another resolution each pixel is repeated, or a viewer is asked to.
-    """
+    """An image that fills its figure, pixel for pixel; matplotlib's own would be resampled, for seconds."""
 
     def __init__(self, rgb: Array) -> None:
         super().__init__()
@@ -86,27 +87,17 @@ class _Pixels(Artist):
     @allow_rasterization
     def draw(self, renderer: RendererBase) -> None:
         width, height = renderer.get_canvas_width_height()
-        # Matplotlib's images begin at the bottom.
-        image, context = self._rgba[::-1], renderer.new_gc()
-        if renderer.option_scale_image():
+        image = self._rgba[::-1]  # renderers take images from the bottom up
+        context = renderer.new_gc()
+        if renderer.option_scale_image():  # vector formats: the viewer enlarges
             renderer.draw_image(context, 0, 0, image, Affine2D().scale(width, height))
         else:
-            renderer.draw_image(context, 0, 0, _resized(image, int(height), int(width)))
+            renderer.draw_image(context, 0, 0, resize(image, int(width), int(height)))
         context.restore()
 
 
-def _resized(image: Array, height: int, width: int) -> Array:
-    if image.shape[:2] == (height, width):
-        return image
-    rows, columns = (
-        ((np.arange(wanted) + 0.5) * drawn / wanted).astype(int)
-        for wanted, drawn in ((height, image.shape[0]), (width, image.shape[1]))
-    )
-    return image[rows][:, columns]
-
-
 def drawable_ratio(width: int, height: int, ratio: int) -> int:
-    """The highest ratio of pixels to CSS pixels, up to the one asked for, at which a page can be drawn."""
+    """Return the highest ratio, up to `ratio`, at which a page of that size in CSS pixels can be drawn."""
     while ratio > 1 and (max(width, height) * ratio > TALLEST or height * width * ratio**2 > LARGEST):
         ratio -= 1
     return ratio
@@ -115,10 +106,10 @@ def drawable_ratio(width: int, height: int, ratio: int) -> int:
 def feature_figure(
     drawing: Page, *, cmap: str = "viridis", dark: bool = False, selected: Box | None = None
 ) -> FeatureFigure:
-    """Makes a figure of a page: the same pixels, and text that stays text in SVG and PDF.
+    """Build a figure of a page: the same pixels, and text that stays text in SVG and PDF.
 
     Args:
-        drawing: What `draw_grid` or `draw_channel` returned, or several of them stacked.
+        drawing: A page from `draw_grid`, `draw_channel`, `draw_profile` or `stack`.
         cmap: Name of a matplotlib colormap.
         dark: Whether the page is dark.
         selected: The box to frame, in CSS pixels: the tile of the chosen channel.
@@ -139,7 +130,7 @@ def feature_figure(
         axes.add_artist(_Pixels(colours[drawing.indices]))
         for text in drawing.texts:
             properties = font(text.size * 72 / CSS_DPI, bold=text.bold)
-            # For a viewer of an SVG that has none of our fonts.
+            # SVG viewers may have none of these fonts.
             properties.set_family([*properties.get_family(), "sans-serif"])
             axes.text(
                 text.x,
@@ -154,9 +145,7 @@ def feature_figure(
             )
         if selected is not None:
             x, y, width, height = selected
-            axes.add_patch(
-                Rectangle(
-                    (x - 1, y - 1), width + 2, height + 2, fill=False, linewidth=1.5, edgecolor=tuple(ink)
-                )
-            )
+            frame = Rectangle((x - 1, y - 1), width + 2, height + 2, fill=False, linewidth=1.5)
+            frame.set_edgecolor(tuple(ink))
+            axes.add_patch(frame)
     return figure

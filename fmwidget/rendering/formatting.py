@@ -1,4 +1,4 @@
-"""What is said of the unit that is pointed at: where it is, and its value to the last digit."""
+"""Numbers, shapes, shares and statistics as text."""
 
 from __future__ import annotations
 
@@ -9,16 +9,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from fmwidget.analysis.channel_stats import ChannelStatistics
+    from fmwidget.analysis.channel_stats import Array, ChannelStatistics
 
     from .sampling import Unit
 
+MINUS = "\N{MINUS SIGN}"
+
+
+# ------------------------------------------------------------------ numbers
+
+
+def number(value: float) -> str:
+    """Format a number in four significant digits, with a minus sign: −0.01371, 1.5e−5."""
+    text = f"{value + 0.0:.4g}"
+    return _tidy_exponent(text) if "e" in text else text.replace("-", MINUS)
+
+
+def percent(share: float) -> str:
+    """Format a share in three significant digits; only none is 0 % and only all is 100 %."""
+    if 0 < share < 0.001:
+        return "<0.1 %"
+    if 0.999 < share < 1:
+        return ">99.9 %"
+    return f"{100 * share:.3g} %"
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Format a shape: 148 × 148 × 32."""
+    return " × ".join(map(str, shape))
+
 
 def value_text(value: Any) -> str:
-    """An activation in as few digits as its type needs to be the same number when it is read again.
+    """Format an activation in the fewest digits that are read back as the same number.
 
     Args:
-        value: A scalar of numpy, of any type.
+        value: A numpy scalar of any type.
 
     Returns:
         Digits as Python reads them, `NaN`, `+inf` or `-inf`.
@@ -30,55 +55,13 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
-def unit_text(maps: np.ndarray[Any, Any], unit: Unit | None) -> str:
-    """A line about a unit that keeps its parts in place while row and column change; empty for `None`.
-
-    Args:
-        maps: Feature maps `(H, W, C)`.
-        unit: One of their units.
-    """
-    if unit is None:
-        return ""
-    indices = (unit.row, unit.column, unit.channel)
-    row, column, channel = (
-        str(index).rjust(len(str(side - 1))) for index, side in zip(indices, maps.shape, strict=True)
-    )
-    return f"channel {channel}  row {row}  column {column}  value {value_text(maps[indices])}"
-
-
-def channel_text(statistics: ChannelStatistics, channel: int) -> str:
-    """A line about a channel as a whole, where no unit is pointed at."""
-    width = len(str(len(statistics.min) - 1))
-    return f"channel {channel:{width}}  {range_fact(statistics, channel)}"
-
-
-def percent(share: float) -> str:
-    """A share as people write it; only none is 0 % and only all is 100 %."""
-    if 0 < share < 0.0005:
-        return "<0.1 %"
-    if 0.9995 < share < 1:
-        return ">99.9 %"
-    return f"{100 * share:.1f} %".replace(".0 %", " %")
-
-
-MINUS = "\N{MINUS SIGN}"
-
-
-def number(value: float) -> str:
-    """A number in four digits, as people write it."""
-    text = f"{value + 0.0:.4g}"
-    return _tidy(text) if "e" in text else text.replace("-", MINUS)
-
-
-def shape_text(shape: Sequence[int]) -> str:
-    """A shape as people write it: 148 × 148 × 32."""
-    return " × ".join(map(str, shape))
+# ------------------------------------------------------------------ ticks
 
 
 def nice_ticks(low: float, high: float, most: int) -> list[float]:
-    """At most `most` round numbers evenly spaced from `low` to `high`; the two ends if there are not two."""
+    """Return at most `most` evenly spaced round numbers from `low` to `high`, or these two ends."""
     span = high - low
-    if not 1e-290 < span < 1e290:
+    if not 1e-290 < span < 1e290:  # powers of ten and multiples of the step stay in the range of floats
         return [low, high]
     rough = span / most
     magnitude = 10.0 ** math.floor(math.log10(rough))
@@ -87,12 +70,12 @@ def nice_ticks(low: float, high: float, most: int) -> list[float]:
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last - first < most:
             break
-    ticks = [place * step for place in range(first, last + 1)]
+    ticks = [count * step for count in range(first, last + 1)]
     return ticks if len(ticks) > 1 else [low, high]
 
 
 def tick_labels(ticks: Sequence[float]) -> list[str]:
-    """Labels with as many digits as tell neighbouring ticks apart."""
+    """Return labels with as many digits as neighbouring ticks need to differ."""
     largest = max(abs(tick) for tick in ticks)
     step = ticks[1] - ticks[0]
     if largest == 0 or not 0 < step < math.inf:
@@ -103,23 +86,59 @@ def tick_labels(ticks: Sequence[float]) -> list[str]:
     if 1e-3 <= largest < 1e5 and decimals <= 6:
         return [f"{tick + 0.0:.{max(0, decimals)}f}".replace("-", MINUS) for tick in ticks]
     digits = min(6, math.floor(math.log10(largest)) + decimals)
-    labels = [f"{tick + 0.0:.{digits}e}" for tick in ticks]
-    return [_tidy(label) for label in labels]
+    return [_tidy_exponent(f"{tick + 0.0:.{digits}e}") for tick in ticks]
 
 
-def _tidy(label: str) -> str:
-    """`1.0e-05` as `1e−5`."""
+def _tidy_exponent(label: str) -> str:
+    """Write `1.0e-05` as `1e−5`."""
     mantissa, exponent = label.split("e")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
     return (mantissa if float(mantissa) == 0 else f"{mantissa}e{int(exponent)}").replace("-", MINUS)
 
 
+# ------------------------------------------------------------------ channels and units
+
+
 def range_fact(statistics: ChannelStatistics, channel: int) -> str:
-    """What values a channel has, in words."""
+    """Describe the range of a channel's values."""
     low, high = statistics.min[channel], statistics.max[channel]
     if statistics.inactive[channel]:
         return "inactive: zero everywhere"
     if np.isnan(low):
         return "no finite value"
     return f"{number(low)} everywhere" if low == high else f"min {number(low)} · max {number(high)}"
+
+
+def inactive_fact(statistics: ChannelStatistics, total: str) -> str:
+    """Count the inactive channels of a layer, and the constant ones if there are any.
+
+    Args:
+        statistics: Statistics of the layer's maps.
+        total: The whole that they are counted out of: `"of 32 channels"`, `"of them"`.
+    """
+    constant = np.count_nonzero(statistics.constant)
+    text = f"{np.count_nonzero(statistics.inactive)} {total} inactive"
+    return f"{text}, {constant} constant" if constant else text
+
+
+def channel_text(statistics: ChannelStatistics, channel: int) -> str:
+    """Return the readout line of a channel when no unit is selected."""
+    width = len(str(len(statistics.min) - 1))
+    return f"channel {channel:{width}}  {range_fact(statistics, channel)}"
+
+
+def unit_text(maps: Array, unit: Unit | None) -> str:
+    """Return the readout line of a unit, padded so that its parts stay in place; empty for `None`.
+
+    Args:
+        maps: Feature maps `(H, W, C)`.
+        unit: The unit.
+    """
+    if unit is None:
+        return ""
+    indices = (unit.row, unit.column, unit.channel)
+    row, column, channel = (
+        str(index).rjust(len(str(side - 1))) for index, side in zip(indices, maps.shape, strict=True)
+    )
+    return f"channel {channel}  row {row}  column {column}  value {value_text(maps[indices])}"

@@ -1,4 +1,4 @@
-"""Where the tiles of a layer lie on its pages, in CSS pixels. Arithmetic only."""
+"""Layout of the tiles of a layer on its pages, in CSS pixels."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from .sampling import Area, Sampling, Unit, fit_map, refine, unit_at, unit_box
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# In CSS pixels.
 PAGE_WIDTH = 848  # what JupyterLab leaves for output in a window of 1280
 PAGE_HEIGHT = 640  # a page with all its tiles stays on one screen
-PAGE_ROWS = 8
-COLUMNS = 16
 MARGIN = 8
 HEADER = 42  # two lines of title
 GAP = 2
 ROW_GAP = 5
 LABEL_STRIP = 14  # above each tile
 DIGIT = 7  # width of a digit in a label
-TILE_LIMIT = 224  # a layer of few channels does not fill the screen
+TILE_LIMIT = 224  # longest side: a layer of few channels does not fill the screen
 SHORTEST_TILE = 8
-DETAIL_BOX = 300  # CSS px: the square that a single map, or the input, is fitted into
+DETAIL_BOX = 300  # side of the square that a single map, or the input, is fitted into
+
+PAGE_ROWS = 8
+COLUMNS = 16
 
 
 class Box(NamedTuple):
-    """A rectangle in a picture, in CSS pixels from its top left corner."""
+    """A rectangle on a page, in CSS pixels from its top left corner."""
 
     x: int
     y: int
@@ -36,30 +38,31 @@ class Box(NamedTuple):
 
 
 def single_tile(map_shape: tuple[int, int], side: int) -> tuple[Sampling, Box]:
-    """How one map is drawn in a square of `side` CSS pixels below a title, and where on its page."""
+    """Return sampling and box of a single map, fitted into a square of `side` CSS pixels below the title."""
+    sampling = fit_map(*map_shape, side, side, largest=side)
+    return sampling, Box(MARGIN, HEADER, *_tile_size(map_shape, sampling))
+
+
+def _tile_size(map_shape: tuple[int, int], sampling: Sampling) -> tuple[int, int]:
+    """Return width and height of a map that is drawn with `sampling`."""
     height, width = map_shape
-    sampling = fit_map(height, width, side, side, largest=side)
-    drawn = [
-        -(-values // sampling.shrink) * pixels
-        for values, pixels in ((width, sampling.columns), (height, sampling.rows))
-    ]
-    return sampling, Box(MARGIN, HEADER, *drawn)
+    return -(-width // sampling.shrink) * sampling.columns, -(-height // sampling.shrink) * sampling.rows
 
 
 @dataclass(frozen=True)
 class GridLayout:
-    """Where the tiles of a layer's channels lie on its pages.
+    """Layout of a layer's tiles on its pages, in CSS pixels.
 
     Attributes:
         map_shape: `(H, W)` of a map.
-        order: The channels in the order they are shown.
-        width: Width of a page in CSS pixels.
+        order: The channels in the order in which they are shown.
+        width: Width of a page.
         columns: Tiles in a row.
         rows: Rows on a page.
-        sampling: How a map is drawn at one device pixel to a CSS pixel.
+        sampling: Sampling of a map at one device pixel per CSS pixel.
         tile: Width and height of a tile.
-        pitch: From one tile to the next, to the right and down.
-        label_step: Every how many columns there is room for a label.
+        pitch: Distance from one tile to the next, to the right and down.
+        label_step: Number of columns that a label needs; only every `label_step`-th tile has one.
     """
 
     map_shape: tuple[int, int]
@@ -79,50 +82,51 @@ class GridLayout:
 
     @property
     def page_size(self) -> int:
-        """Number of places for tiles on a page."""
+        """Number of tiles on a full page."""
         return self.rows * self.columns
 
     @property
     def height(self) -> int:
-        """Height of a page in CSS pixels; all pages have the same."""
+        """Height of a page; all pages have the same."""
         return HEADER + self.rows * self.pitch[1] - ROW_GAP + MARGIN
 
     def channels(self, page: int = 0) -> tuple[int, ...]:
-        """The channels on a page, in the order they are shown."""
+        """Return the channels on a page, in the order in which they are shown."""
         if not 0 <= page < self.pages:
-            raise IndexError(f"Page must be from 0 to {self.pages - 1}. Received {page}.")
+            raise IndexError(f"page must be from 0 to {self.pages - 1}. Received {page}.")
         return self.order[page * self.page_size : (page + 1) * self.page_size]
 
     def page_of(self, channel: int) -> int:
-        """The page a channel is on."""
+        """Return the page of a channel."""
         return self.place_of(channel) // self.page_size
 
     def tile_box(self, channel: int) -> Box:
-        """Where a channel's tile lies on its page."""
+        """Return the box of a channel's tile on its page."""
         row, column = divmod(self.place_of(channel) % self.page_size, self.columns)
         return self.place_box(row, column)
 
     def place_box(self, row: int, column: int) -> Box:
-        """Where the tile in a row and column of a page lies."""
+        """Return the box of the tile in a row and column of a page."""
         pitch_x, pitch_y = self.pitch
         return Box(MARGIN + column * pitch_x, HEADER + LABEL_STRIP + row * pitch_y, *self.tile)
 
     def tiles(self, page: int = 0) -> dict[str, int]:
-        """Where the tiles of a page lie, in the few numbers that the browser needs to find them again."""
-        tile, (right, down) = self.place_box(0, 0), self.pitch
-        places = {"first": page * self.page_size, "count": len(self.channels(page)), "all": len(self.order)}
+        """Return the layout of a page in the numbers that the browser needs, for a `PictureView`."""
+        box, (right, down) = self.place_box(0, 0), self.pitch
         return {
-            **tile._asdict(),
-            **places,
-            "label": LABEL_STRIP,
+            **box._asdict(),
             "right": right,
             "down": down,
+            "label": LABEL_STRIP,
             "columns": self.columns,
+            "first": page * self.page_size,  # place of the page's first tile, and so on
+            "count": len(self.channels(page)),
+            "all": len(self.order),
             "page": self.page_size,
         }
 
     def channel_at(self, x: float, y: float, page: int = 0) -> int | None:
-        """The channel whose tile or label is at a point of a page, or `None`."""
+        """Return the channel whose tile or label is at a point of a page, or `None`."""
         pitch_x, pitch_y = self.pitch
         column, from_left = divmod(x - MARGIN, pitch_x)
         row, from_top = divmod(y - HEADER, pitch_y)
@@ -133,13 +137,13 @@ class GridLayout:
         return channels[place] if place < len(channels) else None
 
     def unit_at(self, x: float, y: float, page: int = 0, ratio: int = 1) -> Unit | None:
-        """The unit that is drawn at a point of a page, or `None` beside the maps.
+        """Return the unit that is drawn at a point of a page, or `None` outside of the maps.
 
         Args:
-            x: In CSS pixels from the left of the page.
-            y: In CSS pixels from its top.
-            page: Which page.
-            ratio: Device pixels to a CSS pixel that the page is drawn with.
+            x: CSS pixels from the left of the page.
+            y: CSS pixels from its top.
+            page: Index of the page.
+            ratio: Device pixels per CSS pixel that the page is drawn with.
         """
         channel = self.channel_at(x, y, page)
         if channel is None:
@@ -149,13 +153,13 @@ class GridLayout:
         return None if unit is None else Unit(channel, *unit)
 
     def unit_box(self, unit: Unit, ratio: int = 1) -> Area:
-        """Where a unit is drawn on the page of its channel, in CSS pixels: the inverse of `unit_at`."""
+        """Return where a unit is drawn on the page of its channel: the inverse of `unit_at`."""
         box, sampling = self.tile_box(unit.channel), refine(self.sampling, *self.map_shape, ratio)
         x, y, width, height = unit_box(sampling, self.map_shape, unit.row, unit.column)
         return box.x + x / ratio, box.y + y / ratio, width / ratio, height / ratio
 
     def place_of(self, channel: int) -> int:
-        """Where a channel stands in the order shown, counted from 0 on the first page."""
+        """Return the place of a channel in the order shown, from 0 for the first tile of the first page."""
         try:
             return self._places[channel]
         except KeyError:
@@ -176,19 +180,19 @@ def grid_layout(
     max_rows: int | None = PAGE_ROWS,
     order: Sequence[int] | None = None,
 ) -> GridLayout:
-    """Lays out the channels of a layer.
+    """Lay out the channels of a layer.
 
     Maps are drawn as large as the columns allow, by whole numbers: each value as a block of pixels, or each
     pixel as the mean of a block of values. Maps keep their aspect ratio, unless a side would be too short to
-    see. There are fewer columns than `ncols` where there are fewer channels, or tiles would be a few pixels
-    wide.
+    see. There are fewer columns than `ncols` where there are fewer channels, or tiles would be only a few
+    pixels wide.
 
     Args:
         shape: `(H, W, C)` of the layer's maps.
         width: Width of the page in CSS pixels, at least 200.
         ncols: Tiles in a row.
-        max_rows: Most rows on a page: with tall maps there are fewer, so that a page stays on one screen.
-            `None` puts all channels on one page, however tall it gets.
+        max_rows: Most rows on a page; with tall maps there are fewer, so that a page stays on one screen.
+            `None` puts all channels on one page of any height.
         order: The channels to show, in this order; all of them by index if `None`.
 
     Raises:
@@ -200,8 +204,7 @@ def grid_layout(
     room = width - 2 * MARGIN + GAP
     columns = min(ncols, len(order), room // (SHORTEST_TILE + GAP))
     sampling = fit_map(height, map_width, TILE_LIMIT, min(TILE_LIMIT, room // columns - GAP))
-    tile_width = -(-map_width // sampling.shrink) * sampling.columns
-    tile_height = -(-height // sampling.shrink) * sampling.rows
+    tile_width, tile_height = _tile_size((height, map_width), sampling)
     label_width = len(str(max(order))) * DIGIT + GAP
     pitch_x = min(max(tile_width + GAP, label_width), room // columns)
     pitch_y = LABEL_STRIP + tile_height + ROW_GAP
@@ -209,15 +212,15 @@ def grid_layout(
     if max_rows is not None:
         rows = min(rows, max_rows, max(1, (PAGE_HEIGHT - HEADER - MARGIN) // pitch_y))
     return GridLayout(
-        (height, map_width),
-        order,
-        width,
-        columns,
-        rows,
-        sampling,
-        (tile_width, tile_height),
-        (pitch_x, pitch_y),
-        -(-label_width // pitch_x),
+        map_shape=(height, map_width),
+        order=order,
+        width=width,
+        columns=columns,
+        rows=rows,
+        sampling=sampling,
+        tile=(tile_width, tile_height),
+        pitch=(pitch_x, pitch_y),
+        label_step=-(-label_width // pitch_x),
     )
 
 

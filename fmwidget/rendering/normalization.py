@@ -1,4 +1,4 @@
-"""Feature maps to 8-bit levels. Arrays in, arrays out, numpy only; what is given is never written to."""
+"""Normalization of feature maps to 8-bit levels, in numpy. The maps are never written to."""
 
 from __future__ import annotations
 
@@ -6,80 +6,59 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fmwidget.analysis.channel_stats import (
-    Array,
-    ChannelStatistics,
-    as_floats,
-    channel_statistics,
-    is_moderate,
-    moments,
-    pick,
-    scaled,
-)
+from fmwidget.analysis.channel_stats import Array, ChannelStatistics, as_floats, moments, pick, squares_fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "MARK_NAN",
-    "MARK_NEGINF",
-    "MARK_POSINF",
-    "MID_LEVEL",
-    "NORMS",
-    "SHARED_NORMS",
-    "ChannelStatistics",
-    "channel_limits",
-    "channel_statistics",
-    "require_norm",
-    "shared_limits",
-    "to_levels",
-]
-
 NORMS = ("standardize", "channel", "shared", "symmetric")
-SHARED_NORMS = (
-    "shared",
-    "symmetric",
-)  # one scale for all channels: only these have one colour bar for a page
+SHARED_NORMS = ("shared", "symmetric")  # one scale for all channels: a page can have one colour bar
 
 MID_LEVEL = 128
 MARK_NAN, MARK_POSINF, MARK_NEGINF = 1, 2, 3
 
 
+def require_norm(norm: str) -> None:
+    """Raise a `ValueError` if `norm` is not one of `NORMS`."""
+    if norm not in NORMS:
+        raise ValueError(f"Unknown norm {norm!r}. Pass one of {', '.join(map(repr, NORMS))}.")
+
+
 def channel_limits(statistics: ChannelStatistics, norm: str) -> tuple[Array, Array]:
-    """The activations that are drawn as level 0 and as level 255, for each channel.
+    """Return the activations drawn as level 0 and as level 255, for each channel.
 
     Args:
-        statistics: What `channel_statistics` found.
+        statistics: Statistics of the layer's maps.
         norm: One of `NORMS`.
 
     Returns:
-        Two arrays `(C,)`, float64. They are equal where there is nothing to scale by (all of it is drawn at
-        mid-level), and NaN for a channel without a finite value.
+        Two arrays `(C,)`, float64. They are equal where there is nothing to scale by and all values are drawn
+        at mid-level, and NaN for a channel without a finite value.
 
     Raises:
         ValueError: If `norm` is not one of `NORMS`.
     """
     require_norm(norm)
-    if norm == "standardize":
-        mean, std, largest = statistics.mean, statistics.std, np.finfo(np.float64).max
-        with np.errstate(all="ignore"):
-            return np.maximum(mean - 2 * std, -largest), np.minimum(mean + 127 / 64 * std, largest)
-    if norm == "channel":
-        return statistics.min, statistics.max
-    low, high = shared_limits(statistics, norm)
-    return np.full_like(statistics.min, low), np.full_like(statistics.max, high)
+    if norm in SHARED_NORMS:
+        shared_low, shared_high = shared_limits(statistics, norm)
+        return np.full_like(statistics.min, shared_low), np.full_like(statistics.max, shared_high)
+    low, high = statistics.min, statistics.max
+    with np.errstate(all="ignore"):
+        if norm == "standardize":
+            low, high = statistics.mean - 2 * statistics.std, statistics.mean + 127 / 64 * statistics.std
+        overflow = np.isinf(high - low)
+    return np.where(overflow, 0, low), np.where(overflow, 0, high)
 
 
 def shared_limits(statistics: ChannelStatistics, norm: str) -> tuple[float, float]:
-    """The one scale of `"shared"` or `"symmetric"`: the activations at level 0 and at level 255.
+    """Return the activations drawn as level 0 and as level 255 under `"shared"` or `"symmetric"`.
 
     They are equal if all finite values of the layer are, and 0 if there is none.
     """
     low, high = float(np.fmin.reduce(statistics.min)), float(np.fmax.reduce(statistics.max))
-    if np.isnan(low):
-        return 0.0, 0.0
-    largest = max(-low, high)
-    return (-largest, largest) if norm == "symmetric" else (low, high)
+    if norm == "symmetric":
+        low, high = min(low, -high), max(-low, high)
+    return (low, high) if high - low < np.inf else (0.0, 0.0)
 
 
 def to_levels(
@@ -89,20 +68,20 @@ def to_levels(
     statistics: ChannelStatistics,
     shrink: int = 1,
 ) -> tuple[Array, Array | None]:
-    """Turns some channels of a layer into 8-bit levels.
+    """Normalize some channels of a layer to 8-bit levels.
 
-    `"standardize"` is `(x - mean) / std * 64 + 128` of each channel, clipped to 0...255 and truncated;
-    `"channel"` spreads each channel's own range over 0...255, `"shared"` the range of all channels, and
+    `"standardize"` is `(x - mean) / std * 64 + 128` for each channel, clipped to 0...255 and truncated;
+    `"channel"` maps each channel's own range to 0...255, `"shared"` the range of all channels, and
     `"symmetric"` plus and minus the largest magnitude of all channels. Where there is nothing to scale by (a
-    constant map under one of the first two, a constant layer) every level is `MID_LEVEL`.
+    constant map under the first two, a constant layer) every level is `MID_LEVEL`.
 
     Args:
         maps: Feature maps, `(H, W, C)`.
         norm: One of `NORMS`.
-        channels: Which channels, in which order: only these are worked on.
-        statistics: What `channel_statistics` found in `maps`.
-        shrink: Draw the mean of each block of `shrink` by `shrink` values; blocks at the bottom and right
-            edges may be partial. Values that are not finite are left out of the mean.
+        channels: The channels to normalize, in the order of the result.
+        statistics: Statistics of `maps`.
+        shrink: Side of the blocks of values that are averaged, 1 for none. Blocks at the bottom and right
+            edges may be partial. NaN and infinities are left out of the mean.
 
     Returns:
         Levels `(n, ceil(H / shrink), ceil(W / shrink))`, uint8; and marks of the same shape: `MARK_NAN`,
@@ -121,98 +100,104 @@ def to_levels(
     if channels.size and not 0 <= channels.min() <= channels.max() < count:
         raise IndexError(f"Channels must be from 0 to {count - 1}. Received {channels.tolist()}.")
 
-    awkward = statistics.awkward[channels]
-    limits = shared_limits(statistics, norm) if norm in SHARED_NORMS else None
-    if limits and not is_moderate(*limits, statistics.maps.dtype):
-        awkward = np.ones_like(awkward)
-    # Differences too small for the type are zero, even where numpy was told to raise errors.
-    with np.errstate(under="ignore"):
-        if not awkward.any():
-            return _plain_levels(maps, norm, channels, statistics, shrink), None
+    low, high = statistics.min[channels], statistics.max[channels]
+    finite = statistics.finite[channels]
+    if norm in SHARED_NORMS:
+        low[:], high[:] = limits = shared_limits(statistics, norm)
+        squarable = finite & squares_fit(*limits, statistics.maps.dtype)
+    else:
+        squarable = statistics.squarable[channels]
+    # Also where the user has set numpy to raise: a float64 map beyond 1e150 has an infinite variance.
+    with np.errstate(all="ignore"):
+        span = high - low
+        if squarable.all():
+            return _finite_levels(maps, channels, low, span, norm=norm, shrink=shrink), None
         height, width = (-(-side // shrink) for side in maps.shape[:2])
         levels, marks = np.zeros((2, len(channels), height, width), np.uint8)
-        levels[~awkward] = _plain_levels(maps, norm, channels[~awkward], statistics, shrink)
-        wide = awkward & statistics.wide[channels]
-        levels[wide] = _plain_levels(maps, norm, channels[wide], statistics, shrink, least=np.float64)
-        for place in np.flatnonzero(awkward & ~wide):
+        for chosen, least in ((squarable, np.float32), (finite & ~squarable, np.float64)):
+            levels[chosen] = _finite_levels(
+                maps, channels[chosen], low[chosen], span[chosen], norm=norm, shrink=shrink, least=least
+            )
+        for place in np.flatnonzero(~finite):
             channel_map = as_floats(maps[:, :, channels[place]])
-            levels[place], marks[place] = _awkward_levels(channel_map, norm, limits, shrink)
+            levels[place], marks[place] = _masked_levels(channel_map, low[place], span[place], norm, shrink)
     return levels, marks if marks.any() else None
 
 
-def require_norm(norm: str) -> None:
-    """Raises a `ValueError` if `norm` is not one of `NORMS`."""
-    if norm not in NORMS:
-        raise ValueError(f"Unknown norm {norm!r}. Pass one of {', '.join(map(repr, NORMS))}.")
-
-
-def _plain_levels(
+def _finite_levels(
     maps: Array,
-    norm: str,
     channels: Array,
-    statistics: ChannelStatistics,
-    shrink: int,
+    low: Array,
+    span: Array,
     *,
+    norm: str,
+    shrink: int,
     least: type[np.floating[Any]] = np.float32,
 ) -> Array:
-    """Levels of finite maps, of moderate size for a type of number no smaller than `least`; all at once."""
-    places = np.argsort(channels)  # neighbours in the layer side by side: they can be read without a copy
-    channels = channels[places]
+    """Return the levels of channels without NaN and infinities, all at once.
+
+    The arithmetic is done in the maps' own type of number, but at least in `least`.
+    """
+    places = np.argsort(channels)  # neighbours in the layer are read without a copy
+    channels, low, span = channels[places], low[places], span[places]
     page = as_floats(pick(maps, channels))
     page = page.astype(np.promote_types(page.dtype, least), copy=False)
     drawn = page if shrink == 1 else _block_sums(page, shrink) / _block_counts(page, shrink)
     height, width, count = drawn.shape
     values = np.ascontiguousarray(drawn.reshape(height * width, count).T)
-
-    low, high = statistics.min[channels], statistics.max[channels]
-    if norm in SHARED_NORMS:
-        low[:], high[:] = shared_limits(statistics, norm)
-    level = low == high
     if norm == "standardize":
-        values, std = _centred(page, values, shrink)
-        values /= np.where(level[:, np.newaxis], 1, std)
-        values *= 64
-        values += 128
+        values, std = _deviations(page, values, shrink)
+        scale = np.minimum(std, span)  # rounding may leave a constant map a deviation above 0
     else:
-        span = np.where(level, 1, high - low)
-        values = values - low.astype(values.dtype)[:, np.newaxis]
-        values /= span.astype(values.dtype)[:, np.newaxis]
-        values *= 255
-        values += 0.5
+        values, scale = values - low.astype(values.dtype)[:, np.newaxis], span
     levels = np.empty(values.shape, np.uint8)
-    levels[places] = np.clip(values, 0, 255, out=values)
-    levels[places[level]] = MID_LEVEL
+    levels[places] = _scaled_to_levels(values, scale, norm)
     return levels.reshape(count, height, width)
 
 
-def _centred(page: Array, values: Array, shrink: int) -> tuple[Array, Array]:
-    """Values `(n, P)` about the mean of their channel in `page`, and its standard deviation, `(n, 1)`.
+def _deviations(page: Array, values: Array, shrink: int) -> tuple[Array, Array]:
+    """Return values `(n, P)` less the mean of their channel in `page`, and its standard deviation `(n,)`.
 
     Over contiguous copies of single channels numpy sums in the same order as over the strided views of the
-    classic loop, so a map drawn in full has the loop's levels to the bit. A map drawn smaller has no such
-    twin, and need not be copied in full.
+    tutorials' loop, so a map drawn in full has that loop's levels to the bit. A map drawn smaller has no
+    counterpart there, so its moments are taken without copying the page.
     """
     if shrink > 1:
-        mean, std = (each.astype(page.dtype)[:, np.newaxis] for each in moments(page, page.dtype))
-        return values - mean, std
+        mean, std = (moment.astype(page.dtype) for moment in moments(page, page.dtype))
+        return values - mean[:, np.newaxis], std
     values = values - values.mean(axis=1, keepdims=True)
-    return values, values.std(axis=1, keepdims=True)
+    return values, values.std(axis=1)
 
 
-def _awkward_levels(
-    channel_map: Array, norm: str, limits: tuple[float, float] | None, shrink: int
+def _scaled_to_levels(values: Array, scale: Array, norm: str) -> Array:
+    """Divide values `(n, P)`, in place, by the scale of their channel, and map them to 0...255.
+
+    Channels whose scale is zero are set to `MID_LEVEL`.
+    """
+    factor, offset = (64, 128) if norm == "standardize" else (255, 0.5)
+    flat = ~(scale > 0)
+    values /= np.where(flat, 1, scale).astype(values.dtype, copy=False)[:, np.newaxis]
+    values *= factor
+    values += offset
+    np.clip(values, 0, 255, out=values)
+    values[flat] = MID_LEVEL
+    return values
+
+
+def _masked_levels(
+    channel_map: Array, low: float, span: float, norm: str, shrink: int
 ) -> tuple[Array, Array]:
-    """Levels and marks of one map `(H, W)` with non-finite, very large or very small values."""
-    values, finite, exponent = scaled(channel_map, max(map(abs, limits)) if limits else 0.0)
+    """Return levels and marks of one map `(H, W)` with NaN or infinities, in float64."""
+    finite = np.isfinite(channel_map)
+    values = np.where(finite, channel_map, 0).astype(np.float64)
     means = _block_sums(values, shrink) / np.maximum(_block_sums(finite.astype(np.float64), shrink), 1)
     levels = np.full(means.shape, MID_LEVEL, np.uint8)
-    present = values[finite]
-    if present.size:
-        low, high = np.ldexp(limits, -exponent) if limits else (present.min(), present.max())
-        if low < high and norm == "standardize":
-            levels = np.clip((means - present.mean()) / present.std() * 64 + 128, 0, 255).astype(np.uint8)
-        elif low < high:
-            levels = np.clip((means - low) / (high - low) * 255 + 0.5, 0, 255).astype(np.uint8)
+    if span > 0:
+        zero, scale = low, span
+        if norm == "standardize":
+            present = values[finite]
+            zero, scale = present.mean(), present.std()
+        levels[:] = _scaled_to_levels(means - zero, np.full(len(means), scale), norm)
 
     marks = np.zeros(means.shape, np.uint8)
     for mark, marked in (
@@ -225,7 +210,7 @@ def _awkward_levels(
 
 
 def _block_sums(maps: Array, side: int) -> Array:
-    """Sums over blocks of `side` by `side`, of `(H, W)` or `(H, W, C)`."""
+    """Return sums over blocks of `side` by `side`, of `(H, W)` or `(H, W, C)`."""
     for axis in (0, 1):
         lines = np.moveaxis(maps, axis, 0)
         sums = lines[::side].copy()
@@ -237,6 +222,6 @@ def _block_sums(maps: Array, side: int) -> Array:
 
 
 def _block_counts(maps: Array, side: int) -> Array:
-    """How many values each block holds, `(h, w, 1)`, in the maps' own type."""
+    """Return the number of values in each block, `(h, w, 1)`, in the maps' own type."""
     rows, columns = (np.minimum(side, length - np.arange(0, length, side)) for length in maps.shape[:2])
     return np.outer(rows, columns)[:, :, np.newaxis].astype(maps.dtype)

@@ -1,4 +1,4 @@
-"""How a map becomes pixels, and where among them each of its values is. Arithmetic only."""
+"""From the values of a map to pixels, and from a pixel back to the value it shows."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-VALUE_LIMIT = 32  # a map of few values does not fill its room
-SHORTEST_SIDE = 4  # a map of one row or column is drawn wider than true, or it could not be seen
-FILL = 0.9  # a finer drawing may leave a tenth of its tile empty, not more
+import numpy as np
+from PIL import Image
 
-Area = tuple[float, float, float, float]  # x, y, width and height of a box with parts of pixels
+from fmwidget.analysis.channel_stats import Array
+
+VALUE_LIMIT = 32  # most pixels per value: a map of few values does not fill its room
+SHORTEST_SIDE = 4  # pixels: a map of one row or column is stretched until it can be seen
+FILL = 0.9  # least share of a tile's sides that a finer sampling must fill
+
+Area = tuple[float, float, float, float]  # x, y, width and height in fractional pixels
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit of a layer: one value of one of its maps.
+    """A unit of a layer: one position of one channel.
 
     Attributes:
-        channel: Index of the map.
-        row: Row in the map, counted from 0 at the top; never a pixel.
-        column: Column in the map, counted from 0 at the left.
+        channel: Index of the channel.
+        row: Row of the value in the map (not of a pixel), from 0 at the top.
+        column: Column of the value in the map, from 0 at the left.
     """
 
     channel: int
@@ -29,7 +34,7 @@ class Unit:
 
 
 class Sampling(NamedTuple):
-    """How a map becomes pixels: means over `shrink` by `shrink` values, each `rows` by `columns` pixels."""
+    """Sampling of a map: means over `shrink` by `shrink` values, each drawn as `rows` by `columns` pixels."""
 
     shrink: int
     rows: int
@@ -39,7 +44,7 @@ class Sampling(NamedTuple):
 def fit_map(
     height: int, width: int, room_height: int, room_width: int, largest: int = VALUE_LIMIT
 ) -> Sampling:
-    """How a map is drawn as large as a room allows, by whole numbers: enlarged if it fits, else shrunk."""
+    """Return the largest sampling of a map that fits a room, by whole numbers: enlarged, or else shrunk."""
     shrink = max(-(-height // room_height), -(-width // room_width), 1)
     scale = min(room_height // height, room_width // width, largest) if shrink == 1 else 1
     rows, columns = (
@@ -49,7 +54,7 @@ def fit_map(
 
 
 def refine(sampling: Sampling, height: int, width: int, ratio: int) -> Sampling:
-    """The same drawing at `ratio` device pixels to a CSS pixel: showing more values of a shrunk map."""
+    """Return the sampling for `ratio` device pixels per CSS pixel; it shows more values of a shrunk map."""
     shrink, rows, columns = sampling
     if rows == columns:
         room_height, room_width = (-(-side // shrink) * rows * ratio for side in (height, width))
@@ -62,29 +67,29 @@ def refine(sampling: Sampling, height: int, width: int, ratio: int) -> Sampling:
 
 
 def unit_at(sampling: Sampling, map_shape: tuple[int, int], x: float, y: float) -> tuple[int, int] | None:
-    """The row and column of the value that is drawn at a place; `None` beside the drawing.
+    """Return row and column of the value that is drawn at a point, or `None` outside of the drawing.
 
-    Where a pixel is the mean of several values, its upper left part is the first of them, and so on.
+    A pixel that is the mean of several values is divided among them, as they are arranged in the map.
 
     Args:
-        sampling: How the map is drawn.
+        sampling: Sampling of the map.
         map_shape: `(H, W)` of the map.
-        x: Pixels of the drawing from its left edge.
+        x: Pixels from the left edge of the drawing.
         y: Pixels from its top edge.
     """
     unit = []
-    for place, pixels, side in ((y, sampling.rows, map_shape[0]), (x, sampling.columns, map_shape[1])):
-        block = math.floor(place / pixels)
+    for point, pixels, side in ((y, sampling.rows, map_shape[0]), (x, sampling.columns, map_shape[1])):
+        block = math.floor(point / pixels)
         first = block * sampling.shrink
         values = min(sampling.shrink, side - first)  # the last block may hold fewer
-        if place < 0 or values < 1:
+        if point < 0 or values < 1:
             return None
-        unit.append(first + min(int((place / pixels - block) * values), values - 1))
+        unit.append(first + min(int((point / pixels - block) * values), values - 1))
     return unit[0], unit[1]
 
 
 def unit_box(sampling: Sampling, map_shape: tuple[int, int], row: int, column: int) -> Area:
-    """Where the value of a row and column is drawn, in pixels of the drawing: the inverse of `unit_at`."""
+    """Return where a value is drawn, in pixels of the drawing: the inverse of `unit_at`."""
     edges = []
     for index, pixels, side in (
         (column, sampling.columns, map_shape[1]),
@@ -95,3 +100,14 @@ def unit_box(sampling: Sampling, map_shape: tuple[int, int], row: int, column: i
         edges.append(((block + within / values) * pixels, pixels / values))
     (x, width), (y, height) = edges
     return x, y, width, height
+
+
+def resize(pixels: Array, width: int, height: int) -> Array:
+    """Resize an image `(h, w, C)`: along each axis pixels are repeated, or averaged to fewer."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    for size in ((width, image.height), (width, height)):
+        grows = size[0] >= image.width and size[1] >= image.height
+        image = image.resize(size, Image.Resampling.NEAREST if grows else Image.Resampling.BOX)
+    return np.array(image)  # a copy that can be written to, which Agg needs

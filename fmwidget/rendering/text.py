@@ -1,4 +1,10 @@
-"""Short lines of text as coverage masks, drawn by matplotlib once and kept."""
+"""Lines of text as coverage masks, rasterized by matplotlib and cached.
+
+Matplotlib rasterizes the text of the figures, and pages look the same: it falls back to a CJK font glyph by
+glyph, and hints glyphs in its own way. Pillow's `ImageFont` does neither. Measured with DejaVu Sans in four
+sizes: its lines of text are up to 18 pixels longer than matplotlib's with its basic layout, and up to 10
+shorter with Raqm. It takes 6 to 10 ms for the labels of a page, the cached digits here less than 3 ms.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +23,25 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
+from fmwidget._text import is_control
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
-# Matplotlib, its fonts included, is not thread-safe, and widget callbacks run beside cells: whatever of ours
-# draws with it holds this lock.
+# Matplotlib, its fonts included, is not thread-safe, and widget callbacks run beside cells: all code of this
+# package that draws with matplotlib holds this lock.
 DRAWING = threading.RLock()
 
-# What may be cut at its digits: Latin letters, punctuation and mathematical signs. Other scripts may run the
-# other way, or join their letters.
-_CUTTABLE = re.compile(r"[\x20-\u024f\u2010-\u2027\u2030-\u205e\u2190-\u22ff]*")
+# Text that may be split at its digits: Latin letters, punctuation and mathematical signs. Other scripts may
+# run from right to left, or join their letters.
+_SPLITTABLE = re.compile(r"[\x20-\u024f\u2010-\u2027\u2030-\u205e\u2190-\u22ff]*")
 
 REGULAR, BOLD = 400, 700  # weights of a font
-LONGEST = 400  # characters; more would not fit any page
+LONGEST = 400  # characters; more do not fit any page
 
-# For names that DejaVu Sans, which comes with matplotlib, has no letters for: the first that is installed.
+# Fallbacks for letters that DejaVu Sans, which comes with matplotlib, lacks; the first one installed is used.
 CJK_FAMILIES = (
     *("Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans KR", "NanumGothic"),
     *("NanumBarunGothic", "Malgun Gothic", "Apple SD Gothic Neo", "AppleGothic", "UnDotum"),
@@ -42,7 +50,7 @@ CJK_FAMILIES = (
 
 
 class Mask(NamedTuple):
-    """A line of text as coverage, 0 to 255, `(h, w)`; its baseline is `ascent` rows below the top."""
+    """Coverage of a line of text, `(h, w)` from 0 to 255; its baseline is `ascent` rows below the top."""
 
     coverage: np.ndarray[Any, Any]
     ascent: int
@@ -50,7 +58,7 @@ class Mask(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _fonts() -> tuple[tuple[str, ...], frozenset[int]]:
-    """The font families to use, first choice first, and the characters they can write."""
+    """Return the font families to use, first choice first, and the characters that they have glyphs for."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     families = ("DejaVu Sans", *[family for family in CJK_FAMILIES if family in installed][:1])
     _complete_weights(families[-1])
@@ -62,7 +70,7 @@ def _fonts() -> tuple[tuple[str, ...], frozenset[int]]:
 
 
 def _complete_weights(family: str) -> None:
-    """Has matplotlib take the next best weight for one that a family lacks: by itself it tells the reader."""
+    """Register the nearest weight of a family for one that it lacks: matplotlib would log a warning."""
     fonts = font_manager.fontManager.ttflist
     names: dict[Any, int] = font_manager.weight_dict
     weights = {names.get(font.weight, font.weight): font for font in fonts if font.name == family}
@@ -73,8 +81,8 @@ def _complete_weights(family: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _learn_of_new_fonts() -> None:
-    """Has matplotlib know of our families where they were installed since it wrote down what there is."""
+def _register_new_fonts() -> None:
+    """Register fallback fonts that were installed after matplotlib cached its list of fonts."""
     known = {font.fname for font in font_manager.fontManager.ttflist}
     for path in sorted(set(font_manager.findSystemFonts()) - known):
         try:
@@ -86,33 +94,33 @@ def _learn_of_new_fonts() -> None:
 
 
 def font(size: float, *, bold: bool = False) -> FontProperties:
-    """The font of `size` points that all figures are written in."""
+    """Return the font of all figures, `size` points high."""
     with DRAWING:
         return FontProperties(family=list(_fonts()[0]), size=size, weight=BOLD if bold else REGULAR)
 
 
 @lru_cache(maxsize=4096)
 def printable(text: str) -> str:
-    """Text on one line without control characters, `?` standing for what no font here can write."""
+    """Return text on one line, without control characters, and with `?` for characters that no font has."""
     if len(text) > LONGEST:
         half = LONGEST // 2
         text = f"{text[:half]}…{text[-half:]}"
     text = unicodedata.normalize("NFC", " ".join(text.split()))
-    text = "".join(each for each in text if unicodedata.category(each) not in ("Cc", "Cf", "Cs"))
+    text = "".join(char for char in text if not is_control(char) and unicodedata.category(char) != "Cf")
     with DRAWING:
         _, characters = _fonts()
         if not characters.issuperset(map(ord, text)):
-            _learn_of_new_fonts()
+            _register_new_fonts()
             _, characters = _fonts()
-    return "".join(each if ord(each) in characters else "?" for each in text)
+    return "".join(char if ord(char) in characters else "?" for char in text)
 
 
-@lru_cache(maxsize=512)  # the labels of some pages: lines with numbers in them seldom come twice
+@lru_cache(maxsize=512)  # the labels of some pages: lines with numbers in them are seldom drawn twice
 def rasterize(text: str, size: float, *, bold: bool = False) -> Mask:
-    """Draws a line of printable text, `size` pixels high."""
+    """Rasterize a line of printable text, `size` pixels high."""
     pieces = re.findall(r"[0-9]|[^0-9]+", text)
-    if len(pieces) > 1 and _CUTTABLE.fullmatch(text):
-        return _set_side_by_side(pieces, size, bold=bold)
+    if len(pieces) > 1 and _SPLITTABLE.fullmatch(text):
+        return _join(pieces, size, bold=bold)
     return _draw(text, size, bold=bold)
 
 
@@ -120,7 +128,7 @@ def rasterize(text: str, size: float, *, bold: bool = False) -> Mask:
 def _draw(text: str, size: float, *, bold: bool) -> Mask:
     with DRAWING:
         ascent = math.ceil(1.2 * size)
-        # Drawn on more paper than needed: to measure the text first costs as much as drawing it.
+        # The canvas is larger than needed: to measure the text first costs as much as drawing it.
         renderer = RendererAgg(math.ceil((len(text) + 1) * 1.2 * size), ascent + math.ceil(0.5 * size), 72)
         renderer.draw_text(renderer.new_gc(), 0, ascent, text, font(size, bold=bold), 0)
         coverage = np.asarray(renderer.buffer_rgba())[:, :, 3]
@@ -131,8 +139,8 @@ def _draw(text: str, size: float, *, bold: bool) -> Mask:
     return Mask(coverage, ascent - int(top))
 
 
-def _set_side_by_side(pieces: list[str], size: float, *, bold: bool) -> Mask:
-    """Sets a line from pieces drawn before: a page says the same words again with other numbers."""
+def _join(pieces: list[str], size: float, *, bold: bool) -> Mask:
+    """Join a line from cached pieces: pages repeat the same words with other numbers."""
     masks = [_draw(piece, size, bold=bold) for piece in pieces]
     ends = accumulate((_advance(piece, size, bold=bold) for piece in pieces), initial=0.0)
     placed = [(round(left), mask) for left, mask in zip(ends, masks, strict=False)]
@@ -152,19 +160,22 @@ def _set_side_by_side(pieces: list[str], size: float, *, bold: bool) -> Mask:
 
 @lru_cache(maxsize=4096)
 def _advance(piece: str, size: float, *, bold: bool) -> float:
-    """Pixels from the start of a piece of text to what follows it; of short ones to a fraction of a pixel."""
+    """Return the advance width of a piece of text in pixels.
+
+    Short pieces are measured many times in a row, for a fraction of a pixel.
+    """
     times = max(1, 40 // len(piece))
     bare, full = (_draw(f"|{n * piece}|", size, bold=bold).coverage.shape[1] for n in (0, times))
     return (full - bare) / times
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> int:
-    """Width in pixels of a line of printable text."""
+    """Return the width in pixels of a line of printable text."""
     return int(rasterize(text, size, bold=bold).coverage.shape[1])
 
 
 def elide(text: str, room: float, width: Callable[[str], float]) -> str:
-    """Leaves out the middle of a text so that it is at most `room` wide."""
+    """Replace the middle of a text by an ellipsis so that it is at most `room` wide."""
     if width(text) <= room:
         return text
     fits, too_many = 0, len(text)

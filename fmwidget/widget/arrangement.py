@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import ipywidgets
 
+from fmwidget.activations.model import ActivationModel
 from fmwidget.frontend.accessible_names import AccessibleNames
 
 from .controls.trait_controls import TraitControls
@@ -20,9 +21,6 @@ from .panels.projective_field import ProjectiveFieldPanel
 from .panels.zoom import ZoomPanel
 from .receptive_field_service import ReceptiveFieldService
 from .status import StatusLine
-
-if TYPE_CHECKING:
-    import keras
 
 MAX_WIDTH = 1600  # CSS px, in which all panels lie side by side
 
@@ -42,7 +40,7 @@ class Panels(NamedTuple):
 
 
 def build_panels(
-    model: keras.Model,
+    am: ActivationModel,
     class_names: Sequence[str] | None,
     receptive_fields: ReceptiveFieldService,
     input_controls: ipywidgets.Widget,
@@ -53,8 +51,8 @@ def build_panels(
     """Build the panels of a widget.
 
     Args:
-        model: The model on screen.
-        class_names: A name for each of its scores, or `None`.
+        am: Runs the model.
+        class_names: A name for each of the model's scores, or `None`.
         receptive_fields: Computes receptive fields.
         input_controls: The controls of how images become the model's input.
         choose: Called with a trait's name and the value that the user chose for it.
@@ -69,7 +67,7 @@ def build_panels(
         input=InputPanel(receptive_fields, answer.box, input_controls),
         numbers=NumbersPanel(),
         projective_field=ProjectiveFieldPanel(lambda channel: choose("channel", channel)),
-        contributions=ContributionsPanel(model, changed),
+        contributions=ContributionsPanel(am, changed),
         zoom=ZoomPanel(),
     )
 

@@ -17,10 +17,10 @@ from fmwidget.activations.forward import ForwardError
 from fmwidget.activations.model import ActivationModel
 from fmwidget.activations.training_monitor import TrainingMonitor
 from fmwidget.analysis.channel_stats import ORDERS
-from fmwidget.export.animation import animation_pages, animation_steps, check_file, frame_rate, save_animation
+from fmwidget.export.animation import save_animation
 from fmwidget.export.code import code_for
 from fmwidget.export.notebook import SavedPicture
-from fmwidget.frontend.play_button import next_stop
+from fmwidget.frontend.play_button import next_item
 from fmwidget.images.loading import free_name, load_images
 from fmwidget.images.preprocessing import FITS
 from fmwidget.images.source import NamedImage
@@ -29,7 +29,6 @@ from fmwidget.pipeline import Array, DisplayContext, Frame, FramePipeline, ViewS
 from fmwidget.rendering.figure import CSS_DPI, FeatureFigure
 from fmwidget.rendering.grid_layout import COLUMNS, PAGE_WIDTH
 from fmwidget.rendering.normalization import NORMS
-from fmwidget.rendering.palette import cmap_for, palette
 from fmwidget.samples import sample_images
 from fmwidget.widget.controls.trait_controls import TraitControls
 from fmwidget.widget.jupyter.comm import listen, reply_on_subshell
@@ -147,9 +146,9 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._status = StatusLine()
         self._controls = TraitControls(self._choose, self._relist, self._add_image, self._file)
         self._monitor = TrainingMonitor(self._am, self._training_changed)
-        self._receptive_fields = ReceptiveFieldService(self._am.model, self._fields_ready)
+        self._receptive_fields = ReceptiveFieldService(self._am, self._fields_ready)
         self._panels = build_panels(
-            self._am.model,
+            self._am,
             class_names,
             self._receptive_fields,
             self._controls.input,
@@ -222,7 +221,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         return self._grid.box.png
 
     def figure(self) -> FeatureFigure:
-        """A new matplotlib figure of the grid on screen, the chosen channel framed."""
+        """Return a new matplotlib figure of the grid on screen, the chosen channel framed."""
         with self._lock:
             self._refresh()
             return self._grid.figure(self._frame)
@@ -230,13 +229,14 @@ class FeatureMapWidget(ipywidgets.VBox):
     def savefig(
         self, file: str | PathLike[str] | IO[bytes], dpi: float = 3 * CSS_DPI, **options: Any
     ) -> None:
-        """Saves the grid on screen, in print quality: maps as fine as their values, text as text.
+        """Save the grid on screen in print quality: every value of a map, and text as text.
 
         Args:
-            file: Where to; the suffix says how: `.png`, `.svg`, `.pdf` or whatever else matplotlib writes.
-            dpi: Pixels to an inch, which is 96 CSS pixels of the screen; in SVG and PDF those of the maps.
-                Multiples of 96 draw every value as equally many pixels.
-            options: Passed on to `matplotlib.figure.Figure.savefig`, such as `metadata`.
+            file: A path, whose suffix is the format (`.png`, `.svg`, `.pdf` or another of matplotlib's), or a
+                file open for writing.
+            dpi: Pixels per inch, at 96 CSS pixels to the inch; in SVG and PDF those of the maps. Multiples of
+                96 draw every value as equally many pixels.
+            options: Further arguments of `matplotlib.figure.Figure.savefig`, such as `metadata`.
         """
         with self._lock:
             self._refresh()
@@ -252,31 +252,26 @@ class FeatureMapWidget(ipywidgets.VBox):
         fps: float | None = None,
         seconds: float | None = None,
     ) -> None:
-        """Saves a film of the view on screen, as an animated picture that runs again and again.
+        """Save an animation of the view on screen, which repeats without end.
 
         Args:
-            file: Where to; the suffix says how: `.gif`, `.png` (APNG) or `.webp`.
-            by: `"layers"` shows the grid of one layer after another, those before an activation left out;
-                `"channels"` the maps of this layer, one after another, in the order they have in the grid.
-            only: Paths of the layers, or numbers of the channels, to go through instead.
+            file: The path; its suffix is the format: `.gif`, `.png` (APNG) or `.webp`.
+            by: `"layers"` for the grid of one layer after another, without the maps before activations;
+                `"channels"` for the maps of the chosen layer, one after another, in the order of the grid.
+            only: Layer paths or channel indices to animate instead of all, in this order.
             fps: Frames a second, 2 if `None`.
-            seconds: How long the whole film is, instead of `fps`.
+            seconds: Duration of the whole animation, instead of `fps`.
 
         Raises:
-            TypeError: If `file` is not a path.
+            TypeError: If `file` is not a path, or `only` not a sequence.
             ValueError: If another argument is out of range, or the frames would take too much memory.
 
         Example:
             w.animate("depth.gif")
         """
-        check_file(file)
         with self._lock:
-            state, display = self._state(), self._display
-            pipeline = FramePipeline(self._am, self._pipeline.pictures, self._inputs, self._ncols)
-        stops = animation_steps(pipeline, state, by, only)
-        colours = palette(cmap_for(state.norm, state.cmap), dark=display.dark)
-        pages = animation_pages(pipeline, state, display, by, stops)
-        save_animation(file, pages, len(stops), colours, frame_rate(len(stops), fps, seconds))
+            pipeline, state, display = self._pipeline.copy(), self._state(), self._display
+        save_animation(file, pipeline, state, display, by=by, only=only, fps=fps, seconds=seconds)
 
     def snapshot(self) -> None:
         """Put a static picture of the grid into the output, which stays when the kernel is gone."""
@@ -502,13 +497,13 @@ class FeatureMapWidget(ipywidgets.VBox):
     def _play_layers(self, *, is_first: bool) -> bool:
         """Show the next listed layer; return whether another follows."""
         self._controls.play_channels.playing = False
-        self.layer, is_more = next_stop(self._controls.layer.play_order, self.layer, is_first=is_first)
+        self.layer, is_more = next_item(self._controls.layer.play_order, self.layer, is_first=is_first)
         return is_more
 
     def _play_channels(self, *, is_first: bool) -> bool:
         """Show the next channel in the order of the grid; return whether another follows."""
         self._controls.play_layers.playing = False
-        self.channel, is_more = next_stop(self._frame.layout.order, self.channel, is_first=is_first)
+        self.channel, is_more = next_item(self._frame.layout.order, self.channel, is_first=is_first)
         return is_more
 
     def _add_image(self, name: str, data: bytes) -> None:

@@ -39,13 +39,13 @@ class Interactions:
         self._frame, self._choose, self._changed = frame, choose, changed
         self._listen_to_maps(panels.grid)
         self._listen_to_maps(panels.detail)
-        panels.grid.box.on_point(self._click_grid)
-        panels.grid.box.on_place(self._choose_place)
-        panels.detail.box.on_point(lambda x, y: self.pin(panels.detail.unit_at(frame(), x, y)))
-        panels.input.view.on_point(self._trace)
+        panels.grid.box.on_click(self._click_grid)
+        panels.grid.box.on_tile(self._choose_place)
+        panels.detail.box.on_click(lambda x, y: self.pin(panels.detail.unit_at(frame(), x, y)))
+        panels.input.view.on_click(self._trace)
         panels.input.view.on_nudge(self._nudge_pixel)
-        panels.input.view.on_release(lambda: self.pin(None))
-        panels.zoom.box.on_unit(self._hover_zoom)
+        panels.input.view.on_unpin(lambda: self.pin(None))
+        panels.zoom.box.on_hover(self._hover_zoom)
         panels.zoom.box.on_pin(lambda at: self.pin(unit_of(frame(), *at)))
         panels.zoom.box.on_close(lambda: self._hover_zoom(None))
 
@@ -66,7 +66,7 @@ class Interactions:
         panel.box.on_hover(hover)
         panel.box.on_nudge(self._nudge_unit)
         panel.box.on_open(self._open)
-        panel.box.on_release(lambda: self.pin(None))
+        panel.box.on_unpin(lambda: self.pin(None))
 
     def _hover_zoom(self, at: tuple[int, int] | None) -> None:
         self._selector.hover(None if at is None else lambda frame: unit_of(frame, *at))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import keras
 import numpy as np
 
+from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.receptive_field.fields import Field, field_of
 from fmwidget.analysis.receptive_field.graph import model_graph
 from fmwidget.analysis.receptive_field.projective import ProjectiveField, projective_field
@@ -32,12 +33,12 @@ class ReceptiveFieldService:
     be computed is said in the fields' `unknown`.
 
     Args:
-        model: A Keras 3 model.
+        am: Runs the model.
         ready: Called on that thread when fields that were `None` can be computed.
     """
 
-    def __init__(self, model: keras.Model, ready: Callable[[], None]) -> None:
-        self._model = model
+    def __init__(self, am: ActivationModel, ready: Callable[[], None]) -> None:
+        self._am = am
         self._ready: Callable[[], None] | None = ready
         self._sizes: Any = None  # of the input whose graph is traced, or being traced
         self._problem: str | None = None  # why there is no graph; empty if there is; `None` while tracing
@@ -48,7 +49,7 @@ class ReceptiveFieldService:
         if not self._is_traced(frame.batch):
             return None
         return self._answer(
-            lambda: field_of(self._model, frame.layer.path, row, column, batch=frame.batch),
+            lambda: field_of(self._am, frame.layer.path, row, column, batch=frame.batch),
             lambda reason: Field(None, unknown=reason),
         )
 
@@ -57,7 +58,7 @@ class ReceptiveFieldService:
         if not self._is_traced(frame.batch):
             return None
         return self._answer(
-            lambda: projective_field(self._model, frame.layer.path, row, column, batch=frame.batch),
+            lambda: projective_field(self._am, frame.layer.path, row, column, batch=frame.batch),
             lambda reason: ProjectiveField(np.zeros(frame.maps.shape[:2], bool), None, reason),
         )
 
@@ -78,9 +79,9 @@ class ReceptiveFieldService:
     def _trace(self, batch: Batch, sizes: Any) -> None:
         problem = ""
         try:
-            model_graph(self._model, batch)
+            model_graph(self._am, batch)
         except Exception as error:
-            log.info("The graph of %s could not be traced.", self._model.name, exc_info=error)
+            log.info("The graph of %s could not be traced.", self._am.model.name, exc_info=error)
             problem = f"Receptive fields are unavailable: the model's graph could not be traced ({error})."
         with self._lock:
             if sizes != self._sizes:

@@ -202,26 +202,26 @@ def test_after_any_change_of_weights_the_maps_are_fresh(change: Callable[[keras.
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
 def test_a_weight_of_any_type_is_watched_in_either_way_of_reading(dtype):
     model = keras.Sequential([keras.Input(zoo.SIZE), keras.layers.Conv2D(2, 3, dtype=dtype)])
-    watch = backend.WeightWatch()
-    seen = [watch.look(model).version]
+    watch = backend.WeightMonitor()
+    seen = [watch.check(model).version]
     for _ in range(2):
-        assert watch.look(model).version == seen[-1]
+        assert watch.check(model).version == seen[-1]
         for value in (1, 2):
             model.weights[1].value[1].assign(value)
-            seen.append(watch.look(model).version)
-        watch.compile()
+            seen.append(watch.check(model).version)
+        watch.compile_reader()
     assert len(set(seen)) == 5
 
 
 def test_a_look_that_knows_the_weights_version_does_not_check_them_again(monkeypatch):
     am = ActivationModel(zoo.sequential())
-    checks, look = [], am._watch.look
+    checks, look = [], am._monitor.check
 
-    def checked(model: keras.Model) -> backend.Weights:
+    def checked(model: keras.Model) -> Any:
         checks.append(model)
         return look(model)
 
-    monkeypatch.setattr(am._watch, "look", checked)
+    monkeypatch.setattr(am._monitor, "check", checked)
     version = am.version()
     am.activations(sample(), "conv", version=version)
     am.predictions(sample(), version=version)
@@ -233,19 +233,19 @@ def test_a_look_that_knows_the_weights_version_does_not_check_them_again(monkeyp
 def test_a_large_weight_is_seen_to_change_wherever_it_does_and_is_copied_no_more_afterwards():
     model = keras.Sequential([keras.Input((300_000,)), keras.layers.Dense(2, name="dense")])
     kernel = model.get_layer("dense").kernel.value
-    watch = backend.WeightWatch()
+    watch = backend.WeightMonitor()
     seen = [watch.adopt(model).version]
     for row in (0, 150_000, 299_999):
         kernel[row, 1].assign(float(row) + 7)
-        first, again = (watch.look(model) for _ in range(2))
-        assert first.places == again.places
+        first, again = (watch.check(model) for _ in range(2))
+        assert first.addresses == again.addresses
         assert first.version == again.version
         seen.append(first.version)
     kernel.scatter_nd_add([[299_999, 0]], [1.0])
-    seen.append(watch.look(model).version)
+    seen.append(watch.check(model).version)
     assert len(set(seen)) == 5
     kernel.assign(kernel.numpy())
-    assert watch.look(model).version == seen[-1]
+    assert watch.check(model).version == seen[-1]
 
 
 def test_a_raw_tensorflow_variable_counts_as_a_weight():
@@ -630,7 +630,11 @@ def interrupted_at(step: int, act: Callable[[], Any], codes: set[Any]) -> bool:
 
 @pytest.mark.parametrize("grows", [False, True])
 def test_an_interrupt_between_any_two_steps_leaves_no_map_of_old_weights(grows):
-    watching = (backend.WeightWatch.look, backend.WeightWatch._read, activations.ActivationModel._freshen)
+    watching = (
+        backend.WeightMonitor.check,
+        backend.WeightMonitor._read,
+        activations.ActivationModel._drop_stale,
+    )
     codes = {each.__code__ for each in watching}
     model = keras.Sequential([keras.Input((6, 5, 3)), keras.layers.Conv2D(2, 3, name="conv")])
     am = ActivationModel(model)

@@ -33,8 +33,8 @@ def check(parts: Contributions, value: float, dtype: str = "float32") -> None:
         float((parts.window * parts.kernel).sum() + (parts.bias or 0)), rel=1e-12
     )
     assert parts.by_channel == pytest.approx((parts.window * parts.kernel).sum(axis=(0, 1)), rel=1e-9)
-    assert parts.is_sum(value)
-    assert not parts.is_sum(value + 0.1 * size + 1)
+    assert parts.sums_to(value)
+    assert not parts.sums_to(value + 0.1 * size + 1)
 
 
 pair = st.tuples(st.integers(1, 4), st.integers(1, 4))
@@ -131,7 +131,7 @@ def test_what_is_not_finite_stays_so():
     for column in range(3):
         parts = contributions(layer, inputs, 0, 0, column)
         assert np.array_equal(parts.total, output[0, column, 0], equal_nan=True)
-        assert parts.is_sum(output[0, column, 0])
+        assert parts.sums_to(output[0, column, 0])
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,15 @@ def test_the_input_of_a_call_inside_a_model(make, path):
     batch = zoo.batch_for(model)
     am = ActivationModel(model)
     am.activations(batch, am.layers[0].path)
-    looked_at = [
+    convolutions = [
         each
         for each in am.layers
         if isinstance(each.layer, layers.Conv2D | layers.DepthwiseConv2D) and path in (None, each.path)
     ]
-    assert looked_at
-    for layer in looked_at:
+    assert convolutions
+    for layer in convolutions:
         call = record_call(model, batch, layer.after or layer.path)
-        before = call.outputs if call.before is None else call.before
+        before = call.outputs if call.pre_activation is None else call.pre_activation
         dtype = str(layer.layer.compute_dtype)
         given_to = to_maps(np.asarray(call.inputs[0]), layer.data_format)
         maps = to_maps(np.asarray(before), layer.data_format)
@@ -170,9 +170,9 @@ def test_the_input_of_a_call_inside_a_model(make, path):
 def test_what_is_asked_for_must_exist():
     layer = layers.Conv2D(2, 3)
     layer.build((1, 5, 4, 1))
-    with pytest.raises(IndexError, match=r"3×2 maps in 2 channels, received row 3, column 0, channel 1"):
+    with pytest.raises(IndexError, match=r"3×2 maps in 2 channels. Received row=3, column=0, channel=1"):
         contributions(layer, np.zeros((5, 4, 1), "float32"), 1, 3, 0)
-    with pytest.raises(TypeError, match="received MaxPooling2D"):
+    with pytest.raises(TypeError, match="Received MaxPooling2D"):
         contributions(layers.MaxPooling2D(), np.zeros((5, 4, 1), "float32"), 0, 0, 0)
     with pytest.raises(LookupError, match="nonsense"):
         record_call(zoo.sequential(), zoo.batch_for(zoo.sequential()), "nonsense")

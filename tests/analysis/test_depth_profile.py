@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fmwidget import ActivationModel, FeatureMapWidget, depth_profile, plot_depth_profile
-from fmwidget.analysis.depth_profile import DepthProfile, layer_numbers
+from fmwidget.analysis.depth_profile import DepthProfile, layer_statistics
 from fmwidget.images.arrays import ImageError
 from fmwidget.rendering.canvas import FAINT, STRONG, grey
 from fmwidget.rendering.depth_profile import (
@@ -113,7 +113,7 @@ MAPS = hnp.arrays(
 @given(MAPS)
 def test_a_layer_s_numbers_are_numpy_s_over_what_is_finite(maps):
     with np.errstate(all="raise"):
-        numbers = layer_numbers(maps)
+        numbers = layer_statistics(maps)
     finite = maps[np.isfinite(maps)].astype(np.float64)
     assert numbers.not_finite == maps.size - finite.size
     assert numbers.zeros == pytest.approx((maps == 0).mean())
@@ -124,12 +124,13 @@ def test_a_layer_s_numbers_are_numpy_s_over_what_is_finite(maps):
         assert np.isnan(numbers.mean)
 
 
-def test_values_that_overflow_when_summed_have_a_mean():
-    assert layer_numbers(np.full((2, 2, 2), 1.7e308)).mean == pytest.approx(1.7e308)
+@pytest.mark.parametrize(("largest", "dtype"), [(6.5e4, np.float16), (3.4e38, np.float32)])
+def test_values_that_overflow_when_summed_have_a_mean(largest, dtype):
+    assert layer_statistics(np.full((2, 2, 2), largest, dtype)).mean == pytest.approx(largest, rel=1e-3)
 
 
 def test_nothing_to_profile_is_refused_with_a_sentence(model):
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         depth_profile(ActivationModel(model), [])
     with pytest.raises(ImageError):
         plot_depth_profile(model, "no such file.png")
@@ -230,8 +231,8 @@ def test_the_profile_is_told_in_words():
     assert profile_in_words(profile_of([0])).startswith("1 layer:")
 
 
-def test_means_as_large_as_floats_get_are_drawn():
-    profile = profile_of([0, 0], mean=[1.7e308, -1.7e308])
+def test_means_as_large_as_float32_gets_are_drawn():
+    profile = profile_of([0, 0], mean=[3.4e38, -3.4e38])
     with np.errstate(all="raise", under="ignore"):
         page = draw_profile(profile)
     assert bars(page, profile_layout(profile), 2)[1] == ROW_HEIGHT // 2
@@ -258,9 +259,9 @@ def test_the_figure_says_the_same(model, pictures):
 
 @pytest.fixture
 def widget(model, pictures):
-    made = FeatureMapWidget(model, pictures)
-    yield made
-    made.close()
+    widget = FeatureMapWidget(model, pictures)
+    yield widget
+    widget.close()
 
 
 def test_it_is_drawn_when_it_is_asked_for_once_a_picture(widget, model, pictures, monkeypatch):
@@ -306,20 +307,20 @@ def test_a_layer_is_gone_to_by_click_and_key(widget):
         x, y, width, height = profile_layout(widget._frame.profile).column(
             widget._frame.profile.paths.index(layer)
         )
-        view._receive(view, {"type": "point", "x": x + width / 2, "y": y + height / 2}, [])
+        view._receive(view, {"type": "click", "x": x + width / 2, "y": y + height / 2}, [])
         assert widget.layer == layer
-    view._receive(view, {"type": "point", "x": 1, "y": 1}, [])
+    view._receive(view, {"type": "click", "x": 1, "y": 1}, [])
     assert widget.layer == "quiet"
     for place, layer in enumerate(widget._frame.profile.paths):
-        view._receive(view, {"type": "place", "place": place, "id": "a"}, [])
+        view._receive(view, {"type": "tile", "tile": place, "id": "a"}, [])
         assert widget.layer == layer
         x, _, width, _ = view.mark
         right, left = view.tiles["right"], view.tiles["x"]
         assert abs(left + (place + 0.5) * right - (x + width / 2)) <= 1, "where the browser put the mark"
-    view._receive(view, {"type": "place", "place": 10_000, "id": "a"}, [])
+    view._receive(view, {"type": "tile", "tile": 10_000, "id": "a"}, [])
     assert widget.layer == widget._frame.profile.paths[-1]
     widget.profile = False
-    view._receive(view, {"type": "place", "place": 0, "id": "a"}, [])
+    view._receive(view, {"type": "tile", "tile": 0, "id": "a"}, [])
     assert widget.layer == layer, "what is not shown is not pointed at"
 
 

@@ -1,4 +1,4 @@
-"""Which units see a pixel, against units that change when the pixel does."""
+"""The units that depend on a pixel, against units that change when the pixel does."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from fmwidget import ActivationModel, field_of
+from fmwidget import field_of
 from fmwidget.analysis.receptive_field.projective import projective_field
-from tests.analysis.test_receptive_field import SIZE, build, conv, picture, simple, stack
+from tests.analysis.test_receptive_field import SIZE, build, conv, image_input, last_path, simple, stack
 from tests.support import zoo
-
-
-def last_path(model: keras.Model) -> str:
-    return [each.path for each in ActivationModel(model).layers if "@pre" not in each.path][-1]
 
 
 def units_that_change(model: keras.Model, row: int, column: int) -> np.ndarray[Any, Any]:
@@ -71,7 +67,7 @@ def test_a_pixel_lies_in_the_fields_of_the_units_that_see_it():
     check_against_fields(stack(conv(3), conv((2, 4), padding="same"), layers.MaxPooling2D(2), conv(3)))
     inside = keras.Input((None, None, 2), dtype="float64")
     block = keras.Model(inside, layers.Add(dtype="float64")([inside, conv(3, padding="same")(inside)]))
-    start = picture()
+    start = image_input()
     check_against_fields(keras.Model(start, conv(1)(block(block(start)))))
 
 
@@ -111,7 +107,7 @@ def test_every_unit_sees_a_pixel_of_a_global_path():
     model = keras.Model(start, layers.Multiply(name="excited")([x, squeezed]))
     viewers = projective_field(model, "excited", 11, 0)
     assert viewers.box == (0, 0, 10, 8)
-    assert viewers.nearest == (9, 0)  # the maps laid over the whole picture
+    assert viewers.nearest == (9, 0)  # the maps stretched over the whole image
 
 
 def test_an_unknown_layer_is_named():
@@ -128,22 +124,22 @@ def test_maps_with_channels_first():
 
 def test_a_pixel_must_exist():
     model = stack(conv(3))
-    with pytest.raises(IndexError, match=r"17×14 input, received row 17, column 0"):
+    with pytest.raises(IndexError, match=r"17×14 input. Received row=17, column=0"):
         projective_field(model, last_path(model), 17, 0)
     with pytest.raises(ValueError, match="nonsense"):
         projective_field(model, "nonsense", 0, 0)
 
 
-def test_in_a_film_a_pixel_is_one_of_every_frame():
-    film = keras.Input((3, 9, 8, 2), dtype="float64")
+def test_in_a_video_a_pixel_is_one_of_every_time_step():
+    video = keras.Input((3, 9, 8, 2), dtype="float64")
     weak: dict[str, Any] = {
         "dtype": "float64",
         "kernel_initializer": keras.initializers.Constant(0.01),
         "recurrent_initializer": keras.initializers.Constant(0.01),
     }
-    x = layers.TimeDistributed(conv(2, strides=2), dtype="float64")(film)
+    x = layers.TimeDistributed(conv(2, strides=2), dtype="float64")(video)
     model = keras.Model(
-        film, layers.ConvLSTM2D(1, 2, padding="same", return_sequences=True, name="memory", **weak)(x)
+        video, layers.ConvLSTM2D(1, 2, padding="same", return_sequences=True, name="memory", **weak)(x)
     )
     before = np.random.default_rng(1).random((1, 3, 9, 8, 2))
     for row, column in [(0, 0), (4, 4), (8, 7)]:

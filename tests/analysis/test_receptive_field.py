@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from keras import layers
 
 from fmwidget import ActivationModel, ReceptiveField, field_of, receptive_field
-from fmwidget.analysis.receptive_field import rules as reach
+from fmwidget.analysis.receptive_field import rules
 from tests.support import zoo
 
-# The models of these tests are linear and their kernels positive, so that a gradient is 0 only where a unit
-# does not look. In float64 it does not underflow either, and the kernels of oneDNN, some of which crash on
-# so thin layers, are not used.
+# The models of these tests are linear and their kernels positive, so that a gradient is 0 only at inputs that
+# a unit does not depend on. In float64 it does not underflow either, and the kernels of oneDNN, some of which
+# crash on so thin layers, are not used.
 THIN: dict[str, Any] = {"dtype": "float64", "kernel_initializer": "ones", "use_bias": False}
 THIN_DEPTHWISE: dict[str, Any] = {"dtype": "float64", "depthwise_initializer": "ones", "use_bias": False}
 SIZE = (17, 14, 2)
@@ -32,11 +32,11 @@ def conv(kernel: Any, **kwargs: Any) -> layers.Layer:
 
 def footprint(model: keras.Model, row: int, column: int) -> tuple[int, int, int, int] | None:
     """The box of the input where the gradient of one unit of the model's output is not 0."""
-    picture = tf.constant(np.random.default_rng(0).random((1, *model.input_shape[1:])), "float64")
+    image = tf.constant(np.random.default_rng(0).random((1, *model.input_shape[1:])), "float64")
     with tf.GradientTape() as tape:
-        tape.watch(picture)
-        unit = tf.reduce_sum(model(picture)[0, row, column])
-    gradient = tape.gradient(unit, picture)
+        tape.watch(image)
+        unit = tf.reduce_sum(model(image)[0, row, column])
+    gradient = tape.gradient(unit, image)
     seen = np.zeros(SIZE[:2], bool) if gradient is None else np.any(gradient.numpy()[0] != 0, axis=-1)
     if not seen.any():
         return None
@@ -44,24 +44,28 @@ def footprint(model: keras.Model, row: int, column: int) -> tuple[int, int, int,
     return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
 
 
+def last_path(model: keras.Model) -> str:
+    return [layer.path for layer in ActivationModel(model).layers if "@pre" not in layer.path][-1]
+
+
 def check_some_units(model: keras.Model, twin: keras.Model | None = None) -> None:
     """Corners, edges and centre; `twin` has max pooling and activations where `model` has none."""
     _, height, width, _ = model.output_shape
-    looked_at = twin or model
-    path = [each.path for each in ActivationModel(looked_at).layers if "@pre" not in each.path][-1]
+    tested = twin or model
+    path = last_path(tested)
     for row in {0, height // 2, height - 1}:
         for column in {0, width // 2, width - 1}:
-            field = field_of(looked_at, path, row, column)
+            field = field_of(tested, path, row, column)
             assert field.box == footprint(model, row, column)
             assert not field.unknown
 
 
-def picture() -> Any:
+def image_input() -> Any:
     return keras.Input(SIZE, dtype="float64")
 
 
-def stack(*made: layers.Layer) -> keras.Model:
-    return keras.Sequential([picture(), *made])
+def stack(*stacked: layers.Layer) -> keras.Model:
+    return keras.Sequential([image_input(), *stacked])
 
 
 # ------------------------------------------------------------------ against gradients
@@ -106,11 +110,11 @@ simple = st.one_of(
 
 def build(makes: list[Make | tuple[Make, Make]], *, linear: bool) -> keras.Model:
     """A model of the layers that fit; a pair of them are branches, added where they agree in size."""
-    x = start = picture()
+    x = start = image_input()
     for make in makes:
-        made = [each(linear) for each in (make if isinstance(make, tuple) else (make,))]
         outputs = []
-        for layer in made:
+        for make_branch in make if isinstance(make, tuple) else (make,):
+            layer = make_branch(linear)
             try:
                 y = layer(x)
             except ValueError:  # the maps are too small for it
@@ -129,11 +133,11 @@ def test_a_field_is_the_footprint_of_the_gradient(makes):
 
 
 def test_nested_shared_and_branching_models():
-    inside_picture = keras.Input((None, None, 2), dtype="float64")
-    short = conv(1, strides=2)(inside_picture)
-    long = conv(3, padding="same")(conv(3, strides=2, padding="same")(inside_picture))
-    block = keras.Model(inside_picture, layers.Add(dtype="float64")([short, long]), name="block")
-    start = picture()
+    inside = keras.Input((None, None, 2), dtype="float64")
+    short = conv(1, strides=2)(inside)
+    long = conv(3, padding="same")(conv(3, strides=2, padding="same")(inside))
+    block = keras.Model(inside, layers.Add(dtype="float64")([short, long]), name="block")
+    start = image_input()
     x = block(block(start))
     y = layers.ZeroPadding2D(((0, 0), (1, 2)), dtype="float64")(
         layers.AveragePooling2D(4, dtype="float64")(start)
@@ -149,7 +153,7 @@ def test_nested_shared_and_branching_models():
     )
 
 
-def test_a_field_holds_all_that_a_network_as_it_is_looks_at():
+def test_a_field_holds_all_that_a_nonlinear_network_depends_on():
     keras.utils.set_random_seed(3)
     start = keras.Input(SIZE)
     x = layers.Conv2D(6, 3, padding="same", activation="relu")(start)
@@ -161,14 +165,14 @@ def test_a_field_holds_all_that_a_network_as_it_is_looks_at():
     smaller = 0
     for row in {0, 5, height // 2, height - 1}:
         for column in {0, 5, width // 2, width - 1}:
-            box, looked_at = field_of(model, path, row, column).box, footprint(model, row, column)
+            box, used = field_of(model, path, row, column).box, footprint(model, row, column)
             assert box is not None
-            if looked_at is not None:
-                top, left, bottom, right = looked_at
+            if used is not None:
+                top, left, bottom, right = used
                 assert box[0] <= top < bottom <= box[2]
                 assert box[1] <= left < right <= box[3]
-            smaller += looked_at != box
-    assert smaller  # pooling and rectifiers look away: otherwise this would be the test above
+            smaller += used != box
+    assert smaller  # pooling and rectifiers drop inputs: otherwise this would be the test above
 
 
 def test_holes_of_dilated_windows_are_minded_at_the_edges():
@@ -249,8 +253,8 @@ def test_unknown_layers_are_named_not_guessed():
     assert "'hidden' (Hidden)" in receptive_field(zoo.compiled_layer(), "hidden").unknown
 
 
-def test_constants_are_no_part_of_the_picture():
-    start = picture()
+def test_constants_are_no_part_of_the_image():
+    start = image_input()
     mean, spread = tf.constant([0.4, 0.5], "float64"), np.array([0.2, 0.3])
     check_some_units(keras.Model(start, conv(3)((start - mean) / spread * np.float64(2) + np.float32(1))))
     inside = keras.Model(start, (start - mean) / spread)
@@ -261,7 +265,7 @@ def test_what_is_asked_for_must_exist():
     model = keras.Sequential([keras.Input((9, 8, 3)), layers.Conv2D(2, 3, name="conv")])
     with pytest.raises(ValueError, match="nonsense"):
         receptive_field(model, "nonsense")
-    with pytest.raises(IndexError, match=r"7×6 maps, received row 7, column 0"):
+    with pytest.raises(IndexError, match=r"7×6 maps. Received row=7, column=0"):
         field_of(ActivationModel(model), "conv", 7, 0)
 
 
@@ -272,7 +276,10 @@ def test_a_free_size_follows_the_batch():
         field_of(model, "conv", 30, 40, batch=np.zeros((1, 20, 20, 3), "float32"))
 
 
-OPERATIONS = {name for name in reach._SAME if not hasattr(layers, name)} - {"CustomScaleLayer", "LayerScale"}
+OPERATIONS = {name for name in rules._POINTWISE if not hasattr(layers, name)} - {
+    "CustomScaleLayer",
+    "LayerScale",
+}
 OTHERS: dict[str, list[Any]] = {
     "Cast": ["float64"],
     "Clip": [0.2, 0.8],
@@ -309,12 +316,20 @@ def test_operations_that_are_known_to_see_one_position_do(name):
     ],
 )
 def test_operations_with_windows(operate):
-    start = picture()
+    start = image_input()
     check_some_units(keras.Model(start, conv(3)(operate(conv((2, 3))(start)))))
 
 
+def test_pooling_along_other_axes_is_not_known():
+    start = keras.Input((12, 10, 3))
+    tokens = keras.ops.max_pool(layers.Reshape((-1, 3))(start), 2)
+    model = keras.Model(start, layers.Conv2D(2, 3, name="conv")(layers.Reshape((6, 10, 3))(tokens)))
+    assert "(MaxPool)" in receptive_field(model, "conv").unknown
+    assert "(MaxPool)" in field_of(model, "conv", 0, 0).unknown
+
+
 def test_a_mirror_at_the_edge_is_not_known():
-    start = picture()
+    start = image_input()
     model = keras.Model(
         start, conv(3)(keras.ops.pad(start, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect"))
     )
@@ -322,7 +337,7 @@ def test_a_mirror_at_the_edge_is_not_known():
 
 
 def test_operations_on_parts_of_the_channels():
-    start = picture()
+    start = image_input()
     left, right = keras.ops.split(conv(3, padding="same")(start), 2, axis=-1)
     x = keras.ops.where(left > right, left + right, left * 2.0)
     check_some_units(keras.Model(start, conv(2)(x)))
@@ -331,9 +346,9 @@ def test_operations_on_parts_of_the_channels():
     assert receptive_field(rows, path).unknown
 
 
-# ------------------------------------------------------------------ films
+# ------------------------------------------------------------------ videos
 
-FILM = (3, 13, 11, 2)
+VIDEO = (3, 13, 11, 2)
 # Weak and positive, so that no gate is shut.
 REMEMBERING: dict[str, Any] = {
     "dtype": "float64",
@@ -342,66 +357,66 @@ REMEMBERING: dict[str, Any] = {
 }
 
 
-def per_frame(layer: layers.Layer) -> layers.Layer:
+def per_time_step(layer: layers.Layer) -> layers.Layer:
     return layers.TimeDistributed(layer, dtype="float64")
 
 
-def film_footprint(model: keras.Model, step: int | None, row: int, column: int) -> Any:
-    """The box where the gradient of a unit of one frame, or of maps, is not 0 in some frame of the input."""
-    film = tf.constant(np.random.default_rng(0).random((1, *FILM)) / 1e6, "float64")
+def video_footprint(model: keras.Model, step: int | None, row: int, column: int) -> Any:
+    """The box where the gradient of a unit of a time step, or of maps, is not 0 in any step of the input."""
+    video = tf.constant(np.random.default_rng(0).random((1, *VIDEO)) / 1e6, "float64")
     with tf.GradientTape() as tape:
-        tape.watch(film)
-        output = model(film)[0]
+        tape.watch(video)
+        output = model(video)[0]
         unit = tf.reduce_sum((output if step is None else output[step])[row, column])
-    seen = np.any(tape.gradient(unit, film).numpy()[0] != 0, axis=(0, -1))
+    seen = np.any(tape.gradient(unit, video).numpy()[0] != 0, axis=(0, -1))
     if not seen.any():
         return None
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
     return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
 
 
-def check_film(model: keras.Model, name: str) -> None:
-    """Units of every frame that a layer returns, or of its maps; the layer is the model's last."""
-    *film, height, width, _ = model.output_shape[1:]
-    for step in range(film[0]) if film else [None]:
+def check_video(model: keras.Model, name: str) -> None:
+    """Units of every time step that a layer returns, or of its maps; the layer is the model's last."""
+    *time, height, width, _ = model.output_shape[1:]
+    for step in range(time[0]) if time else [None]:
         path = name if step is None else f"{name}[{step}]"
         for row, column in {(0, 0), (height // 2, width // 2), (height - 1, 0)}:
             field = field_of(model, path, row, column)
             assert not field.unknown
-            assert field.box == film_footprint(model, step, row, column), (path, row, column)
+            assert field.box == video_footprint(model, step, row, column), (path, row, column)
 
 
 @settings(max_examples=8, deadline=None)
 @given(pair, st.tuples(st.integers(1, 2), st.integers(1, 2)), padding, st.booleans())
-def test_the_field_of_a_memory_grows_with_every_frame_it_has_seen(kernel, strides, padding, backwards):
-    film = keras.Input(FILM, dtype="float64")
+def test_the_field_of_a_state_grows_with_every_time_step_before_it(kernel, strides, padding, backwards):
+    video = keras.Input(VIDEO, dtype="float64")
     options = {"strides": strides, "padding": padding, "go_backwards": backwards, **REMEMBERING}
     memory = layers.ConvLSTM2D(1, kernel, return_sequences=True, name="memory", **options)
-    check_film(keras.Model(film, memory(film)), "memory")
+    check_video(keras.Model(video, memory(video)), "memory")
 
 
-def test_fields_in_films_of_many_layers():
+def test_fields_in_videos_of_many_layers():
     inside = keras.Input((None, None, 2), dtype="float64")
     short = conv(1, strides=2)(inside)
     long = conv(3, padding="same")(conv(3, strides=2, padding="same")(inside))
     block = keras.Model(inside, layers.Add(dtype="float64")([short, long]), name="block")
-    film = keras.Input(FILM, dtype="float64")
-    x = per_frame(conv(2))(film)
-    x = per_frame(block)(x)
+    video = keras.Input(VIDEO, dtype="float64")
+    x = per_time_step(conv(2))(video)
+    x = per_time_step(block)(x)
     x = layers.ConvLSTM2D(2, 2, padding="same", return_sequences=True, **REMEMBERING)(x)
     x = layers.Activation("linear", dtype="float64")(x)
-    frames = layers.TimeDistributed(conv((1, 2)), dtype="float64", name="frames")(x)
-    check_film(keras.Model(film, frames), "frames")
-    last = layers.ConvLSTM2D(1, (2, 3), go_backwards=True, **REMEMBERING)(frames)
-    check_film(keras.Model(film, layers.Conv2D(2, 1, name="conv", **THIN)(last)), "conv")
+    steps = layers.TimeDistributed(conv((1, 2)), dtype="float64", name="steps")(x)
+    check_video(keras.Model(video, steps), "steps")
+    last = layers.ConvLSTM2D(1, (2, 3), go_backwards=True, **REMEMBERING)(steps)
+    check_video(keras.Model(video, layers.Conv2D(2, 1, name="conv", **THIN)(last)), "conv")
 
 
-def test_sizes_in_films():
-    film = keras.Input((4, 20, 18, 3))
-    x = layers.TimeDistributed(layers.Conv2D(4, 3, strides=2), name="each")(film)
+def test_sizes_in_videos():
+    video = keras.Input((4, 20, 18, 3))
+    x = layers.TimeDistributed(layers.Conv2D(4, 3, strides=2), name="each")(video)
     x = layers.ConvLSTM2D(3, (3, 5), padding="same", return_sequences=True, name="memory")(x)
     pooling = keras.Sequential([layers.MaxPooling2D(2)])
-    model = keras.Model(film, layers.TimeDistributed(pooling, name="pool")(x))
+    model = keras.Model(video, layers.TimeDistributed(pooling, name="pool")(x))
     assert receptive_field(model, "each[3]") == ReceptiveField((3, 3), (2, 2), (0, 0))
     for step in range(4):
         rows, columns = 1 + 2 * (step + 1), 1 + 4 * (step + 1)  # of `each`
@@ -411,23 +426,23 @@ def test_sizes_in_films():
         assert (pooled.size, pooled.stride) == ((size[0] + 2, size[1] + 2), (4, 4))
 
 
-def test_films_with_channels_first():
-    film = keras.Input((2, 3, 12, 10))
-    x = layers.ConvLSTM2D(2, 3, data_format="channels_first", return_sequences=True, name="memory")(film)
-    model = keras.Model(film, x)
+def test_videos_with_channels_first():
+    video = keras.Input((2, 3, 12, 10))
+    x = layers.ConvLSTM2D(2, 3, data_format="channels_first", return_sequences=True, name="memory")(video)
+    model = keras.Model(video, x)
     assert receptive_field(model, "memory[1]") == ReceptiveField((5, 5), (1, 1), (1, 1))
 
 
-def test_what_mixes_frames_in_another_way_is_not_known():
-    film = keras.Input((4, 9, 8, 3))
-    x = layers.Conv3D(2, 3, padding="same", name="volume")(film)
-    model = keras.Model(film, layers.TimeDistributed(layers.Conv2D(2, 3), name="each")(x))
+def test_what_mixes_time_steps_in_another_way_is_not_known():
+    video = keras.Input((4, 9, 8, 3))
+    x = layers.Conv3D(2, 3, padding="same", name="volume")(video)
+    model = keras.Model(video, layers.TimeDistributed(layers.Conv2D(2, 3), name="each")(x))
     assert "'volume' (Conv3D)" in receptive_field(model, "each[0]").unknown
     assert "'volume' (Conv3D)" in field_of(model, "each[0]", 0, 0).unknown
-    pooled = layers.TimeDistributed(layers.GlobalAveragePooling2D())(film)
+    pooled = layers.TimeDistributed(layers.GlobalAveragePooling2D())(video)
     gate = layers.Reshape((4, 1, 1, 3))(pooled)
-    gated = layers.Multiply(name="gated")([film, gate])
-    model = keras.Model(film, layers.TimeDistributed(layers.Conv2D(2, 3), name="each")(gated))
+    gated = layers.Multiply(name="gated")([video, gate])
+    model = keras.Model(video, layers.TimeDistributed(layers.Conv2D(2, 3), name="each")(gated))
     assert "'gated' (Multiply)" in receptive_field(model, "each[0]").unknown
 
 

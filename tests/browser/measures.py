@@ -41,10 +41,10 @@ def pixels_of(screenshot):
 def view_of(data=None, width=400, height=300, **traits):
     """A picture that is listened to in every way."""
     view = PictureView(png=data or png(width, height), width=width, height=height, **traits)
-    view.on_point(lambda _x, _y: None)
-    view.on_place(lambda _place: None)
+    view.on_click(lambda _x, _y: None)
+    view.on_tile(lambda _tile: None)
     view.on_nudge(lambda _rows, _columns: None)
-    view.on_open(lambda _place: None)
+    view.on_open(lambda _tile: None)
     view.on_display(lambda _display: None)
     return view
 

@@ -19,7 +19,7 @@ BUTTON = ".fmw-play"
 
 @pytest.fixture
 def shown(page):
-    shown = show(page, PlayButton(what="layers", pace=PACE))
+    shown = show(page, PlayButton(items="layers", pace=PACE))
     shown.evaluate("model.answers = false")
     return shown
 

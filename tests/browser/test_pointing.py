@@ -58,13 +58,13 @@ def test_a_lost_answer_does_not_silence_the_pointer(page):
 @pytest.mark.parametrize(("traits", "kept"), [({}, False), ({"region": [10.0, 10.0, 4.0, 4.0]}, True)])
 def test_escape_is_the_notebook_s_where_nothing_is_kept(page, traits, kept):
     view = view_of(**traits)
-    view.on_release(lambda: None)
+    view.on_unpin(lambda: None)
     shown = show(page, view)
     wait_for_picture(shown, 400)
     page.evaluate("window.heard = []; document.addEventListener('keydown', ({ key }) => heard.push(key))")
     shown.figure.evaluate("figure => (figure.tabIndex = 0)")
     shown.figure.press("Escape")
-    assert shown.sent[-1] == {"type": "release"}
+    assert shown.sent[-1] == {"type": "unpin"}
     assert page.evaluate("heard") == ([] if kept else ["Escape"])
 
 
@@ -181,8 +181,8 @@ def test_a_long_press_points(touched):
     shown.page.wait_for_timeout(100)
     assert [hovers(shown)[0], hovers(shown)[-1]] == [(100, 200), (50, 100)]
     assert shown.page.evaluate("scrollY") == 0
-    assert messages(shown, "point") == []
+    assert messages(shown, "click") == []
 
     shown.page.touchscreen.tap(left + 10, top + 20)
-    assert len(messages(shown, "point")) == 1
+    assert len(messages(shown, "click")) == 1
     assert hovers(shown)[-1] == (50, 100)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from fmwidget.frontend.bundle import EXPORT, FOLDER
+from fmwidget.frontend.bundle import bundle
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.rendering.grid_layout import grid_layout
 from tests.browser.measures import (
@@ -50,7 +50,7 @@ class Grid:
             "height": self.layout.height,
             "mark": list(map(float, self.layout.tile_box(place))),
             "tiles": self.layout.tiles(page),
-            "place": place,
+            "tile": place,
         }
 
     def choose(self, place):
@@ -63,7 +63,7 @@ class Grid:
 
     def asked(self):
         """What the kernel has been asked to choose."""
-        return [message.place for message in messages(self.shown, "place")]
+        return [message.tile for message in messages(self.shown, "tile")]
 
     def marked(self):
         """The place of the tile that the mark is at, as far as can be seen."""
@@ -206,15 +206,14 @@ def test_a_click_or_a_tap_moves_the_mark_at_once(browser):
         assert grid.marked() == place
         grid.answer()
         grid.answer()
-    first, (x, y, *_) = messages(grid.shown, "point")[0], grid.layout.tile_box(14)
+    first, (x, y, *_) = messages(grid.shown, "click")[0].point, grid.layout.tile_box(14)
     assert (first.x, first.y) == pytest.approx((x + 3, y - 5), abs=0.5)
     context.close()
 
 
 @pytest.mark.parametrize("shape", [(20, 30, 300), (1, 1, 1), (7, 7, 2048), (300, 9, 5), (112, 112, 17)])
 def test_the_browser_finds_the_tiles_where_they_are(page, shape):
-    module = (FOLDER / "tiles.js").read_text(encoding="utf-8")
-    page.add_script_tag(content=EXPORT.sub("", module))
+    page.add_script_tag(content=bundle("tiles.js"))
     layout = grid_layout(shape, order=np.random.default_rng(0).permutation(shape[-1]).tolist())
     for number in {0, layout.pages // 2, layout.pages - 1}:
         points = np.random.default_rng(number).uniform(0, (layout.width, layout.height), (300, 2)).tolist()
@@ -224,7 +223,7 @@ def test_the_browser_finds_the_tiles_where_they_are(page, shape):
 def check_tiles(page_of_tiles, layout, number, points):
     tiles = layout.tiles(number)
     found = page_of_tiles.evaluate(
-        "([tiles, points]) => points.map(([x, y]) => placeAt(tiles, { x, y }))", [tiles, points]
+        "([tiles, points]) => points.map(([x, y]) => tileAt(tiles, { x, y }))", [tiles, points]
     )
     expected = [layout.channel_at(x, y, number) for x, y in points]
     assert found == [channel if channel is None else layout.order.index(channel) for channel in expected]
@@ -261,7 +260,7 @@ def test_enter_and_a_double_click_ask_for_a_channel_alone(page):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")  # of the tile that is marked, whatever the kernel has heard of
     grid.answer()
-    assert [wish.place for wish in messages(grid.shown, "open")] == [5, 6]
+    assert [request.tile for request in messages(grid.shown, "open")] == [5, 6]
     assert grid.asked() == []
     left, top, *_ = box(grid.shown.figure)
     x, y, *_ = grid.layout.tile_box(17)
@@ -269,18 +268,18 @@ def test_enter_and_a_double_click_ask_for_a_channel_alone(page):
     grid.shown.evaluate("void (model.answers = true)")
     grid.answer()
     page.mouse.dblclick(left + x - 1, top + y + 4)  # between two tiles
-    assert [wish.place for wish in messages(grid.shown, "open")] == [5, 6, 17]
+    assert [request.tile for request in messages(grid.shown, "open")] == [5, 6, 17]
 
 
 def test_a_picture_without_tiles_opens_what_it_shows(page):
     view = PictureView(png=png(400, 300))
-    view.on_open(lambda _place: None)
+    view.on_open(lambda _tile: None)
     shown = show(page, view)
     wait_for_picture(shown, 400)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     shown.figure.dblclick()
-    assert [wish.place for wish in messages(shown, "open")] == [None, None]
+    assert [request.tile for request in messages(shown, "open")] == [None, None]
 
 
 def test_shift_and_arrows_move_the_unit_and_are_added_up_while_the_kernel_is_busy(page):

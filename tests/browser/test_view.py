@@ -202,7 +202,7 @@ def test_a_click_is_reported_in_the_pictures_own_pixels(page, room):
     assert (width, height) == (min(room, 400), min(room, 400) * 3 / 4)
     for x, y in ((0.5, 0.5), (100, 200), (399, 299)):
         page.mouse.click(left + x * width / 400, top + y * width / 400)
-    points = [(point.x, point.y) for point in messages(shown, "point")]
+    points = [(click.point.x, click.point.y) for click in messages(shown, "click")]
     assert points == [pytest.approx(at, abs=400 / width) for at in ((0.5, 0.5), (100, 200), (399, 299))]
 
 
@@ -213,8 +213,8 @@ def test_a_tap_is_a_click(browser):
     wait_for_picture(shown, 400)
     left, top, *_ = box(shown.figure)
     page.touchscreen.tap(left + 100, top + 200)
-    [point] = messages(shown, "point")
-    assert (point.x, point.y) == pytest.approx((100, 200), abs=1)
+    [click] = messages(shown, "click")
+    assert (click.point.x, click.point.y) == pytest.approx((100, 200), abs=1)
     context.close()
 
 
@@ -263,7 +263,7 @@ def test_the_picture_has_a_name_a_description_and_a_visible_focus(page):
     assert page.evaluate("window.hacked") is None
 
 
-def test_what_nobody_listens_to_is_not_sent_and_is_no_stop_for_the_tab_key(page):
+def test_an_event_without_a_callback_is_not_sent_and_is_no_stop_for_the_tab_key(page):
     shown = show(page, PictureView(png=png(400, 300), label="Plain"))
     wait_for_picture(shown, 400)
     shown.figure.click()
@@ -272,7 +272,7 @@ def test_what_nobody_listens_to_is_not_sent_and_is_no_stop_for_the_tab_key(page)
     assert page.evaluate("document.activeElement === document.body")
     assert page.get_by_role("figure", name="Plain").is_visible()
     assert shown.sent == []
-    shown.update(_listening=["display"])
+    shown.update(_events=["display"])
     page.wait_for_function("models[0].sent.length === 1")
 
 
@@ -286,7 +286,7 @@ def test_two_views_of_one_model_both_show_it(page):
     assert len(set(ids)) == 2
     for figure in page.locator(".fmw-figure").all():
         figure.click()
-    assert len(messages(shown, "point")) == 2
+    assert len(messages(shown, "click")) == 2
 
 
 # Its surroundings

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-from fmwidget.frontend.messages import Close, HoveredUnit, Pin, Window, parse_message
+from fmwidget.frontend.messages import CloseZoom, HoverUnit, PinUnit, ValuesRequest, parse_message
 from fmwidget.frontend.zoom_view import ZoomView
 from tests.browser.measures import Finger, contrast
 from tests.browser.page import show
@@ -34,7 +34,7 @@ class Zoom:
         png, self.pixels = indexed(rows, columns)
         self.page = page
         view = ZoomView(shown=True, png=png, rows=rows, columns=columns, title="channel 3 of conv", **traits)
-        for listen in (view.on_unit, view.on_pin, view.on_window, view.on_close):
+        for listen in (view.on_hover, view.on_pin, view.on_values_request, view.on_close):
             listen(lambda *_: None)
         self.shown = show(page, view, style=f"width: {width}px; height: {height}px; display: grid; {around}")
         self.stage = page.locator(".fmw-stage")
@@ -62,7 +62,7 @@ class Zoom:
 
     def answer(self) -> None:
         """The kernel's answer to the latest question for values: each says where it is."""
-        window = self.said(Window)[-1]
+        window = self.said(ValuesRequest)[-1]
         rows = range(window.row, min(window.row + window.rows, len(self.pixels)))
         columns = range(window.column, min(window.column + window.columns, self.pixels.shape[1]))
         content = {
@@ -166,7 +166,7 @@ def test_dragging_moves_the_map_as_far_as_its_edges_and_is_no_click(page):
     page.wait_for_timeout(30)
     after = zoom.screen()
     assert (after[:-40, 50:] == before[30:-10, 10:-40]).all()
-    assert zoom.said(Pin) == []
+    assert zoom.said(PinUnit) == []
     page.mouse.down()
     page.mouse.move(*zoom.at(5000, 5000), steps=3)
     page.mouse.up()
@@ -187,7 +187,7 @@ def test_two_fingers_zoom_one_moves_and_a_tap_picks(browser):
     finger.up()
     page.wait_for_timeout(50)
     assert int(zoom.scale().split()[0]) == pytest.approx(4 * size, abs=2)
-    assert zoom.said(Pin) == []
+    assert zoom.said(PinUnit) == []
 
     before = zoom.screen()
     finger.down(x, y)
@@ -200,8 +200,8 @@ def test_two_fingers_zoom_one_moves_and_a_tap_picks(browser):
 
     page.touchscreen.tap(x, y)
     page.wait_for_timeout(50)
-    [pin] = zoom.said(Pin)
-    assert (zoom.pixels[pin.at] == zoom.screen()[MIDDLE[1], MIDDLE[0]]).all()
+    [pin] = zoom.said(PinUnit)
+    assert (zoom.pixels[pin.position] == zoom.screen()[MIDDLE[1], MIDDLE[0]]).all()
     context.close()
 
 
@@ -210,14 +210,14 @@ def test_the_unit_under_the_pointer_is_the_one_that_is_seen_there(page):
     screen = zoom.screen()
     for x, y in ((100, 100), (301, 33), (555, 420), (2, 2)):
         page.mouse.move(*zoom.at(x + 0.5, y + 0.5))
-        found = zoom.said(HoveredUnit)[-1].at
+        found = zoom.said(HoverUnit)[-1].position
         color = screen[y, x]
         inside = (color == zoom.pixels.reshape(-1, 3)).all(axis=1).any()
         assert (found is not None) == inside
         if found:
             assert (zoom.pixels[found] == color).all()
     page.mouse.move(1, 1)
-    assert zoom.said(HoveredUnit)[-1].at is None
+    assert zoom.said(HoverUnit)[-1].position is None
 
 
 def test_arrows_step_from_value_to_value_at_once_and_keep_it_in_sight(page):
@@ -225,7 +225,7 @@ def test_arrows_step_from_value_to_value_at_once_and_keep_it_in_sight(page):
     focus(page, zoom)
     outline = page.locator(".fmw-stage > .fmw-region")
     page.keyboard.press("ArrowRight")
-    assert zoom.said(Pin) == [Pin((24, 29))]  # begins in the middle
+    assert zoom.said(PinUnit) == [PinUnit((24, 29))]  # begins in the middle
     zoom.shown.update(unit=[24, 29])
     zoom.shown.evaluate("void (model.answers = false)")
     for key in ("Right", "Right", "Down", "Left"):
@@ -243,7 +243,7 @@ def test_arrows_step_from_value_to_value_at_once_and_keep_it_in_sight(page):
     assert room["y"] <= inner["y"]
     assert inner["y"] + inner["height"] <= room["y"] + room["height"]
     zoom.shown.evaluate("model.answer()")
-    assert zoom.said(Pin)[-1] == Pin((0, 30))
+    assert zoom.said(PinUnit)[-1] == PinUnit((0, 30))
 
 
 def test_keys_zoom_move_and_return(page):
@@ -266,7 +266,7 @@ def test_keys_zoom_move_and_return(page):
     for key in ("a", "+", "ArrowUp", "Control+ArrowUp", "Escape"):
         page.keyboard.press(key)
     assert page.evaluate("heard.filter((key) => key !== 'Control')") == ["a", "ArrowUp"]
-    assert zoom.said(Close) == [Close()]
+    assert zoom.said(CloseZoom) == [CloseZoom()]
 
 
 def test_buttons_do_what_they_say(page):
@@ -281,28 +281,28 @@ def test_buttons_do_what_they_say(page):
     assert zoom.scale() == size
     page.get_by_role("button", name="Close").click()
     assert not zoom.stage.is_visible()
-    assert zoom.said(Close) == [Close()]
+    assert zoom.said(CloseZoom) == [CloseZoom()]
 
 
 def test_values_are_asked_for_only_where_they_fit_and_only_in_sight(page):
     zoom = Zoom(page, 224, 224)
-    assert zoom.said(Window) == []
+    assert zoom.said(ValuesRequest) == []
     focus(page, zoom)
     for _ in range(12):
         page.keyboard.press("+")
         size = float(zoom.scale().split()[0])
-        asked = zoom.said(Window)
+        asked = zoom.said(ValuesRequest)
         assert bool(asked) == (size >= 44)
         if asked:
             window, room = asked[-1], zoom.stage.bounding_box()
             assert window.rows * window.columns <= 600
             assert abs(window.rows - room["height"] / size) <= 2
             assert abs(window.columns - room["width"] / size) <= 2
-    count = len(zoom.said(Window))
+    count = len(zoom.said(ValuesRequest))
     zoom.answer()
     for _ in range(3):
         page.keyboard.press("Shift+ArrowRight")
-    assert len(zoom.said(Window)) > count
+    assert len(zoom.said(ValuesRequest)) > count
 
 
 def test_values_stand_in_their_cells_in_a_colour_that_can_be_read(page):

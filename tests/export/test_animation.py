@@ -1,4 +1,4 @@
-"""Films, read back from their files and compared with an independent forward pass."""
+"""Animations, read back from their files and compared with an independent forward pass."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageSequence
 
 from fmwidget import FeatureMapWidget
-from fmwidget.export import animation as film_module
-from fmwidget.export.animation import check_file, frame_rate
+from fmwidget.export import animation
+from fmwidget.export.animation import frame_rate, validate_animation_path
 from tests.test_plots import maps_in, standardized
 
 layers = keras.layers
@@ -63,27 +63,27 @@ def assert_shows(frame, maps):
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp"])
-def test_a_film_through_the_layers(widget, model, tmp_path, suffix):
+def test_an_animation_of_the_layers(widget, model, tmp_path, suffix):
     state, forwards = widget.get_state(), widget._am.stats.forwards
     widget.animate(tmp_path / f"depth{suffix}", fps=4)
-    film, maps = frames(tmp_path / f"depth{suffix}"), forward(model, widget)
-    assert [duration for _, duration in film] == [250] * 3
-    assert len({frame.size for frame, _ in film}) == 1
-    for (frame, _), name in zip(film, ("first", "smaller", "second"), strict=True):
+    shown, maps = frames(tmp_path / f"depth{suffix}"), forward(model, widget)
+    assert [duration for _, duration in shown] == [250] * 3
+    assert len({frame.size for frame, _ in shown}) == 1
+    for (frame, _), name in zip(shown, ("first", "smaller", "second"), strict=True):
         assert_shows(frame, maps[name])
     assert widget.get_state() == state  # the screen stays as it is
     assert widget._am.stats.forwards == forwards  # and all frames come from the pass that was run
 
 
-def test_a_film_through_the_channels(widget, model, tmp_path):
+def test_an_animation_of_the_channels(widget, model, tmp_path):
     widget.layer, widget.order = "second", "mean"
     widget.animate(tmp_path / "channels.gif", "channels", seconds=9)
-    film, maps = frames(tmp_path / "channels.gif"), forward(model, widget)["second"]
+    shown, maps = frames(tmp_path / "channels.gif"), forward(model, widget)["second"]
     order = np.argsort(-maps.mean(axis=(0, 1)))
-    assert len(film) == 18
-    assert sum(duration for _, duration in film) == 9000
+    assert len(shown) == 18
+    assert sum(duration for _, duration in shown) == 9000
     for place in (0, 1, 9, 17):
-        assert_shows(film[place][0], maps[..., order[place], np.newaxis])
+        assert_shows(shown[place][0], maps[..., order[place], np.newaxis])
 
 
 def test_only_what_is_asked_for(widget, model, tmp_path):
@@ -100,24 +100,24 @@ def test_only_what_is_asked_for(widget, model, tmp_path):
         assert getattr(still, "n_frames", 1) == 1
 
 
-def test_a_film_of_a_late_page_shows_the_chosen_channel(tmp_path):
+def test_an_animation_of_a_late_page_shows_the_chosen_channel(tmp_path):
     model = keras.Sequential([keras.Input((40, 40, 3)), layers.Conv2D(300, 1, name="wide")])
     picture = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     widget = FeatureMapWidget(model, picture, channel=299)
     assert widget.page > 0
     widget.animate(tmp_path / "late.png")
-    with Image.open(tmp_path / "late.png") as film, Image.open(io.BytesIO(widget.png)) as shown:
-        assert np.array_equal(np.asarray(film.convert("RGB")), np.asarray(shown.convert("RGB")))
+    with Image.open(tmp_path / "late.png") as late, Image.open(io.BytesIO(widget.png)) as shown:
+        assert np.array_equal(np.asarray(late.convert("RGB")), np.asarray(shown.convert("RGB")))
     widget.close()
 
 
-def test_what_cannot_be_filmed_is_said_before_anything_is_written(widget, tmp_path, monkeypatch):
-    path = tmp_path / "film.gif"
+def test_what_cannot_be_animated_is_refused_before_anything_is_written(widget, tmp_path, monkeypatch):
+    path = tmp_path / "animation.gif"
     bad: list[tuple[dict[str, Any], str]] = [
         ({"by": "pictures"}, "Received by='pictures'"),
         ({"only": ["frist"]}, "There is no layer 'frist'. Did you mean 'first'"),
         ({"by": "channels", "only": [5]}, "There is no channel 5. There are 5 of them"),
-        ({"only": []}, "Received no layers to go through"),
+        ({"only": []}, "must name at least one of the layers"),
         ({"fps": 0}, "0.05 to 50 frames a second. Received fps=0"),
         ({"fps": float("nan")}, "Received fps=nan"),
         ({"seconds": -1}, "Received seconds=-1 for 3 frames"),
@@ -126,23 +126,26 @@ def test_what_cannot_be_filmed_is_said_before_anything_is_written(widget, tmp_pa
     for arguments, sentence in bad:
         with pytest.raises(ValueError, match=sentence):
             widget.animate(path, **arguments)
-    monkeypatch.setattr(film_module, "MOST_BYTES", 10_000)
+    for wrong in ("second", 3):
+        with pytest.raises(TypeError, match=f"`only` must be a sequence .* Received {wrong!r}"):
+            widget.animate(path, only=wrong)
+    monkeypatch.setattr(animation, "MOST_BYTES", 10_000)
     with pytest.raises(ValueError, match=r"3 frames of .* Pass fewer of them as `only`"):
         widget.animate(path)
     assert not path.exists()
 
 
-def test_files_that_are_no_films():
+def test_paths_that_are_no_animations():
     with pytest.raises(ValueError, match=r"as .gif, .png, .webp. Received the suffix '.mp4' in 'a.mp4'"):
-        check_file("a.mp4")
+        validate_animation_path("a.mp4")
     with pytest.raises(ValueError, match="Received no suffix in 'depth'"):
-        check_file("depth")
+        validate_animation_path("depth")
     with pytest.raises(TypeError, match="must be a path"):
-        check_file(3)  # type: ignore[arg-type]
-    check_file("DEPTH.GIF")
+        validate_animation_path(3)  # type: ignore[arg-type]
+    validate_animation_path("DEPTH.GIF")
 
 
-def test_the_rate_of_a_film():
+def test_the_rate_of_an_animation():
     assert frame_rate(10, None, None) == 2
     assert frame_rate(10, 12.5, None) == 12.5
     assert frame_rate(10, None, 4) == 2.5

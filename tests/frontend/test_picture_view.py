@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import collections
 import logging
 import math
-import pathlib
-import re
 from typing import Any
 
 import pytest
@@ -14,23 +11,23 @@ import traitlets
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fmwidget.frontend.picture_view
-from fmwidget.frontend.bundle import EXPORT, FOLDER, IMPORT, joined
 from fmwidget.frontend.messages import (
     MAX_ID,
-    MAX_PLACES,
     MAX_PX,
+    MAX_TILES,
     MAX_VALUES,
-    Close,
+    ChooseTile,
+    Click,
+    CloseZoom,
     Hover,
-    HoveredUnit,
+    HoverUnit,
     Nudge,
-    Open,
-    Pin,
-    Place,
+    OpenChannel,
+    PinUnit,
     Point,
-    Window,
-    asked_by,
+    Unpin,
+    ValuesRequest,
+    message_id,
     parse_message,
 )
 from fmwidget.frontend.picture_view import PictureView
@@ -50,14 +47,14 @@ almost = st.fixed_dictionaries(
     {
         "type": st.sampled_from(
             (
-                *("point", "hover", "place", "nudge", "release", "open"),
-                *("unit", "pin", "window", "close", "display"),
+                *("click", "hover", "tile", "nudge", "unpin", "open"),
+                *("unit", "pin", "values", "close", "display"),
             )
         )
         | junk
     },
     optional=dict.fromkeys(
-        ("x", "y", "place", "row", "column", "rows", "columns", "ratio", "dark", "width", "id"), junk
+        ("x", "y", "tile", "row", "column", "rows", "columns", "ratio", "dark", "width", "id"), junk
     ),
 )
 
@@ -80,39 +77,40 @@ def from_browser(widget, **state):
     widget._handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
 
 
-@given(x=pixels, y=pixels, place=st.integers(0, MAX_PLACES), ratio=st.floats(0.0625, 16), dark=st.booleans())
-def test_what_the_view_means_to_say_is_understood(x, y, place, ratio, dark):
-    assert parse_message({"type": "point", "x": x, "y": y}) == Point(x, y)
+@given(x=pixels, y=pixels, tile=st.integers(0, MAX_TILES), ratio=st.floats(0.0625, 16), dark=st.booleans())
+def test_what_the_view_means_to_say_is_understood(x, y, tile, ratio, dark):
+    assert parse_message({"type": "click", "x": x, "y": y}) == Click(Point(x, y))
     assert parse_message({"type": "hover", "x": x, "y": y, "id": "a-1"}) == Hover(Point(x, y))
     assert parse_message({"type": "hover", "id": "a-1"}) == Hover(None)
-    assert parse_message({"type": "place", "place": place}) == Place(place)
-    assert parse_message({"type": "open", "place": place, "id": "a"}) == Open(place)
-    assert parse_message({"type": "open"}) == Open(None)
-    assert parse_message({"type": "unit", "row": 0, "column": place % 9}) == HoveredUnit((0, place % 9))
-    assert parse_message({"type": "unit", "id": "a"}) == HoveredUnit(None)
-    assert parse_message({"type": "pin", "row": place % 7, "column": 3}) == Pin((place % 7, 3))
-    window = {"type": "window", "row": 1, "column": 2, "rows": 20, "columns": 30}
-    assert parse_message(window) == Window(1, 2, 20, 30)
-    assert parse_message({"type": "close"}) == Close()
-    assert parse_message({"type": "nudge", "rows": -3, "columns": place % 9}) == Nudge(-3, place % 9)
+    assert parse_message({"type": "tile", "tile": tile}) == ChooseTile(tile)
+    assert parse_message({"type": "open", "tile": tile, "id": "a"}) == OpenChannel(tile)
+    assert parse_message({"type": "open"}) == OpenChannel(None)
+    assert parse_message({"type": "unit", "row": 0, "column": tile % 9}) == HoverUnit((0, tile % 9))
+    assert parse_message({"type": "unit", "id": "a"}) == HoverUnit(None)
+    assert parse_message({"type": "pin", "row": tile % 7, "column": 3}) == PinUnit((tile % 7, 3))
+    request = {"type": "values", "row": 1, "column": 2, "rows": 20, "columns": 30}
+    assert parse_message(request) == ValuesRequest(1, 2, 20, 30)
+    assert parse_message({"type": "close"}) == CloseZoom()
+    assert parse_message({"type": "unpin"}) == Unpin()
+    assert parse_message({"type": "nudge", "rows": -3, "columns": tile % 9}) == Nudge(-3, tile % 9)
     display = {"type": "display", "ratio": ratio, "dark": dark, "width": 848}
     assert parse_message(display) == DisplayContext(ratio, dark, 848)
 
 
 @given(junk | almost)
 def test_whatever_else_comes_is_nothing_or_within_bounds(content):
-    assert 0 < len(asked_by(content) or "none") <= MAX_ID
+    assert 0 < len(message_id(content) or "none") <= MAX_ID
     match parse_message(content):
-        case None | Hover(None) | Open(None) | HoveredUnit(None) | Close():
+        case None | Hover(None) | OpenChannel(None) | HoverUnit(None) | CloseZoom():
             pass
-        case Point(x, y) | Hover(Point(x, y)):
+        case Click(Point(x, y)) | Hover(Point(x, y)):
             assert 0 <= x <= MAX_PX
             assert 0 <= y <= MAX_PX
-        case Place(place) | Open(int(place)):
-            assert 0 <= place <= MAX_PLACES
-        case HoveredUnit((row, column)) | Pin((row, column)):
+        case ChooseTile(tile) | OpenChannel(int(tile)):
+            assert 0 <= tile <= MAX_TILES
+        case HoverUnit((row, column)) | PinUnit((row, column)):
             assert 0 <= min(row, column) <= max(row, column) <= MAX_PX
-        case Window(row, column, rows, columns):
+        case ValuesRequest(row, column, rows, columns):
             assert min(row, column) >= 0
             assert 0 < rows * columns <= MAX_VALUES
         case Nudge(rows, columns):
@@ -126,29 +124,29 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
 @pytest.mark.parametrize(
     "content",
     [
-        {"type": "point", "x": math.nan, "y": 1},
-        {"type": "point", "x": math.inf, "y": 1},
-        {"type": "point", "x": -1, "y": 1},
-        pytest.param({"type": "point", "x": HUGE, "y": 1}, id="huge"),
-        {"type": "point", "x": True, "y": 1},
-        {"type": "point", "x": "1", "y": 1},
-        {"type": "point", "x": 1},
-        {"type": ["point"], "x": 1, "y": 1},
+        {"type": "click", "x": math.nan, "y": 1},
+        {"type": "click", "x": math.inf, "y": 1},
+        {"type": "click", "x": -1, "y": 1},
+        pytest.param({"type": "click", "x": HUGE, "y": 1}, id="huge"),
+        {"type": "click", "x": True, "y": 1},
+        {"type": "click", "x": "1", "y": 1},
+        {"type": "click", "x": 1},
+        {"type": ["click"], "x": 1, "y": 1},
         {"type": "hover", "x": 1},
         {"type": "hover", "x": None, "y": None},
         {"type": "hover", "x": math.nan, "y": 1},
-        {"type": "place", "place": -1},
-        {"type": "place", "place": 1.5},
-        {"type": "place", "place": True},
-        pytest.param({"type": "place", "place": HUGE}, id="no such place"),
-        {"type": "open", "place": -1},
-        {"type": "open", "place": None},
+        {"type": "tile", "tile": -1},
+        {"type": "tile", "tile": 1.5},
+        {"type": "tile", "tile": True},
+        pytest.param({"type": "tile", "tile": HUGE}, id="no such tile"),
+        {"type": "open", "tile": -1},
+        {"type": "open", "tile": None},
         {"type": "unit", "row": 1},
         {"type": "pin"},
         {"type": "pin", "row": 0.5, "column": 1},
-        {"type": "window", "row": 0, "column": 0, "rows": 100, "columns": 100},
-        {"type": "window", "row": 0, "column": 0, "rows": 0, "columns": 1},
-        {"type": "window", "row": -1, "column": 0, "rows": 1, "columns": 1},
+        {"type": "values", "row": 0, "column": 0, "rows": 100, "columns": 100},
+        {"type": "values", "row": 0, "column": 0, "rows": 0, "columns": 1},
+        {"type": "values", "row": -1, "column": 0, "rows": 1, "columns": 1},
         {"type": "nudge", "rows": 1},
         {"type": "nudge", "rows": 1, "columns": math.inf},
         {"type": "nudge", "rows": MAX_PX + 1, "columns": 0},
@@ -159,22 +157,22 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
         {},
         [],
         None,
-        "point",
+        "click",
     ],
 )
 def test_a_message_that_means_nothing_is_ignored_and_logged_once(content, caplog):
     view = PictureView()
     calls: list[Any] = []
-    for listen in (
-        view.on_point,
+    for add in (
+        view.on_click,
         view.on_hover,
-        view.on_place,
+        view.on_tile,
         view.on_nudge,
-        view.on_release,
+        view.on_unpin,
         view.on_open,
         view.on_display,
     ):
-        listen(lambda *arguments: calls.append(arguments))
+        add(lambda *arguments: calls.append(arguments))
     with caplog.at_level(logging.DEBUG, "fmwidget"):
         view._handle_custom_msg(content, [])
     assert calls == []
@@ -183,27 +181,27 @@ def test_a_message_that_means_nothing_is_ignored_and_logged_once(content, caplog
     assert caplog.text.count("\n") == 1
 
 
-def test_each_callback_hears_of_its_own_kind_only():
+def test_each_callback_gets_messages_of_its_own_type_only():
     view = PictureView()
     points: list[Any] = []
-    places: list[int] = []
+    tiles: list[int] = []
     nudges: list[Any] = []
     released: list[None] = []
     display: list[DisplayContext] = []
-    view.on_release(lambda: released.append(None))
-    view.on_point(lambda x, y: points.append((x, y)))
-    view.on_point(lambda x, y: points.append((y, x)))
-    view.on_place(places.append)
+    view.on_unpin(lambda: released.append(None))
+    view.on_click(lambda x, y: points.append((x, y)))
+    view.on_click(lambda x, y: points.append((y, x)))
+    view.on_tile(tiles.append)
     view.on_nudge(lambda rows, columns: nudges.append((rows, columns)))
     view.on_display(display.append)
-    view._handle_custom_msg({"type": "point", "x": 3.5, "y": 4}, [])
-    view._handle_custom_msg({"type": "place", "place": 130}, [])
+    view._handle_custom_msg({"type": "click", "x": 3.5, "y": 4}, [])
+    view._handle_custom_msg({"type": "tile", "tile": 130}, [])
     view._handle_custom_msg({"type": "nudge", "rows": 0, "columns": -2}, [])
-    view._handle_custom_msg({"type": "release"}, [])
+    view._handle_custom_msg({"type": "unpin"}, [])
     view._handle_custom_msg({"type": "display", "ratio": 2, "dark": True, "width": 600.7}, [])
     assert released == [None]
     assert points == [(3.5, 4.0), (4.0, 3.5)]
-    assert places == [130]
+    assert tiles == [130]
     assert nudges == [(0, -2)]
     assert display == [DisplayContext(2.0, dark=True, width=600)]
 
@@ -238,21 +236,21 @@ def test_what_is_asked_is_answered_once_all_has_been_done_whatever_happens(sent)
     assert sum(message["method"] == "custom" for message in sent) == 3
 
 
-def test_the_browser_is_told_what_is_listened_to(sent):
+def test_the_browser_receives_the_events_that_have_callbacks(sent):
     view = PictureView()
-    view.on_place(lambda _place: None)
-    view.on_place(lambda _place: None)
+    view.on_tile(lambda _tile: None)
+    view.on_tile(lambda _tile: None)
     view.on_display(lambda _display: None)
     assert [message["state"] for message in sent] == [
-        {"_listening": ["place"]},
-        {"_listening": ["place", "display"]},
+        {"_events": ["tile"]},
+        {"_events": ["tile", "display"]},
     ]
 
 
 def test_a_picture_and_what_belongs_to_it_travel_in_one_message(sent):
     view = PictureView(label="Feature maps")
     tiles = grid_layout((5, 5, 32)).tiles()
-    view.show(b"png", 848, 600.5, alt="32 maps", mark=(1, 2, 3, 4), tiles=tiles, place=7)
+    view.show(b"png", 848, 600.5, alt="32 maps", mark=(1, 2, 3, 4), tiles=tiles, tile=7)
     assert [message["method"] for message in sent] == ["update"]
     assert sent[0]["buffer_paths"] == [["png"]]
     assert sent[0]["state"] == {
@@ -261,7 +259,7 @@ def test_a_picture_and_what_belongs_to_it_travel_in_one_message(sent):
         "alt": "32 maps",
         "mark": [1.0, 2.0, 3.0, 4.0],
         "tiles": tiles,
-        "place": 7,
+        "tile": 7,
     }
 
 
@@ -288,8 +286,8 @@ def test_a_region_may_reach_beyond_the_picture_and_a_mark_may_not():
 def test_the_browser_cannot_set_a_picture(caplog):
     view = PictureView(png=b"ours", alt="ours")
     code = view._esm
-    from_browser(view, alt="<b>theirs</b>", _esm="alert(1)", _listening=["point"], png=None)
-    assert (view.png, view.alt, view._esm, view._listening) == (b"ours", "ours", code, [])
+    from_browser(view, alt="<b>theirs</b>", _esm="alert(1)", _events=["click"], png=None)
+    assert (view.png, view.alt, view._esm, view._events) == (b"ours", "ours", code, [])
     assert len(caplog.records) == 1
 
 
@@ -325,7 +323,7 @@ def test_other_pictures_are_offered_in_one_message_and_one_change(sent):
     assert seen == [(2, ["c", "d", "e"])]
     assert len(sent) == 1
 
-    with pytest.raises(traitlets.TraitError, match="1 pictures"):
+    with pytest.raises(traitlets.TraitError, match="below 1"):
         picker.offer(["f"], [b"6"], value=1)
     assert (picker.names, picker.value) == (["c", "d", "e"], 2)
 
@@ -334,52 +332,3 @@ def test_fewer_names_drop_a_choice_that_is_gone():
     picker = ThumbnailPicker(names=["a", "b"], thumbs=[b"", b""], value=1)
     picker.names = ["a"]
     assert picker.value == -1
-
-
-@pytest.mark.parametrize("widget", [PictureView, ThumbnailPicker])
-def test_the_front_end_comes_from_the_package(widget):
-    package = pathlib.Path(fmwidget.frontend.picture_view.__file__).parent
-    thumbnails = (package / "js" / "thumbnails.js").read_text(encoding="utf-8")
-    assert widget()._esm == (joined("view.js") if widget is PictureView else thumbnails)
-    sheets = [path.read_text(encoding="utf-8") for path in (package / "css").iterdir()]
-    assert all(widget()._css.count(sheet) == 1 for sheet in sheets)
-    assert max(len(sheet.splitlines()) for sheet in sheets) < 200
-
-
-MODULES = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.js")}
-
-
-def test_joined_modules_hold_each_module_once_and_no_import():
-    whole = joined("view.js")
-    assert "import " not in whole
-    assert re.findall(r"^export.*", whole, re.MULTILINE) == ["export default { render };"]
-    for name, text in MODULES.items():
-        first = text.splitlines()[0]
-        assert whole.count(first) <= 1, name
-    # What a module uses at once, not only in functions that are called later, is there before it.
-    assert (
-        whole.index("function element(") < whole.index("function outlines(") < whole.index("function render(")
-    )
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_modules_keep_to_what_can_be_joined(name):
-    text = MODULES[name]
-    assert len(text.splitlines()) < 200
-    imports = IMPORT.findall(text)
-    assert len(imports) == len(re.findall(r"\bimport\b", text))
-    exports = EXPORT.findall(text)
-    assert len(exports) == len(re.findall(r"^export (?!default)", text, re.MULTILINE))
-    for names, other in imports:
-        wanted = {one.strip() for one in names.split(",") if one.strip()}
-        assert wanted <= set(EXPORT.findall(MODULES[other])), f"{name} imports what {other} does not export"
-
-
-ENTRIES = [name for name, text in MODULES.items() if "export default" in text]
-
-
-@pytest.mark.parametrize("entry", ENTRIES)
-def test_no_two_modules_give_one_name_to_different_things(entry):
-    top = re.compile(r"^(?:async )?(?:function|const|let|class) (\w+)", re.MULTILINE)
-    names = collections.Counter(top.findall(joined(entry)))
-    assert [name for name, count in names.items() if count > 1] == []

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmwidget import FeatureMapWidget
-from fmwidget.frontend.play_button import PlayButton, next_stop
+from fmwidget.frontend.play_button import PlayButton, next_item
 from tests.support import zoo
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
@@ -32,10 +32,10 @@ def say(player: PlayButton, kind: str, **rest: Any) -> None:
 @given(st.lists(st.integers(), min_size=1, unique=True), st.data())
 def test_a_film_goes_through_all_once_and_ends(stops, data):
     here = data.draw(st.sampled_from([*stops, None]))
-    start, is_more = next_stop(stops, here, is_first=True)
+    start, is_more = next_item(stops, here, is_first=True)
     seen = [start]
     while is_more:
-        start, is_more = next_stop(stops, start, is_first=False)
+        start, is_more = next_item(stops, start, is_first=False)
         seen.append(start)
     begins = stops.index(here) + 1 if here in stops and here != stops[-1] else 0
     assert seen == stops[begins:]
@@ -83,7 +83,7 @@ def test_only_what_the_filter_lists_is_played():
     [
         lambda widget: setattr(widget._controls.norm, "value", "shared"),
         lambda widget: setattr(widget._controls.channel, "value", 3),
-        lambda widget: widget._grid.box._receive(None, {"type": "point", "x": 20, "y": 80}, []),
+        lambda widget: widget._grid.box._receive(None, {"type": "click", "x": 20, "y": 80}, []),
         lambda widget: say(widget._controls.play_layers, "pause"),
     ],
 )

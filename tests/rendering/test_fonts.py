@@ -37,7 +37,7 @@ def make_font(path, family, characters):
     builder.save(path)
 
 
-CACHES = (text._fonts, text._learn_of_new_fonts, text.printable, text.rasterize)
+CACHES = (text._fonts, text._register_new_fonts, text.printable, text.rasterize)
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ def widget():
         [keras.Input((SIDE + 2, SIDE + 2, 3)), keras.layers.Conv2D(16, 3, name="a<b>&c"), keras.layers.ReLU()]
     )
     picture = np.random.default_rng(0).integers(0, 256, (SIDE + 2, SIDE + 2, 3), np.uint8)
-    made = FeatureMapWidget(model, {"noise": picture}, norm="channel", cmap="gray", channel=5)
-    yield made
-    made.close()
+    widget = FeatureMapWidget(model, {"noise": picture}, norm="channel", cmap="gray", channel=5)
+    yield widget
+    widget.close()
 
 
 @pytest.fixture(scope="module")

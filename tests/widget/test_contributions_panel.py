@@ -144,7 +144,7 @@ def test_one_pass_for_a_layer_and_another_after_training(monkeypatch):
         passes.append(path)
         return record_call(model, batch, path)
 
-    monkeypatch.setattr("fmwidget.widget.panels.contributions.record_call", counted)
+    monkeypatch.setattr("fmwidget.activations.model.record_call", counted)
     origin = Origin(zoo.sequential(), layer="conv")
     for channel, row in ((0, 1), (1, 1), (4, 9)):
         origin.open_at(channel, row, 2)

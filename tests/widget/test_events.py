@@ -94,12 +94,12 @@ EVENTS: dict[str, Callable[[Any], None]] = {
     "play": lambda widget: custom(widget._controls.play_layers, type="play"),
     "save": lambda widget: custom(widget._controls.save, type="save", id="a"),
     "hover": lambda widget: custom(widget._grid.box, type="hover", x=20, y=80),
-    "click": lambda widget: custom(widget._grid.box, type="point", x=20, y=80),
-    "click on the image": lambda widget: custom(widget._panels.input.view, type="point", x=20, y=80),
-    "click on the profile": lambda widget: custom(widget._panels.profile._view, type="point", x=20, y=80),
-    "key": lambda widget: custom(widget._grid.box, type="place", place=2),
+    "click": lambda widget: custom(widget._grid.box, type="click", x=20, y=80),
+    "click on the image": lambda widget: custom(widget._panels.input.view, type="click", x=20, y=80),
+    "click on the profile": lambda widget: custom(widget._panels.profile._view, type="click", x=20, y=80),
+    "key": lambda widget: custom(widget._grid.box, type="tile", tile=2),
     "nudge": lambda widget: custom(widget._panels.detail.box, type="nudge", rows=1, columns=0),
-    "open": lambda widget: custom(widget._grid.box, type="open", place=2),
+    "open": lambda widget: custom(widget._grid.box, type="open", tile=2),
     "display": lambda widget: custom(widget._grid.box, type="display", ratio=2, dark=True, width=700),
 }
 
@@ -180,7 +180,7 @@ def test_a_hover_sends_no_more_than_what_it_changes(widget):
 
 def test_a_frame_that_is_on_screen_is_drawn_no_second_time(widget, monkeypatch):
     widget.profile = True
-    custom(widget._grid.box, type="open", place=2)
+    custom(widget._grid.box, type="open", tile=2)
     assert sent_by(widget, widget._update_panels) == {}
     drawn: list[Any] = []
     for panel in (widget._grid, widget._panels.detail, widget._panels.input, widget._panels.zoom):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import fmwidget.activations.background
 from fmwidget import ActivationModel, FeatureMapWidget
+from fmwidget.activations.cache import ForwardCache
 from fmwidget.images.source import NamedImage
 from fmwidget.widget.jupyter.widget_tree import child_widgets
 from tests.support.acting import deliver, described, status
@@ -89,9 +90,9 @@ def latest(name):
 SEAMS: dict[str, tuple[Any, str]] = {
     "decoding": (lambda _, patch: patch.setattr(NamedImage, "pixels", fails), PICTURE),
     "preprocessing": (latest("_batch"), PICTURE),
-    "seen": (latest("_seen"), PICTURE),
+    "seen": (latest("_input_image"), PICTURE),
     "forward": (lambda _, patch: patch.setattr(keras.layers.Conv2D, "call", fails), PICTURE),
-    "cache": (lambda _, patch: patch.setattr(ActivationModel, "_evict", fails), PICTURE),
+    "cache": (lambda _, patch: patch.setattr(ForwardCache, "put", fails), PICTURE),
     "weights": (lambda _, patch: patch.setattr(ActivationModel, "version", fails), NORM),
     "maps": (latest("_maps"), LAYER),
     "outputs": (latest("_outputs"), PICTURE),
@@ -111,14 +112,14 @@ SEAMS: dict[str, tuple[Any, str]] = {
         lambda widget, patch: patch.setattr(widget._interactions._selector, "select", fails),
         "hover",
     ),
-    "tile": (lambda widget, patch: patch.setattr(widget._grid, "unit_at", fails), "point"),
+    "tile": (lambda widget, patch: patch.setattr(widget._grid, "unit_at", fails), "click"),
     "display": (lambda widget, patch: patch.setattr(widget._pipeline, "layout", fails), "display"),
 }
 
 
 def act(widget, how, index=1):
     match how:
-        case "hover" | "point":
+        case "hover" | "click":
             point(widget, how)
         case "display":
             content = {"type": "display", "ratio": 2, "dark": index == 1, "width": 700}
@@ -252,7 +253,7 @@ def test_a_forward_that_cannot_be_compiled_stays_eager_and_is_logged_once(model,
         batches = [np.full((1, 20, 24, 3), value, "float32") for value in np.linspace(0, 1, 6)]
         for batch in batches:
             assert np.allclose(am.activations(batch, "conv"), np.asarray(model.get_layer("conv")(batch)[0]))
-            fmwidget.activations.background._compiler.submit(lambda: None).result()
+            fmwidget.activations.background._executor.submit(lambda: None).result()
     assert am.stats.forwards == len(batches)
     assert am.stats.traces == 0
     assert len([record for record in caplog.records if "stays eager" in record.message]) == 1
@@ -263,7 +264,7 @@ def test_a_compiled_forward_that_fails_is_given_up_for_an_eager_one(model, monke
     batches = [np.full((1, 20, 24, 3), value, "float32") for value in np.linspace(0, 1, 6)]
     for batch in batches[:2]:
         am.activations(batch, "conv")
-    fmwidget.activations.background._compiler.submit(lambda: None).result()
+    fmwidget.activations.background._executor.submit(lambda: None).result()
     (shapes,) = am._compiler.passes
     assert am._compiler.passes[shapes].done()
     monkeypatch.setattr(am._compiler.passes[shapes], "_result", fails)
@@ -293,7 +294,7 @@ def assert_works(widget, model):
     fresh = FeatureMapWidget(model, PICTURES, preprocess=scaled, channel=1)
     assert screen(widget) == screen(fresh)
     fresh.close()
-    fmwidget.activations.background._compiler.submit(lambda: None).result()  # which may be recording just now
+    fmwidget.activations.background._executor.submit(lambda: None).result()  # which may be recording just now
     assert keras.Operation.__call__.__module__.startswith("keras.")
     assert keras.Layer.add_loss.__module__.startswith("keras.")
 

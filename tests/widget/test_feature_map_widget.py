@@ -274,9 +274,9 @@ def test_a_click_on_a_tile_chooses_it_and_beside_it_nothing(widget):
     widget.layer = "conv_1"
     box = widget._frame.layout.tile_box(13)
     grid = widget._grid.box
-    grid._handle_custom_msg({"type": "point", "x": box.x + 2, "y": box.y + 2}, [])
+    grid._handle_custom_msg({"type": "click", "x": box.x + 2, "y": box.y + 2}, [])
     assert widget.channel == 13
-    grid._handle_custom_msg({"type": "point", "x": 1, "y": 1}, [])
+    grid._handle_custom_msg({"type": "click", "x": 1, "y": 1}, [])
     assert widget.channel == 13
 
 
@@ -286,10 +286,10 @@ def test_a_place_is_the_channel_that_stands_there_in_the_order_shown(widget):
     grid = widget._grid.box
     strongest = np.argsort(-widget.feature_maps.max(axis=(0, 1)), kind="stable").tolist()
     for place in (16, 3, 0, 3):
-        grid._handle_custom_msg({"type": "place", "place": place, "id": "x"}, [])
+        grid._handle_custom_msg({"type": "tile", "tile": place, "id": "x"}, [])
         assert widget.channel == strongest[place]
-        assert grid.place == place
-    grid._handle_custom_msg({"type": "place", "place": 17, "id": "x"}, [])  # of a layer that had more
+        assert grid.tile == place
+    grid._handle_custom_msg({"type": "tile", "tile": 17, "id": "x"}, [])  # of a layer that had more
     assert widget.channel == strongest[3]
 
 

@@ -194,7 +194,7 @@ def test_close_detaches_everything_and_may_be_called_twice(model):
         widget.close()
     assert all(part.comm is None for part in all_parts)
     del all_parts
-    fmwidget.activations.background._compiler.submit(lambda: None).result()  # which may have begun
+    fmwidget.activations.background._executor.submit(lambda: None).result()  # which may have begun
     gc.collect()
     assert [each() for each in held if each() is not None] == []
     assert threading.active_count() <= threads

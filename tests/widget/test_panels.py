@@ -1,4 +1,4 @@
-"""The panels below the grid: each against numpy, and against what a person reads."""
+"""The panels below the grid: against numpy, and against what the user reads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,12 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from fmwidget import FeatureMapWidget
 from fmwidget.analysis.channel_stats import channel_statistics
 from fmwidget.analysis.channel_summary import channel_summary, layer_summary
 from fmwidget.rendering.canvas import FAINT, grey
+from fmwidget.rendering.feature_grid import draw_channel
 from fmwidget.rendering.formatting import percent
 from fmwidget.rendering.histogram import BINS, PLOT, draw_histogram, histogram
-from fmwidget.rendering.overlay import map_pixels, overlay_png, seen_pixels
+from fmwidget.rendering.overlay import image_pixels, map_pixels, overlay_png
 from fmwidget.rendering.palette import INACTIVE, NAN, palette
 from fmwidget.widget.panels.answer import answer_html, check_class_names, imagenet_names, score_vector
 from fmwidget.widget.panels.numbers import numbers_html
@@ -50,12 +53,27 @@ def test_the_numbers_are_numpy_s_over_the_finite_values(maps):
             assert np.isnan(found).all()
 
 
-def test_numbers_of_any_size_are_summed():
-    for factor in (1e300, 1e-300):
-        maps = factor * np.array([[[1.0, 3.0], [-1.0, 5.0]]])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("factor", [6e37, 1e-38])
+def test_numbers_of_any_size_of_float32_are_summed(dtype, factor):
+    maps = (factor * np.array([[[1.0, 3.0], [-1.0, 5.0]]])).astype(dtype)
+    with np.errstate(all="raise"):
         summary = layer_summary(channel_statistics(maps))
-        assert summary.mean == pytest.approx(2 * factor)
-        assert summary.std / factor == pytest.approx(np.std([1, 3, -1, 5]))
+    assert summary.mean == pytest.approx(2 * factor, rel=1e-6, abs=0)
+    assert summary.std / factor == pytest.approx(np.std([1, 3, -1, 5]))
+
+
+@pytest.mark.parametrize("norm", ["standardize", "channel", "shared", "symmetric"])
+@pytest.mark.parametrize("extreme", [1.7e308, 1e200, 1e-200, 5e-324])
+def test_float64_beyond_float32_raises_nothing(extreme, norm):
+    maps = extreme * np.array([[-1.0, 1.0, 0.0], [1.0, 0.5, np.nan]]).reshape(3, 1, 2)
+    statistics = channel_statistics(maps)
+    with np.errstate(all="raise", under="ignore"):
+        assert layer_summary(statistics).max == extreme
+        for channel in (0, 1):
+            assert channel_summary(statistics, channel).max <= extreme
+            assert draw_histogram(statistics, channel, norm).composed().any()
+            assert draw_channel(maps, channel, statistics, norm=norm).composed().any()
 
 
 def test_a_histogram_counts_all_but_zeros():
@@ -81,11 +99,16 @@ def test_bars_are_as_high_as_they_are_many(norm, ratio):
     assert np.count_nonzero(bars) == 2
 
 
-@pytest.mark.parametrize("extreme", [1.7e308, 5e-324])
-def test_values_of_any_size_are_drawn(extreme):
-    maps = np.array([-extreme, extreme, 0, extreme]).reshape(2, 2, 1)
+@pytest.mark.parametrize("extreme", [3.4e38, 1e-45])
+def test_values_of_any_size_of_float32_are_drawn(extreme):
+    maps = np.array([-extreme, extreme, 0, extreme], np.float32).reshape(2, 2, 1)
+    spread = histogram(maps[:, :, 0])
+    assert spread is not None
+    assert (spread[0][0], spread[0][-1], spread[0].sum()) == (1, 2, 3)
     with np.errstate(all="raise", under="ignore"):
-        assert draw_histogram(channel_statistics(maps), 0, "channel").composed().any()
+        bars = draw_histogram(channel_statistics(maps), 0, "channel").area(PLOT) == grey(FAINT)
+    assert bars[:, 0].sum() == PLOT.height // 2
+    assert bars[:, -1].sum() == PLOT.height
 
 
 def test_what_is_not_finite_is_not_overlooked():
@@ -106,6 +129,21 @@ def test_what_is_not_finite_is_not_overlooked():
 def test_only_none_is_0_percent_and_only_all_is_100():
     shares = {0.0: "0 %", 1e-9: "<0.1 %", 0.125: "12.5 %", 0.9999: ">99.9 %", 1.0: "100 %"}
     assert {share: percent(share) for share in shares} == shares
+
+
+def test_constant_channels_are_counted_in_the_title_and_the_alternative_text():
+    model = keras.Sequential([keras.Input((4, 5, 3)), keras.layers.Conv2D(4, 1, name="conv")])
+    kernel = np.zeros((1, 1, 3, 4), np.float32)
+    kernel[..., 3] = 1
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
+    for bias, fact in (([0, 0, 0.5, 0], "inactive, 1 constant"), ([0, 0, 0, 0], "inactive")):
+        model.set_weights([kernel, np.array(bias, np.float32)])
+        inactive = 2 if any(bias) else 3
+        widget = FeatureMapWidget(model, image)
+        assert f": 4 channels, {inactive} of them {fact}. " in widget._grid.box.alt
+        (facts,) = (text.get_text() for text in widget.figure().axes[0].texts if "Conv2D" in text.get_text())
+        assert f" · {inactive} of 4 channels {fact} · " in facts
+        widget.close()
 
 
 def rows(html):
@@ -212,6 +250,6 @@ def test_a_map_keeps_its_colours_and_marks_over_the_picture():
 @pytest.mark.parametrize(("size", "ratio", "shown"), [((20, 30), 1, (200, 300)), ((600, 300), 2, (600, 300))])
 def test_the_picture_is_shown_in_its_own_proportions(size, ratio, shown):
     seen = np.random.default_rng(0).random((1, *size, 3), np.float32)
-    picture = seen_pixels(seen, "unit", "channels_last", ratio)
+    picture = image_pixels(seen, "unit", "channels_last", ratio)
     assert picture.shape[:2] == shown
     assert np.abs(picture.mean(axis=(0, 1)) - 255 * seen.mean(axis=(0, 1, 2))).max() < 2

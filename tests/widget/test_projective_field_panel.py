@@ -41,7 +41,7 @@ class Page:
         """Clicks on the middle of a pixel of the model's input, as the browser reports it."""
         height, width = self.widget._frame.sizes
         x, y = (column + 0.5) / width * self.picture.width, (row + 0.5) / height * self.picture.height
-        self.picture._receive(self.picture, {"type": "point", "x": x, "y": y}, [])
+        self.picture._receive(self.picture, {"type": "click", "x": x, "y": y}, [])
         until(lambda: "finding out" not in self.title.value)
 
     def words(self) -> str:
@@ -161,7 +161,10 @@ def test_what_nobody_sees_and_what_nobody_knows_is_said():
     assert page.widget._selection.unit is None
     hidden = Page(zoo.compiled_layer(), layer="relu")
     hidden.click(5, 5)
-    assert "It is not known what part of its input 'hidden' (Hidden) sees." in hidden.words()
+    assert (
+        "Receptive fields are unavailable: that of layer 'hidden' (Hidden) is not defined in fmwidget."
+        in hidden.words()
+    )
     assert hidden.list.channels == []
     holes = keras.Sequential([keras.Input((20, 24, 3)), layers.Conv2D(2, 2, dilation_rate=3)])
     gaps = Page(holes)

@@ -131,7 +131,10 @@ def test_what_has_no_window_says_so():
     assert box == pytest.approx([0, 0, 10, 12])
     hidden = Seen(zoo.compiled_layer(), layer="relu")
     words, box = hidden.at(2, 3)
-    assert words == "It is not known what part of its input 'hidden' (Hidden) sees."
+    assert (
+        words
+        == "Receptive fields are unavailable: that of layer 'hidden' (Hidden) is not defined in fmwidget."
+    )
     assert box == []
 
 

@@ -203,7 +203,7 @@ def panel_that_follows(widget):
     follower = Follower(panels.numbers)
     widget._panels = panels._replace(numbers=follower)
     widget.layer, widget.channel, widget.image = "conv", 0, "a"
-    say(widget._grid, "point", 1, 1)  # beside all tiles
+    say(widget._grid, "click", 1, 1)  # beside all tiles
     follower.told.clear()
     yield follower
     widget._panels = panels
@@ -251,7 +251,7 @@ def test_the_readout_is_the_value_that_the_model_computed(widget, follower):
 def test_a_click_pins_a_unit_which_then_follows_the_channel(widget, follower):
     unit = Unit(2, 4, 6)
     say(widget._grid, "hover", *centre(widget, unit))
-    say(widget._grid, "point", *centre(widget, unit))
+    say(widget._grid, "click", *centre(widget, unit))
     say(widget._grid, "hover", *centre(widget, Unit(1, 0, 0)))
     assert (widget.channel, widget._selection.unit) == (2, Unit(1, 0, 0))
     say(widget._grid, "hover")
@@ -265,7 +265,7 @@ def test_a_click_pins_a_unit_which_then_follows_the_channel(widget, follower):
 
 
 def test_a_pinned_unit_is_dropped_where_maps_have_another_size(widget, follower):
-    say(widget._grid, "point", *centre(widget, Unit(2, 0, 0)))
+    say(widget._grid, "click", *centre(widget, Unit(2, 0, 0)))
     widget.layer = "pool"
     assert widget._selection.unit is None
     assert widget._grid.box.region == []
@@ -283,9 +283,9 @@ def test_the_pointer_stays_where_it_is_when_the_maps_change_below_it(widget, fol
 
 def test_a_click_on_the_large_picture_pins_and_a_click_beside_it_lets_go(widget, follower):
     widget.channel = 4
-    say(widget._panels.detail, "point", 10, 52)
+    say(widget._panels.detail, "click", 10, 52)
     assert widget._selection.unit == Unit(4, 0, 0)
-    say(widget._panels.detail, "point", 1, 1)
+    say(widget._panels.detail, "click", 1, 1)
     assert widget._selection.unit is None
 
 
@@ -297,15 +297,15 @@ def test_a_key_lets_go_of_what_was_clicked(widget, follower, place):
         "input": widget._panels.input.view,
     }
     widget.channel = 4
-    say(widget._panels.detail, "point", 10, 52)
+    say(widget._panels.detail, "click", 10, 52)
     assert widget._grid.box.region
-    boxes[place]._handle_custom_msg({"type": "release"}, [])
+    boxes[place]._handle_custom_msg({"type": "unpin"}, [])
     assert widget._selection.unit is None
     assert [each.region for each in boxes.values()] == [[], [], []]
 
-    boxes["input"]._handle_custom_msg({"type": "point", "x": 30, "y": 30}, [])
+    boxes["input"]._handle_custom_msg({"type": "click", "x": 30, "y": 30}, [])
     assert boxes["input"].mark
-    boxes[place]._handle_custom_msg({"type": "release"}, [])
+    boxes[place]._handle_custom_msg({"type": "unpin"}, [])
     assert [boxes["input"].mark, boxes["detail"].mark] == [[], []]
     assert widget.channel == 4
 

@@ -179,7 +179,7 @@ def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weight
     conv.set_weights([kernels[0], biases[0]])
     monkeypatch.setattr(TrainingMonitor, "begin", lambda _: None)
     widget: Any = FeatureMapWidget(model, PICTURES, layer="conv", preprocess="unit")
-    fmwidget.activations.background._compiler.submit(lambda: None).result()
+    fmwidget.activations.background._executor.submit(lambda: None).result()
     grid_update, version = widget._grid.update, widget._am.version
 
     def run(order):
@@ -373,14 +373,14 @@ def test_a_model_that_is_compiled_is_watched_by_its_steps(task):
     model.fit(x, y, epochs=1, verbose=0)
     am, told = ActivationModel(model), Told()
     watch = TrainingMonitor(am, told.told)
-    watch._moved()
-    watch._moved()
-    assert watch._moved() is False
+    watch._has_changed()
+    watch._has_changed()
+    assert watch._has_changed() is False
     model.train_on_batch(x, y)
-    assert watch._moved() is True
-    assert watch._moved() is False
+    assert watch._has_changed() is True
+    assert watch._has_changed() is False
     model.layers[0].bias.assign(np.ones(8, "float32"))
-    assert watch._moved() is True
+    assert watch._has_changed() is True
 
 
 class Told:

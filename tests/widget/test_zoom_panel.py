@@ -35,7 +35,7 @@ def opened(widget):
     zoom = widget._panels.zoom.box
     zoom.said = said = list[Any]()
     zoom.send = said.append
-    say(widget._grid.box, "open", place=CHANNEL)
+    say(widget._grid.box, "open", tile=CHANNEL)
     say(zoom, "pin", row=4000, column=0)  # lets go of what another test has pinned
     said.clear()
     yield zoom
@@ -65,7 +65,7 @@ def test_a_tile_is_chosen_and_opened_in_one_step_and_its_picture_opens_what_it_s
     say(zoom, "close")
     assert not zoom.shown
     widget.order = "max"
-    say(widget._grid.box, "open", place=0)
+    say(widget._grid.box, "open", tile=0)
     strongest = int(widget.feature_maps.max(axis=(0, 1)).argmax())
     assert (zoom.shown, widget.channel) == (True, strongest)
     widget.order = "index"
@@ -76,7 +76,7 @@ def test_a_tile_is_chosen_and_opened_in_one_step_and_its_picture_opens_what_it_s
 
 
 def test_values_are_sent_for_the_part_that_is_asked_for_and_no_more(widget, zoom):
-    say(zoom, "window", row=2, column=5, rows=3, columns=4)
+    say(zoom, "values", row=2, column=5, rows=3, columns=4)
     values, answered = zoom.said
     assert answered == {"type": "answered", "id": "x"}
     assert values | {"texts": None} == {
@@ -88,7 +88,7 @@ def test_values_are_sent_for_the_part_that_is_asked_for_and_no_more(widget, zoom
 
     height, width = widget.feature_maps.shape[:2]
     for row, column, rows, columns in ((0, 0, 30, 20), (height - 1, width - 2, 9, 9), (500, 500, 2, 2)):
-        say(zoom, "window", row=row, column=column, rows=rows, columns=columns)
+        say(zoom, "values", row=row, column=column, rows=rows, columns=columns)
         texts = zoom.said[-2]["texts"]
         expected = widget.feature_maps[row : row + rows, column : column + columns, CHANNEL]
         assert len(texts) == len(expected)

@@ -1,9 +1,9 @@
-"""What a unit of a feature map sees: the part of the input that its value depends on.
+"""The receptive field of a unit: the part of the input image that its value depends on.
 
 The arithmetic is that of Araujo, Norris and Sim, *Computing Receptive Fields of Convolutional Neural
-Networks* (Distill, 2019, https://distill.pub/2019/computing-receptive-fields). `receptive_field` gives size,
-stride and padding as if maps had no edge; `field_of` walks one unit backwards through the maps as they are,
-which is exact at the edges too.
+Networks* (Distill, 2019, https://distill.pub/2019/computing-receptive-fields). `receptive_field` returns its
+size, stride and padding, as if feature maps had no edge. `field_of` follows one unit back to the image
+through the feature maps as they are, which is exact at edges too.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ import numpy as np
 
 from fmwidget.models.inputs import Batch
 
-from .axes import Mask
-from .graph import Graph, Upstream, model_graph, sees_all
-from .relations import Identity, Spans, Unknown, union
+from .graph import ModelGraph, Upstream, model_graph
+from .layout import bounding_box
+from .relations import Identity, Intervals, is_global, union
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The receptive field of the units of a layer, edges aside; each pair is for rows and columns.
+    """The receptive field of the units of a layer, edges left out of account; pairs are for rows and columns.
 
     Attributes:
-        size: Input pixels from the first to the last that a unit sees; it can be more than the input has.
+        size: Input pixels from the first to the last that a unit depends on; may exceed the input's size.
         stride: Input pixels from the field of one unit to that of the next; a fraction after upsampling.
-        padding: How many pixels before the input the field of the first unit begins.
-        is_global: Whether a unit sees the input as a whole, wherever it is, because the path leads through
-            global pooling, attention or a dense layer. `size` is then the input's, the rest 0.
-        unknown: A sentence that names the layer whose reach is not known, all numbers being 0; else empty.
+        padding: Pixels by which the field of the first unit begins before the input.
+        is_global: True if a unit depends on the whole input wherever it is, because of global pooling,
+            attention or a dense layer on the way. `size` is then the input's, the rest 0.
+        unknown: A sentence on why the numbers, all 0, could not be computed; else empty.
     """
 
     size: tuple[int, int] = (0, 0)
@@ -45,14 +45,14 @@ class ReceptiveField:
 
 @dataclass(frozen=True)
 class Field:
-    """The smallest box of the input that holds all that one unit sees.
+    """The receptive field of one unit: the smallest box of the input that holds all it depends on.
 
     Attributes:
-        box: `(top, left, bottom, right)` in pixels, the last two not included. `None` where the unit sees
-            nothing of the picture, or nobody knows.
-        is_global: Whether a path from the unit leads through global pooling, attention or a dense layer.
-        unknown: A sentence that names the layer whose reach is not known; else empty.
-        through: The name of the last layer on such a path that makes it global; else empty.
+        box: `(top, left, bottom, right)` in pixels, the last two not included. `None` if the unit does not
+            depend on the image, or if the field is unknown.
+        is_global: True if the unit depends on global pooling, attention or a dense layer.
+        unknown: A sentence that names the layer whose receptive field is not defined; else empty.
+        through: The path of the last such layer before the unit that makes its field global; else empty.
     """
 
     box: tuple[int, int, int, int] | None
@@ -62,111 +62,106 @@ class Field:
 
 
 def receptive_field(model: Any, path: str, *, batch: Batch = None) -> ReceptiveField:
-    """Size, stride and padding of the receptive field of a layer's units, as if the maps had no edge.
+    """Compute size, stride and padding of the receptive field of a layer's units, as if maps had no edge.
 
-    In a film that is the part of the picture which a unit sees in any of its frames.
+    In a video it is the union over time steps: the part of the image that a unit depends on in any of them.
 
     Args:
         model: A Keras 3 model, or an `ActivationModel`.
         path: A `FeatureLayer.path`.
-        batch: An input of the model, to say of which size. One is made up otherwise.
+        batch: An input of the model, of which only the sizes matter. By default of the model's own sizes.
 
     Raises:
-        ValueError: If `path` is not on the list of layers.
+        ValueError: If the model has no layer of that path.
 
     Example:
         receptive_field(keras.applications.VGG16(weights=None), "block5_conv3").size  # (196, 196)
     """
     graph = model_graph(model, batch)
-    upstream = graph.upstream(path)
+    upstream, target = graph.upstream(path), graph.paths[path]
     if upstream.unknown:
         return ReceptiveField(unknown=upstream.unknown)
     if upstream.is_global:
-        height, width = graph.lies[upstream.order[0]].positions
+        height, width = graph.layouts[target].grid
         box = field_of(model, path, height // 2, width // 2, batch=batch).box or (0, 0, 0, 0)
         return ReceptiveField((box[2] - box[0], box[3] - box[1]), is_global=True)
-    if graph.picture not in upstream.order:
+    if not upstream.depends_on_image:
         return ReceptiveField()
-    rows, columns = _along(graph, upstream, 0), _along(graph, upstream, 1)
+    rows, columns = _along(graph, upstream, target, 0), _along(graph, upstream, target, 1)
     if rows is None or columns is None:
         return ReceptiveField(
-            unknown=f"Before {path!r}, paths of different strides meet or positions are laid out anew."
+            unknown=f"The size of the receptive field is unavailable: before {path!r}, branches of different "
+            "strides meet, or positions are rearranged."
         )
     return ReceptiveField((rows[0], columns[0]), (rows[1], columns[1]), (rows[2], columns[2]))
 
 
 def field_of(model: Any, path: str, row: int, column: int, *, batch: Batch = None) -> Field:
-    """The box of the picture that one unit of a layer's maps sees, cut at the edges of all maps between.
+    """Compute the receptive field of one unit of a layer, cut at the edges of all feature maps on the way.
 
-    The first look at a model runs it once; later ones only calculate. A film counts as one picture: the box
-    holds what the unit sees in any frame.
+    The first call for a model runs a forward pass. In a video the box is the union over time steps.
 
     Args:
         model: A Keras 3 model, or an `ActivationModel`.
         path: A `FeatureLayer.path`.
-        row: Counted from 0 at the top.
-        column: Counted from 0 at the left.
-        batch: An input of the model, to say of which size. One is made up otherwise.
+        row: Row of the unit, counted from 0 at the top.
+        column: Column of the unit, counted from 0 at the left.
+        batch: An input of the model, of which only the sizes matter. By default of the model's own sizes.
 
     Raises:
-        ValueError: If `path` is not on the list of layers.
-        IndexError: If its maps have no such unit.
+        ValueError: If the model has no layer of that path.
+        IndexError: If its feature maps have no such unit.
     """
     graph = model_graph(model, batch)
-    upstream = graph.upstream(path)
-    target = graph.paths[path]
-    height, width = graph.lies[target].positions
+    upstream, target = graph.upstream(path), graph.paths[path]
+    height, width = graph.layouts[target].grid
     if not (0 <= row < height and 0 <= column < width):
-        raise IndexError(f"Expected a unit of {height}×{width} maps, received row {row}, column {column}.")
+        raise IndexError(
+            f"`row` and `column` must be a unit of {height}×{width} maps. "
+            f"Received row={row}, column={column}."
+        )
     if upstream.unknown:
         return Field(None, unknown=upstream.unknown)
-    start = np.zeros((height, width), bool)
-    start[row, column] = True
-    seen, through = {target: start}, ""
-    for number, source, how in upstream.steps:
-        if number not in seen or isinstance(how, Unknown):
+    unit = np.zeros((height, width), bool)
+    unit[row, column] = True
+    masks, through = {target: unit}, ""
+    for tensor, source, relation in upstream.edges:
+        if tensor not in masks:
             continue
-        part = how.back(seen[number], graph.lies[source].positions)
-        if sees_all(how, graph.lies[source]) and part.any():
-            through = through or getattr(how, "through", "")
-        seen[source] = seen[source] | part if source in seen else part
-    return Field(_box(seen.get(graph.picture)), is_global=bool(through), through=through)
+        mask = relation.sources_of(masks[tensor], graph.layouts[source].grid)
+        masks[source] = masks[source] | mask if source in masks else mask
+        if not through and is_global(relation, graph.layouts[source]) and mask.any():
+            through = relation.layer
+    image = masks.get(graph.image_input)
+    return Field(None if image is None else bounding_box(image), is_global=bool(through), through=through)
 
 
-def _box(mask: Mask | None) -> tuple[int, int, int, int] | None:
-    if mask is None or not mask.any():
-        return None
-    seen = np.any(mask.reshape(-1, *mask.shape[-2:]), axis=0)  # of a film, in any of its frames
-    rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
-
-
-def _along(graph: Graph, upstream: Upstream, axis: int) -> tuple[int, float, int] | None:
-    """Size, stride and padding along rows (0) or columns (1); `None` if paths of unlike strides meet."""
-    target = upstream.order[0]
-    strides, phases = {target: Fraction(1)}, {target: 1}
-    for number, source, how in upstream.steps:
-        if isinstance(how, Unknown) or (
-            isinstance(how, Identity) and graph.lies[source].positions != graph.lies[number].positions
-        ):
+def _along(graph: ModelGraph, upstream: Upstream, target: int, axis: int) -> tuple[int, float, int] | None:
+    """Return size, stride and padding along rows (0) or columns (1), or `None` if there is no such size."""
+    strides = {target: Fraction(1)}
+    # After upsampling, fields of neighbouring units differ in size; they repeat after as many units as this.
+    periods = {target: 1}
+    for tensor, source, relation in upstream.edges:
+        if isinstance(relation, Identity) and graph.layouts[source].grid != graph.layouts[tensor].grid:
             return None  # tokens have no rows and columns
-        ratio = how.ratio(axis)
-        if strides.setdefault(source, strides[number] * ratio) != strides[number] * ratio:
+        stride = relation.stride(axis)
+        if strides.setdefault(source, strides[tensor] * stride) != strides[tensor] * stride:
             return None
-        phases[source] = math.lcm(phases.get(source, 1), phases[number] * ratio.denominator)
-    # After upsampling, neighbouring units have fields of different sizes, again and again in this many steps.
-    fields = [_unbounded(graph, upstream, axis, unit) for unit in range(phases[graph.picture])]
+        periods[source] = math.lcm(periods.get(source, 1), periods[tensor] * stride.denominator)
+    units = range(periods[graph.image_input])
+    fields = [_unbounded_field(graph, upstream, target, axis, unit) for unit in units]
     size = max(last - first + 1 for first, last in fields)
-    stride = strides[graph.picture]
-    whole = int(stride) if stride.denominator == 1 else float(stride)
-    return size, whole, -fields[0][0]
+    stride = strides[graph.image_input]
+    return size, int(stride) if stride.denominator == 1 else float(stride), -fields[0][0]
 
 
-def _unbounded(graph: Graph, upstream: Upstream, axis: int, unit: int) -> tuple[int, int]:
-    """The first and the last position that a unit would see of an input without edges."""
-    seen: dict[int, Spans] = {upstream.order[0]: [(unit, unit)]}
-    for number, source, how in upstream.steps:
-        if number in seen and not isinstance(how, Unknown):
-            part = how.spans(axis, seen[number], graph.lies[source].frames)
-            seen[source] = list(map(union, seen.get(source, [None] * len(part)), part))
-    return functools.reduce(union, seen.get(graph.picture, []), None) or (0, -1)
+def _unbounded_field(
+    graph: ModelGraph, upstream: Upstream, target: int, axis: int, unit: int
+) -> tuple[int, int]:
+    """Return the first and the last position that a unit depends on in an input without edges."""
+    intervals: dict[int, Intervals] = {target: [(unit, unit)]}
+    for tensor, source, relation in upstream.edges:
+        if tensor in intervals:
+            found = relation.source_intervals(axis, intervals[tensor], graph.layouts[source].time_steps)
+            intervals[source] = list(map(union, intervals.get(source, [None] * len(found)), found))
+    return functools.reduce(union, intervals.get(graph.image_input, []), None) or (0, -1)

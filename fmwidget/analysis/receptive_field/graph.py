@@ -1,227 +1,136 @@
-"""How the tensors of a model hang together, from one recorded forward pass."""
+"""The tensor dependency graph of a model: which tensors a forward pass computes from which.
+
+The graph is recorded, not read from the model, so that subclassed models, nested ones and layers that are
+called twice have one too. Its nodes are tensors, known by number since no tensor is kept alive; its edges
+carry the `Relation` of a tensor to one that it was computed from.
+
+Not every tensor that a layer takes was returned by a recorded call. Keras casts inputs to the layer's dtype
+(autocast) before the part of the call that is recorded; `TimeDistributed` slices videos and stacks them
+again; custom code may compute anything between its layers. Casts and slices are new objects, which only
+their values connect with the tensors they are made of: they are matched by a sample of these. A tensor
+without a match was computed by custom code, and the receptive field of all that depends on it is unknown.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
-import weakref
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
 import keras
 import numpy as np
 
-from fmwidget.activations.forward import run_recorded
 from fmwidget.activations.layers import CallTracker
+from fmwidget.activations.model import ActivationModel
 from fmwidget.activations.recorder import Call, Tensor, is_tensor
 from fmwidget.models import introspection
-from fmwidget.models.backends import tensorflow as backend
-from fmwidget.models.inputs import Batch, empty_batch, model_inputs
+from fmwidget.models.inputs import Batch, ModelInput, empty_batch, model_inputs
 from fmwidget.models.outputs import is_video
 
-from .relations import Global, Identity, Relation, StackedSteps, TensorLayout, TimeStep, Unknown
-from .rules import is_known, relation
+from .layout import TensorLayout
+from .relations import Identity, Relation, TimeSlice, TimeStack, Unknown, is_global
+from .rules import is_known, relation_of
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """All between the picture and one tensor: `order` begins with the tensor, the picture comes last."""
+    """All between the image and one tensor, the target.
 
-    order: list[int]
-    steps: list[tuple[int, int, Relation]]  # tensor, one that it was made from, how
-    unknown: str
+    Attributes:
+        edges: A tensor, one of its sources and their relation, for all tensors that depend on the image, in
+            topological order from the target to the image. A tensor may be reached along several branches,
+            whose masks are united. In this order, and in reverse from the image, its mask is complete before
+            it is passed on, and each edge is followed only once.
+        depends_on_image: False for a target computed from other inputs or constants alone.
+        is_global: True if some tensor on the way depends on all positions of another.
+        unknown: The reason, if a relation on the way is not defined (it is not in `edges`); else empty.
+    """
+
+    edges: list[tuple[int, int, Relation]]
+    depends_on_image: bool
     is_global: bool
-
-
-def sees_all(how: Relation, source: TensorLayout) -> bool:
-    """Whether a unit sees all of more than one position."""
-    return isinstance(how, Global) and math.prod(source.positions) > 1
+    unknown: str
 
 
 @dataclass
-class Graph:
-    """What one forward pass made from what; tensors are known by number."""
+class ModelGraph:
+    """The tensors of one forward pass.
 
-    picture: int
-    lies: dict[int, TensorLayout]
-    paths: dict[str, int]
-    sources: dict[int, list[tuple[int, Relation]]]
-    known: dict[str, Upstream] = field(default_factory=dict)
-
-    def upstream(self, path: str) -> Upstream:
-        """All that the maps of a layer come from; `ValueError` if there is no such layer."""
-        if path not in self.paths:
-            raise ValueError(f"Expected the path of a layer of the model, received {path!r}.")
-        if path not in self.known:
-            self.known[path] = self._trace(self.paths[path])
-        return self.known[path]
-
-    def _trace(self, target: int) -> Upstream:
-        needs: dict[int, list[int]] = {}
-        todo = [target]
-        while todo:
-            number = todo.pop()
-            if number not in needs:
-                needs[number] = [source for source, _ in self.sources.get(number, [])]
-                todo += needs[number]
-        fed = {self.picture}  # what depends on the picture at all
-        forwards = list(TopologicalSorter(needs).static_order())
-        for number in forwards:
-            if not fed.isdisjoint(needs[number]):
-                fed.add(number)
-        order = [number for number in reversed(forwards) if number in fed or number == target]
-        steps = [(n, source, how) for n in order for source, how in self.sources.get(n, []) if source in fed]
-        unknown = next((how.reason for _, _, how in steps if isinstance(how, Unknown)), "")
-        return Upstream(order, steps, unknown, any(sees_all(how, self.lies[s]) for _, s, how in steps))
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """How a tensor came to be: by which call of a layer, or as in `hows`, one for each of its inputs."""
-
-    inputs: tuple[int, ...]
-    operation: keras.Operation | None = None
-    name: str = ""
-    hows: tuple[Relation, ...] = (Identity(),)
-
-
-_Samples = dict[int, Tensor]
-
-
-class _Recorder:
-    """Notes what each tensor of a forward pass was made from, without keeping it alive.
-
-    Keras casts what a layer is given before the layer's call begins, which nobody records. A tensor of open
-    origin that holds the same values as one returned beside it, or given to the call around it, is taken
-    for that one; any other was made by code between the layers. Samples of the values are kept to tell.
+    Attributes:
+        image_input: The tensor that holds the image.
+        layouts: The layout of each tensor.
+        sources: The tensors that each tensor was computed from, and the relation to each of them.
+        paths: The tensor that each `FeatureLayer.path` shows.
     """
 
-    def __init__(self) -> None:
-        self.walk = CallTracker()
-        self.numbers = self.walk.numbers
-        self.shapes: dict[int, tuple[int, ...]] = {}
-        self.made: dict[int, _Made] = {}
-        self.inputs: list[int] = []
-        self._open: defaultdict[int, _Samples] = defaultdict(dict)  # by depth
-        self._returned: defaultdict[int, _Samples] = defaultdict(dict)
+    image_input: int
+    layouts: dict[int, TensorLayout]
+    sources: dict[int, list[tuple[int, Relation | Unknown]]]
+    paths: dict[str, int]
+    _upstream: dict[str, Upstream] = field(default_factory=dict, init=False)
 
-    def visit(self, call: Call) -> None:
-        depth = len(call.parents)
-        name = self.walk.name(call)
-        for _ in self.walk.track(call):
-            pass  # it numbers what is returned, and must not find it numbered before
-        given = {self._number(tensor): _sample(tensor) for tensor in call.inputs}
-        returned = self._returned.pop(depth + 1, {})
-        for each in filter(is_tensor, introspection.constants(call.operation)):
-            self.made.setdefault(self._number(each), _Made((), hows=()))
-        for number, sample in self._open.pop(depth + 1, {}).items():
-            if number not in self.made and number not in given:
-                handed_on = self._handed_on(call, given, number, sample)
-                self.made[number] = handed_on or _Made((), call.operation, name)
-        for number, sample in given.items():
-            if number not in self.made:
-                self._find_origin(number, sample, depth)
-        for tensor in keras.tree.flatten(call.outputs):
-            if is_tensor(tensor):
-                number = self._number(tensor)
-                self._returned[depth][number] = _sample(tensor)
-                if number not in given and (number not in self.made or is_known(call.operation)):
-                    film = None if is_known(call.operation) else self._film_of(tensor, returned)
-                    self.made[number] = film or _Made(tuple(given), call.operation, name)
-        if depth == 0:
-            self.inputs = list(given)
+    def upstream(self, path: str) -> Upstream:
+        """Return all that the feature maps of a layer are computed from.
 
-    def _find_origin(self, number: int, sample: Tensor, depth: int) -> None:
-        for before, each in self._returned[depth].items():
-            # Tensors are numbered as they are first seen: one seen later is not where this one is from.
-            if before < number and self._is_cast(before, each, number, sample):
-                self.made[number] = _Made((before,))
-                return
-        self._open[depth][number] = sample
+        Raises:
+            ValueError: If there is no such layer.
+        """
+        if path not in self.paths:
+            raise ValueError(f"`path` must be the path of a layer of the model. Received path={path!r}.")
+        if path not in self._upstream:
+            self._upstream[path] = self._trace(self.paths[path])
+        return self._upstream[path]
 
-    def _handed_on(self, call: Call, given: _Samples, number: int, sample: Tensor) -> _Made | None:
-        """What a call gave to one inside it, if that is something it was given itself, or a frame of it."""
-        for before, each in given.items():
-            if self._is_cast(before, each, number, sample):
-                return _Made((before,))
-        for film in filter(is_video, call.inputs):
-            for step, frame in enumerate(_frames(film)):
-                if tuple(film.shape[2:]) == self.shapes[number][1:] and _is_cast(frame, sample):
-                    return _Made((self._number(film),), hows=(TimeStep(step),))
-        return None
-
-    def _film_of(self, tensor: Tensor, returned: _Samples) -> _Made | None:
-        """A film of which calls inside have returned each frame, as those of a model in `TimeDistributed`."""
-        found: list[int] = []
-        for frame in _frames(tensor) if is_video(tensor) else ():
-            shape = (tensor.shape[0], *tensor.shape[2:])
-            twins = (n for n, each in returned.items() if self.shapes[n] == shape and _is_cast(each, frame))
-            found += itertools.islice(twins, 1)
-        if not found or len(found) < tensor.shape[1]:
-            return None
-        return _Made(tuple(found), hows=tuple(map(StackedSteps, range(len(found)))))
-
-    def _is_cast(self, before: int, given: Tensor, number: int, sample: Tensor) -> bool:
-        return self.shapes[before] == self.shapes[number] and _is_cast(given, sample)
-
-    def shown(self, number: int, step: int | None) -> int:
-        """The number of what is shown of a tensor: its own, or of a film that of a frame."""
-        if step is None:
-            return number
-        batch, _, *rest = self.shapes[number]
-        frame = self.numbers.new()
-        self.shapes[frame] = batch, *rest
-        self.made[frame] = _Made((number,), hows=(TimeStep(step),))
-        return frame
-
-    def _number(self, tensor: Tensor) -> int:
-        number = self.numbers.of(tensor)
-        self.shapes[number] = tuple(int(size) for size in tensor.shape)
-        return number
+    def _trace(self, target: int) -> Upstream:
+        sources: dict[int, list[int]] = {}
+        pending = [target]
+        while pending:  # no recursion: networks are deeper than Python's stack
+            tensor = pending.pop()
+            if tensor not in sources:
+                sources[tensor] = [source for source, _ in self.sources.get(tensor, [])]
+                pending += sources[tensor]
+        order = list(TopologicalSorter(sources).static_order())  # sources first
+        from_image = {self.image_input}
+        for tensor in order:
+            if not from_image.isdisjoint(sources[tensor]):
+                from_image.add(tensor)
+        edges = [
+            (tensor, source, relation)
+            for tensor in reversed(order)
+            for source, relation in self.sources.get(tensor, [])
+            if source in from_image
+        ]
+        known = [(tensor, source, r) for tensor, source, r in edges if not isinstance(r, Unknown)]
+        return Upstream(
+            edges=known,
+            depends_on_image=target in from_image,
+            is_global=any(is_global(relation, self.layouts[source]) for _, source, relation in known),
+            unknown=next((relation.reason for *_, relation in edges if isinstance(relation, Unknown)), ""),
+        )
 
 
-def _is_cast(given: Tensor, sample: Tensor) -> bool:
-    """Whether a tensor holds another's values, cast to its type: at once, or by way of a coarser one."""
-    values = np.asarray(sample)
-    if not np.any(values != values[:1]):
-        return False
-    types = dict.fromkeys((str(values.dtype), "float32", "float16", "bfloat16"))
-    twins = (keras.ops.cast(keras.ops.cast(given, each), str(values.dtype)) for each in types)
-    return any(np.array_equal(np.asarray(each), values) for each in twins)
+def model_graph(model: Any, batch: Batch) -> ModelGraph:
+    """Return the graph of a model for inputs of the sizes of `batch`; that of the last sizes is kept.
+
+    Args:
+        model: A Keras 3 model, or an `ActivationModel`.
+        batch: An input of the model. `None` for one of the model's own sizes.
+    """
+    am = model if isinstance(model, ActivationModel) else ActivationModel(introspection.model_of(model))
+    return am.model_graph(batch, _record_graph)
 
 
-def _frames(film: Tensor) -> Iterator[Tensor]:
-    """Samples of the frames of a film."""
-    return (_sample(film[:, step]) for step in range(film.shape[1]))
-
-
-def _sample(tensor: Tensor) -> Tensor:
-    """Some hundred values from all over a tensor."""
-    return keras.ops.reshape(tensor, (-1,))[:: max(1, math.prod(tensor.shape) // 256)]
-
-
-_graphs: weakref.WeakKeyDictionary[keras.Model, tuple[Any, Graph]] = weakref.WeakKeyDictionary()
-
-
-def model_graph(model: Any, batch: Batch) -> Graph:
-    """The graph of a model, for inputs of the sizes of `batch`; the last one is kept."""
-    model = introspection.model_of(model)
-    backend.require_tensorflow()
-    sizes = None if batch is None else tuple(tuple(each.shape) for each in keras.tree.flatten(batch))
-    key = sizes, tuple(map(id, introspection.all_sublayers(model)))
-    kept, graph = _graphs.get(model, (None, None))
-    if graph is None or kept != key:
-        graph = _record_graph(model, _noise(empty_batch(model) if batch is None else batch))
-        key = sizes, tuple(map(id, introspection.all_sublayers(model)))  # the first call may have made layers
-        _graphs[model] = key, graph
-    return graph
+def _record_graph(am: ActivationModel, batch: Batch | None) -> ModelGraph:
+    recorder = _GraphRecorder()
+    am.record(_noise(empty_batch(am.model) if batch is None else batch), recorder.visit)
+    return recorder.graph(model_inputs(am.model))
 
 
 def _noise(batch: Batch) -> Batch:
-    """An input of the same sizes in which no two tensors are equal by chance."""
+    """Return an input of the same sizes in which no two tensors are equal by chance."""
     random = np.random.default_rng(0)
 
     def noise(array: Any) -> Any:
@@ -231,33 +140,206 @@ def _noise(batch: Batch) -> Batch:
     return keras.tree.map_structure(noise, batch)
 
 
-def _record_graph(model: keras.Model, batch: Batch) -> Graph:
-    recorder = _Recorder()
-    run_recorded(model, batch, recorder.visit)
-    stated = model_inputs(model)
-    taken = dict(zip(recorder.inputs, stated, strict=False))
-    picture = next((n for n, each in taken.items() if each.is_image), recorder.inputs[0])
-    paths = {path: recorder.shown(*origin) for path, origin in recorder.walk.origins().items()}
-    formats = recorder.walk.formats() | {n: each.data_format for n, each in taken.items()}
-    for number, made in recorder.made.items():
-        if made.operation is None and made.inputs and made.inputs[0] in formats:
-            formats.setdefault(number, formats[made.inputs[0]])
-    lies = {
-        n: TensorLayout(shape, formats.get(n, keras.config.image_data_format()))
-        for n, shape in recorder.shapes.items()
-    }
-    sources = {number: list(_sources(number, made, lies, picture)) for number, made in recorder.made.items()}
-    return Graph(picture, lies, paths, sources)
+@dataclass(frozen=True, slots=True)
+class _CallOrigin:
+    """A tensor that a call returned: its relation to the call's inputs follows from the rules.
+
+    Without `inputs`, a tensor that the operation's own code computed between the calls that it made.
+    """
+
+    operation: keras.Operation
+    name: str
+    inputs: tuple[int, ...] = ()
+
+
+_Sources = tuple[tuple[int, Relation], ...]  # sources and the relations to them; none for a constant
+_Origin = _CallOrigin | _Sources
+_Samples = dict[int, Tensor]  # some values of each tensor, by its number
+
+
+class _GraphRecorder:
+    """Recorder of the origins of all tensors of a forward pass.
+
+    A call is visited when it has ended, after all calls inside it. Most of its inputs were returned by other
+    calls and have an origin. One that has none is matched with what calls beside have returned, or, once the
+    call around them ends, with what that one took:
+
+        model(image)                    # depth 0
+            conv(cast(image))           # depth 1: no match beside; `image`, once `model` ends
+            relu(cast(conv's output))   # depth 1: matched at once
+    """
+
+    def __init__(self) -> None:
+        self._tracker = CallTracker()
+        self._shapes: dict[int, tuple[int, ...]] = {}
+        self._origins: dict[int, _Origin] = {}
+        self._model_inputs: list[int] = []
+        # By depth, of the calls inside one that has not ended yet: inputs without an origin, and outputs.
+        self._unmatched: defaultdict[int, _Samples] = defaultdict(dict)
+        self._returned: defaultdict[int, _Samples] = defaultdict(dict)
+
+    def visit(self, call: Call) -> None:
+        """Record the origins of what a call returned, of its own inputs and of those of calls inside it."""
+        depth = len(call.parents)
+        for _ in self._tracker.track(call):
+            pass  # before the outputs get numbers here: the tracker recognizes new ones by having none
+        inputs = {self._number(tensor): _sample(tensor) for tensor in call.inputs}
+        origin = _CallOrigin(call.operation, self._tracker.name(call), tuple(inputs))
+        for constant in filter(is_tensor, introspection.constants(call.operation)):
+            self._origins.setdefault(self._number(constant), ())
+        self._resolve_inner_inputs(call, inputs, replace(origin, inputs=()))
+        self._resolve_inputs(inputs, depth)
+        self._record_outputs(call, inputs, origin)
+        if depth == 0:
+            self._model_inputs = list(inputs)
+
+    def _resolve_inner_inputs(self, call: Call, inputs: _Samples, own_code: _CallOrigin) -> None:
+        """Match what calls inside took with what the call itself took; its own code computed the rest."""
+        for number, sample in self._unmatched.pop(len(call.parents) + 1, {}).items():
+            if number not in self._origins and number not in inputs:
+                source = self._cast_of(number, sample, inputs) or self._slice_of(number, sample, call)
+                self._origins[number] = source or own_code
+
+    def _resolve_inputs(self, inputs: _Samples, depth: int) -> None:
+        """Match what a call took with what calls beside it have returned."""
+        for number, sample in inputs.items():
+            if number not in self._origins:
+                # Numbers count up as tensors are first seen: one with a higher number is no source.
+                earlier = {other: values for other, values in self._returned[depth].items() if other < number}
+                source = self._cast_of(number, sample, earlier)
+                if source:
+                    self._origins[number] = source
+                else:
+                    self._unmatched[depth][number] = sample
+
+    def _record_outputs(self, call: Call, inputs: _Samples, origin: _CallOrigin) -> None:
+        depth = len(call.parents)
+        inner_outputs = self._returned.pop(depth + 1, {})
+        is_whole = is_known(call.operation)
+        for tensor in filter(is_tensor, keras.tree.flatten(call.outputs)):
+            number = self._number(tensor)
+            self._returned[depth][number] = _sample(tensor)
+            if number in inputs:
+                continue  # returned as it was taken
+            if is_whole:  # in place of the calls inside
+                self._origins[number] = origin
+            elif number not in self._origins:
+                self._origins[number] = self._stack_of(tensor, inner_outputs) or origin
+
+    def _cast_of(self, number: int, sample: Tensor, candidates: _Samples) -> _Sources | None:
+        """Return the origin of a cast of one of some tensors."""
+        for source, values in candidates.items():
+            if self._shapes[source] == self._shapes[number] and _is_cast(values, sample):
+                return ((source, Identity()),)
+        return None
+
+    def _slice_of(self, number: int, sample: Tensor, call: Call) -> _Sources | None:
+        """Return the origin of a time step of a video that a call took, as in `TimeDistributed`."""
+        for video in filter(is_video, call.inputs):
+            if tuple(video.shape[2:]) == self._shapes[number][1:]:
+                for step, values in enumerate(_time_step_samples(video)):
+                    if _is_cast(values, sample):
+                        return ((self._number(video), TimeSlice(step)),)
+        return None
+
+    def _stack_of(self, tensor: Tensor, inner_outputs: _Samples) -> _Sources | None:
+        """Return the origin of a video stacked from what calls inside returned, as in `TimeDistributed`."""
+        sources = []
+        for values in _time_step_samples(tensor) if is_video(tensor) else ():
+            shape = (tensor.shape[0], *tensor.shape[2:])
+            alike = (n for n, sample in inner_outputs.items() if self._shapes[n] == shape)
+            source = next((n for n in alike if _is_cast(inner_outputs[n], values)), None)
+            if source is None:
+                return None
+            sources.append(source)
+        return tuple((source, TimeStack(step)) for step, source in enumerate(sources)) or None
+
+    def _number(self, tensor: Tensor) -> int:
+        number = self._tracker.numbers.of(tensor)
+        self._shapes[number] = tuple(int(size) for size in tensor.shape)
+        return number
+
+    def graph(self, inputs: tuple[ModelInput, ...]) -> ModelGraph:
+        """Build the graph of the recorded pass.
+
+        Layouts, and relations with them, have to wait until the pass has ended: the data format of a tensor
+        may follow from a layer that takes it.
+        """
+        stated = dict(zip(self._model_inputs, inputs, strict=False))
+        images = (number for number, stated_input in stated.items() if stated_input.is_image)
+        image_input = next(images, self._model_inputs[0])
+        paths = {path: self._shown(*origin) for path, origin in self._tracker.origins().items()}
+        layouts = self._layouts({number: stated_input.data_format for number, stated_input in stated.items()})
+        sources = {
+            number: list(_sources(number, origin, layouts, image_input))
+            for number, origin in self._origins.items()
+        }
+        return ModelGraph(image_input, layouts, sources, paths)
+
+    def _layouts(self, stated_formats: dict[int, str]) -> dict[int, TensorLayout]:
+        formats = self._tracker.formats() | stated_formats
+        for number, origin in self._origins.items():
+            if origin and not isinstance(origin, _CallOrigin):  # a cast or slice, laid out as its source
+                (source, _), *_ = origin
+                if source in formats:
+                    formats.setdefault(number, formats[source])
+        default = keras.config.image_data_format()
+        return {
+            number: TensorLayout(shape, formats.get(number, default))
+            for number, shape in self._shapes.items()
+        }
+
+    def _shown(self, number: int, step: int | None) -> int:
+        """Return the tensor that a path shows: one that was recorded, or a time step of it."""
+        if step is None:
+            return number
+        batch, _, *rest = self._shapes[number]
+        maps = self._tracker.numbers.new()
+        self._shapes[maps] = batch, *rest
+        self._origins[maps] = ((number, TimeSlice(step)),)
+        return maps
 
 
 def _sources(
-    number: int, made: _Made, lies: dict[int, TensorLayout], picture: int
-) -> Iterator[tuple[int, Relation]]:
-    if made.operation is None:
-        yield from zip(made.inputs, made.hows, strict=True)
-    elif not made.inputs:
-        kind = type(made.operation).__name__
-        yield picture, Unknown(f"It is not known what {made.name!r} ({kind}) computes between its layers.")
-    for source in made.inputs if made.operation else ():
-        how = relation(made.operation, made.name, lies[source], lies[number])
-        yield source, Global(made.name) if isinstance(how, Global) else how
+    number: int, origin: _Origin, layouts: dict[int, TensorLayout], image_input: int
+) -> Iterable[tuple[int, Relation | Unknown]]:
+    """Return the sources of a tensor, and the relation to each of them."""
+    if not isinstance(origin, _CallOrigin):
+        return origin
+    operation, name = origin.operation, origin.name
+    if not origin.inputs:  # it may depend on the image in any way
+        kind = type(operation).__name__
+        reason = (
+            f"Receptive fields are unavailable: layer {name!r} ({kind}) computes tensors by code of its own, "
+            "between its layers."
+        )
+        return [(image_input, Unknown(reason))]
+    return [
+        (source, relation_of(operation, name, layouts[source], layouts[number])) for source in origin.inputs
+    ]
+
+
+# ------------------------------------------------------------------ matching tensors by value
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    """Return some hundred values from all over a tensor."""
+    return keras.ops.reshape(tensor, (-1,))[:: max(1, math.prod(tensor.shape) // 256)]
+
+
+def _time_step_samples(video: Tensor) -> Iterator[Tensor]:
+    return (_sample(video[:, step]) for step in range(video.shape[1]))
+
+
+def _is_cast(source: Tensor, sample: Tensor) -> bool:
+    """Return whether values are those of a source, cast to their dtype.
+
+    With mixed precision the cast may lead through a coarser dtype, which rounds on the way. A tensor that has
+    one value everywhere is no evidence: it would match any other that has.
+    """
+    values = np.asarray(sample)
+    if not np.any(values != values[:1]):
+        return False
+    dtypes = dict.fromkeys((str(values.dtype), "float32", "float16", "bfloat16"))
+    casts = (keras.ops.cast(keras.ops.cast(source, dtype), str(values.dtype)) for dtype in dtypes)
+    return any(np.array_equal(np.asarray(cast), values) for cast in casts)

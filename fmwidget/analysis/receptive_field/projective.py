@@ -1,4 +1,4 @@
-"""Which units of a layer see a pixel of the input: receptive fields, read from the other end."""
+"""The projective field of a pixel: the units of a layer that depend on it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import numpy as np
 
 from fmwidget.models.inputs import Batch
 
-from .axes import Mask
 from .fields import ReceptiveField, receptive_field
 from .graph import model_graph
-from .relations import Unknown
+from .layout import Box, Grid, Mask, bounding_box
 
 
 @dataclass(frozen=True, eq=False)
 class ProjectiveField:
-    """The units of a layer's maps that one pixel of the picture has a part in.
+    """The units of a layer whose receptive field holds one pixel of the image.
 
     Attributes:
-        units: Which they are, `(H, W)`; none where nobody knows.
-        nearest: Row and column of the one among them whose receptive field is centred nearest to the pixel,
-            or `None` if there are none.
-        unknown: A sentence that names the layer whose reach is not known; else empty.
+        units: A mask of them, `(H, W)`; empty if the field is unknown.
+        nearest: Row and column of the one among them whose receptive field is centered nearest to the pixel;
+            `None` if there are none.
+        unknown: A sentence that names the layer whose receptive field is not defined; else empty.
     """
 
     units: Mask
@@ -31,16 +30,13 @@ class ProjectiveField:
     unknown: str = ""
 
     @property
-    def box(self) -> tuple[int, int, int, int] | None:
+    def box(self) -> Box | None:
         """The smallest box that holds them: `(top, left, bottom, right)`, the last two not included."""
-        if self.nearest is None:
-            return None
-        rows, columns = np.flatnonzero(self.units.any(1)), np.flatnonzero(self.units.any(0))
-        return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+        return bounding_box(self.units)
 
     @property
     def has_gaps(self) -> bool:
-        """Whether there are units in the box that do not see the pixel: dilated kernels step over some."""
+        """True if some units in the box do not depend on the pixel, because dilated kernels skip it."""
         if self.box is None:
             return False
         top, left, bottom, right = self.box
@@ -48,54 +44,55 @@ class ProjectiveField:
 
 
 def projective_field(model: Any, path: str, row: int, column: int, *, batch: Batch = None) -> ProjectiveField:
-    """The units of a layer's maps that see one pixel of the picture, exact at all edges.
+    """Compute the projective field of one pixel in a layer, exact at all edges.
 
-    The first look at a model runs it once; later ones calculate. Of a film it is the pixel of each frame.
+    The first call for a model runs a forward pass. In a video it is that of the pixel in any time step.
 
     Args:
         model: A Keras 3 model, or an `ActivationModel`.
         path: A `FeatureLayer.path`.
-        row: The pixel's, in the model's input, counted from 0 at the top.
-        column: The pixel's, counted from 0 at the left.
-        batch: An input of the model, to say of which size. One is made up otherwise.
+        row: Row of the pixel in the model's input, counted from 0 at the top.
+        column: Column of the pixel in the model's input, counted from 0 at the left.
+        batch: An input of the model, of which only the sizes matter. By default of the model's own sizes.
 
     Raises:
-        ValueError: If `path` is not on the list of layers.
+        ValueError: If the model has no layer of that path.
         IndexError: If the input has no such pixel.
     """
     graph = model_graph(model, batch)
     upstream, target = graph.upstream(path), graph.paths[path]
-    *film, height, width = graph.lies[graph.picture].positions
+    *_, height, width = image = graph.layouts[graph.image_input].grid
     if not (0 <= row < height and 0 <= column < width):
         raise IndexError(
-            f"Expected a pixel of a {height}×{width} input, received row {row}, column {column}."
+            f"`row` and `column` must be a pixel of the {height}×{width} input. "
+            f"Received row={row}, column={column}."
         )
-    units = np.zeros(graph.lies[target].positions, bool)
+    units = np.zeros(graph.layouts[target].grid, bool)
     if upstream.unknown:
         return ProjectiveField(units, None, upstream.unknown)
-    pixel = np.zeros((*film, height, width), bool)
+    pixel = np.zeros(image, bool)
     pixel[..., row, column] = True
-    reached = {graph.picture: pixel}
-    for number, source, how in reversed(upstream.steps):
-        if source in reached and not isinstance(how, Unknown):
-            part = how.forth(reached[source], graph.lies[number].positions)
-            reached[number] = reached[number] | part if number in reached else part
-    units = reached.get(target, units)
+    masks = {graph.image_input: pixel}
+    for tensor, source, relation in reversed(upstream.edges):
+        if source in masks:
+            mask = relation.dependents_of(masks[source], graph.layouts[tensor].grid)
+            masks[tensor] = masks[tensor] | mask if tensor in masks else mask
+    units = masks.get(target, units)
     if not units.any():
         return ProjectiveField(units, None)
-    field = receptive_field(model, path, batch=batch)
-    ideal = _unit_above(field, (row, column), (height, width), units.shape)
-    seeing = np.argwhere(units)
-    nearest = seeing[np.argmin(((seeing - ideal) ** 2).sum(axis=1))]
+    center = _centered_unit(
+        receptive_field(model, path, batch=batch), (row, column), (height, width), units.shape
+    )
+    candidates = np.argwhere(units)
+    nearest = candidates[np.argmin(((candidates - center) ** 2).sum(axis=1))]
     return ProjectiveField(units, (int(nearest[0]), int(nearest[1])))
 
 
-def _unit_above(
-    field: ReceptiveField, pixel: tuple[int, int], pixels: tuple[int, ...], units: tuple[int, ...]
+def _centered_unit(
+    field: ReceptiveField, pixel: tuple[int, int], pixels: Grid, units: Grid
 ) -> np.ndarray[Any, Any]:
-    """Where between the units one would be whose field is centred on a pixel."""
-    if field.is_global or field.unknown:  # of no help: the maps are then laid over the whole picture
-        places = zip(pixel, pixels, units, strict=True)
-        return np.array([(at + 0.5) / inputs * outputs - 0.5 for at, inputs, outputs in places])
-    along = zip(pixel, field.size, field.stride, field.padding, strict=True)
-    return np.array([(at + padding - (size - 1) / 2) / stride for at, size, stride, padding in along])
+    """Return row and column, in fractions of a unit, at which a receptive field is centered on a pixel."""
+    if field.is_global or field.unknown:  # there is no center: the maps are stretched over the whole image
+        return (np.array(pixel) + 0.5) / pixels * units - 0.5
+    size, stride, padding = map(np.array, (field.size, field.stride, field.padding))
+    return (pixel + padding - (size - 1) / 2) / stride

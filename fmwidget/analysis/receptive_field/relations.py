@@ -1,272 +1,254 @@
-"""How the positions of one tensor hang on those of another it was made from, read in both directions."""
+"""Dependencies between the positions of two tensors, one of which is computed from the other.
+
+The positions of the computed tensor are called units, those of the other one sources. A relation answers in
+two directions, because receptive fields are followed from a unit to the image, and projective fields from a
+pixel to the units: `sources_of` and `dependents_of` are each other's transposes. Both take and return masks,
+not intervals: dilated windows and strides leave gaps, which an interval would fill. Cut at the edge of a
+map, it would end at the edge, although the last position that is really read may lie well before.
+
+`source_intervals` is for the sizes that are published for networks, which leave edges out of account.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol, TypeGuard
 
 import numpy as np
 
-from fmwidget.models.outputs import CHANNELS_FIRST, is_video
+from .axes import AxisRelation, dependency_matrix
+from .layout import Grid, Mask, TensorLayout
 
-from .axes import Axis, Mask, axis_matrix
+# First and last position along an axis, which may lie beyond the edges; `None` for no position.
+Interval = tuple[int, int] | None
+Intervals = list[Interval]  # one for each time step of a video, one for anything else
 
-# First and last position along an axis, as if no map had an edge; `None` where there is none. A film has one
-# for each frame, maps have one.
-Span = tuple[int, int] | None
-Spans = list[Span]
+
+class Relation(Protocol):
+    """The dependency of units on sources."""
+
+    def sources_of(self, units: Mask, grid: Grid) -> Mask:
+        """Mark the sources, on a grid of this size, that any of the marked units depends on."""
+
+    def dependents_of(self, sources: Mask, grid: Grid) -> Mask:
+        """Mark the units, on a grid of this size, that depend on any of the marked sources."""
+
+    def stride(self, axis: int) -> int | Fraction:
+        """Return the number of sources per unit along rows (0) or columns (1)."""
+
+    def source_intervals(self, axis: int, units: Intervals, time_steps: int) -> Intervals:
+        """Return the sources that intervals of units depend on, as if no tensor had an edge.
+
+        Args:
+            axis: Rows (0) or columns (1).
+            units: An interval for each time step of the units' tensor.
+            time_steps: Those of the sources' tensor.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Each unit sees a window of rows and columns."""
+    """A window of rows and columns, the same in each time step of a video."""
 
-    rows: Axis
-    columns: Axis
+    rows: AxisRelation
+    columns: AxisRelation
 
-    def ratio(self, axis: int) -> Fraction:
-        """Positions of the input for one unit, along rows (0) or columns (1)."""
-        return (self.rows, self.columns)[axis].ratio
+    def sources_of(self, units: Mask, grid: Grid) -> Mask:
+        """Mark the windows of the marked units."""
+        rows = dependency_matrix(self.rows, units.shape[-2], grid[-2])
+        return _propagate(units, rows, dependency_matrix(self.columns, units.shape[-1], grid[-1]))
 
-    def spans(self, axis: int, spans: Spans, _: int) -> Spans:
-        """What the units of these spans see."""
-        seen = [span and (self.rows, self.columns)[axis].interval(*span) for span in spans]
-        return [span if span and span[0] <= span[1] else None for span in seen]
+    def dependents_of(self, sources: Mask, grid: Grid) -> Mask:
+        """Mark the units whose window holds a marked source."""
+        rows = dependency_matrix(self.rows, grid[-2], sources.shape[-2])
+        return _propagate(sources, rows.T, dependency_matrix(self.columns, grid[-1], sources.shape[-1]).T)
 
-    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
-        """The positions of the input, which has this many, that the marked units see."""
-        (height, width), (units_high, units_wide) = positions, mask.shape
-        down = axis_matrix(self.rows, units_high, height)
-        return _spread(mask, down, axis_matrix(self.columns, units_wide, width))
+    def stride(self, axis: int) -> int | Fraction:
+        """Return that of the window."""
+        return (self.rows, self.columns)[axis].stride
 
-    def forth(self, mask: Mask, units: tuple[int, ...]) -> Mask:
-        """The units, of which there are this many, that see a marked position of the input."""
-        (height, width), (units_high, units_wide) = mask.shape, units
-        down = axis_matrix(self.rows, units_high, height)
-        return _spread(mask, down.T, axis_matrix(self.columns, units_wide, width).T)
+    def source_intervals(self, axis: int, units: Intervals, _: int) -> Intervals:
+        """Return the interval of the windows; a transposed window may hold no source at all."""
+        sources = [unit and (self.rows, self.columns)[axis].interval(*unit) for unit in units]
+        return [source if source and source[0] <= source[1] else None for source in sources]
 
 
-def _spread(mask: Mask, down: Mask, across: Mask) -> Mask:
-    """The positions that the marked ones lead to, row by row (`down`) and column by column."""
-    rows, columns = mask.any(1), mask.any(0)
-    marked, down, across = mask[rows][:, columns], down[rows], across[columns]
-    if marked.all():  # a rectangle, as most are, or a lattice
-        return np.outer(down.any(0), across.any(0))
-    return (down.T.astype("float32") @ marked.astype("float32") @ across.astype("float32")) > 0
+def _propagate(mask: Mask, rows: Mask, columns: Mask) -> Mask:
+    """Mark what the marked positions lead to, by a matrix (before, after) for rows and one for columns."""
+    if mask.ndim == 3:
+        return np.stack([_propagate(step, rows, columns) for step in mask])
+    marked_rows, marked_columns = mask.any(axis=1), mask.any(axis=0)
+    marked = mask[marked_rows][:, marked_columns]
+    rows, columns = rows[marked_rows], columns[marked_columns]
+    if marked.all():  # a rectangle, as most are, or a lattice: no need to multiply matrices
+        return np.outer(rows.any(axis=0), columns.any(axis=0))
+    # Numbers, not masks: NumPy multiplies those by a slow loop of its own, without BLAS.
+    return (rows.T.astype("float32") @ marked.astype("float32") @ columns.astype("float32")) > 0
 
 
-class _AsItIs:
-    """Positions keep their number and their place, as far as that can be said."""
+class _InPlace:
+    """The part of relations that change no row or column: a unit's index is that of its source."""
 
     __slots__ = ()
 
-    def ratio(self, _: int) -> Fraction:
-        """Positions of the input for one unit."""
-        return Fraction(1)
+    def stride(self, _: int) -> int:
+        """Return 1."""
+        return 1
 
-    def spans(self, _: int, spans: Spans, __: int) -> Spans:
-        """What the units of these spans see."""
-        return spans
-
-
-@dataclass(frozen=True, slots=True)
-class Identity(_AsItIs):
-    """Each unit sees its own position; tokens may be laid out anew, in the same order."""
-
-    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
-        """The positions of the input that the marked units see."""
-        return mask.reshape(positions)
-
-    def forth(self, mask: Mask, units: tuple[int, ...]) -> Mask:
-        """The units that see a marked position of the input."""
-        return mask.reshape(units)
+    def source_intervals(self, _: int, units: Intervals, __: int) -> Intervals:
+        """Return the units' own intervals."""
+        return units
 
 
 @dataclass(frozen=True, slots=True)
-class Global(_AsItIs):
-    """Each unit sees all positions; `through` is the name of the layer whose doing it is."""
+class Identity(_InPlace):
+    """One source for each unit, in the same order; the grid may differ, as with maps reshaped to tokens."""
 
-    through: str = ""
+    def sources_of(self, units: Mask, grid: Grid) -> Mask:
+        """Mark the same positions."""
+        return units.reshape(grid)
 
-    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
-        """The positions of the input that the marked units see."""
-        return np.full(positions, mask.any())
+    def dependents_of(self, sources: Mask, grid: Grid) -> Mask:
+        """Mark the same positions."""
+        return sources.reshape(grid)
 
-    def forth(self, mask: Mask, units: tuple[int, ...]) -> Mask:
-        """The units that see a marked position of the input."""
-        return np.full(units, mask.any())
+
+@dataclass(frozen=True, slots=True)
+class Global(_InPlace):
+    """All sources for each unit, as after global pooling or attention; `layer` is the path of that layer."""
+
+    layer: str = ""
+
+    def sources_of(self, units: Mask, grid: Grid) -> Mask:
+        """Mark all sources, if any unit is marked."""
+        return np.full(grid, units.any())
+
+    def dependents_of(self, sources: Mask, grid: Grid) -> Mask:
+        """Mark all units, if any source is marked."""
+        return np.full(grid, sources.any())
+
+
+def is_global(relation: Relation, sources: TensorLayout) -> TypeGuard[Global]:
+    """Return whether each unit depends on all of several sources; a single one may as well be its own."""
+    return isinstance(relation, Global) and math.prod(sources.grid) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody can say; `reason` is a sentence that names the layer."""
+    """A dependency that is not defined; `reason` is a sentence for the user that names the layer."""
 
     reason: str
 
 
-# ------------------------------------------------------------------ films
+# ------------------------------------------------------------------ videos
 
 
 @dataclass(frozen=True, slots=True)
-class PerTimeStep:
-    """Each frame is made from the frame of the same time."""
-
-    inner: Local | Identity
-
-    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
-        """The positions of the input that the marked units see."""
-        return np.stack([self.inner.back(frame, positions[1:]) for frame in mask])
-
-    def forth(self, mask: Mask, units: tuple[int, ...]) -> Mask:
-        """The units that see a marked position of the input."""
-        return np.stack([self.inner.forth(frame, units[1:]) for frame in mask])
-
-    def ratio(self, axis: int) -> Fraction:
-        """Positions of the input for one unit."""
-        return self.inner.ratio(axis)
-
-    def spans(self, axis: int, spans: Spans, frames: int) -> Spans:
-        """What the units of these spans see."""
-        return self.inner.spans(axis, spans, frames)
-
-
-@dataclass(frozen=True, slots=True)
-class TimeStep(_AsItIs):
-    """It is one frame of a film."""
+class TimeSlice(_InPlace):
+    """Units that are one time step of a video of sources."""
 
     step: int
 
-    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
-        """The positions of the film that the marked units are."""
-        film = np.zeros(positions, bool)
-        film[self.step] = mask
-        return film
+    def sources_of(self, units: Mask, grid: Grid) -> Mask:
+        """Mark the units in their time step of the video."""
+        video = np.zeros(grid, bool)
+        video[self.step] = units
+        return video
 
-    def forth(self, mask: Mask, _: tuple[int, ...]) -> Mask:
-        """The units that are a marked position of the film."""
-        return mask[self.step]
+    def dependents_of(self, sources: Mask, _: Grid) -> Mask:
+        """Return the time step of the mask."""
+        return sources[self.step]
 
-    def spans(self, _: int, spans: Spans, frames: int) -> Spans:
-        """What the units of these spans are of a film of so many frames."""
-        return [spans[0] if step == self.step else None for step in range(frames)]
+    def source_intervals(self, _: int, units: Intervals, time_steps: int) -> Intervals:
+        """Return the units' interval in their time step, and none in the others."""
+        return [units[0] if step == self.step else None for step in range(time_steps)]
 
 
 @dataclass(frozen=True, slots=True)
-class StackedSteps(_AsItIs):
-    """It is a film, and one of its frames is what it was made from."""
+class TimeStack(_InPlace):
+    """A video of units, one time step of which are the sources: the transpose of `TimeSlice`."""
 
     step: int
 
-    def back(self, mask: Mask, _: tuple[int, ...]) -> Mask:
-        """The positions that the marked units of the film are."""
-        return mask[self.step]
+    def sources_of(self, units: Mask, _: Grid) -> Mask:
+        """Return the time step of the mask."""
+        return units[self.step]
 
-    def forth(self, mask: Mask, units: tuple[int, ...]) -> Mask:
-        """The units of the film that are a marked position."""
-        return TimeStep(self.step).back(mask, units)
+    def dependents_of(self, sources: Mask, grid: Grid) -> Mask:
+        """Mark the sources in their time step of the video."""
+        return TimeSlice(self.step).sources_of(sources, grid)
 
-    def spans(self, _: int, spans: Spans, __: int) -> Spans:
-        """What the units of these spans of a film are."""
-        return [spans[self.step]]
+    def source_intervals(self, _: int, units: Intervals, __: int) -> Intervals:
+        """Return the interval of the time step."""
+        return [units[self.step]]
 
 
 @dataclass(frozen=True, slots=True)
 class Recurrent:
-    """Each frame is made from the one of the same time, through a window, and from what came before.
+    """A convolutional recurrence over the time steps of a video, as in `ConvLSTM2D`.
+
+    The state after a time step depends on a window of that step's input and on a window of the state before.
+    Its receptive field in a step of the video thus grows with each step that lies between the two.
+
+    The units are the states of all time steps, or that after the last one (`return_sequences=False`).
 
     Attributes:
-        window: What a unit sees of the frame of its own time.
-        state: What it sees of the units of the step before.
-        is_backwards: Whether the last frame is the first to be taken.
+        input_window: From a state to the input of the same time step.
+        state_window: From a state to the one before.
+        go_backwards: True if the last time step is processed first. States stay in order of processing.
     """
 
-    window: Local
-    state: Local
-    is_backwards: bool = False
+    input_window: Local
+    state_window: Local
+    go_backwards: bool = False
 
-    def back(self, mask: Mask, positions: tuple[int, ...]) -> Mask:
-        """The positions of the input that the marked units see: of all frames, or of the last step alone."""
-        film = np.zeros(positions, bool)
-        carried = np.zeros(mask.shape[-2:], bool)
-        for step in reversed(range(len(film))):
-            carried = carried | self._marked(mask, step, len(film))
-            film[self._frame(step, len(film))] = self.window.back(carried, positions[1:])
-            carried = self.state.back(carried, carried.shape)
-        return film
+    def sources_of(self, units: Mask, grid: Grid) -> Mask:
+        """Follow the recurrence from the last step that is processed to the first."""
+        steps = grid[0]
+        if units.ndim == 2:
+            units = TimeSlice(steps - 1).sources_of(units, (steps, *units.shape))
+        sources = np.zeros(grid, bool)
+        state = np.zeros(units.shape[1:], bool)
+        for step in reversed(range(steps)):
+            # What the marked units need of the state after `step`: the units of that step, and all that
+            # later states have read of it.
+            state = state | units[step]
+            sources[step] = self.input_window.sources_of(state, grid[1:])
+            state = self.state_window.sources_of(state, state.shape)
+        return self._in_processing_order(sources)
 
-    def forth(self, mask: Mask, units: tuple[int, ...]) -> Mask:
-        """The units that see a marked position of the input."""
-        steps = []
-        reached = np.zeros(units[-2:], bool)
-        for step in range(len(mask)):
-            seen = self.window.forth(mask[self._frame(step, len(mask))], reached.shape)
-            reached = seen | self.state.forth(reached, reached.shape)
-            steps.append(reached)
-        return np.stack(steps) if len(units) == 3 else reached
+    def dependents_of(self, sources: Mask, grid: Grid) -> Mask:
+        """Follow the recurrence from the first step that is processed to the last."""
+        state = np.zeros(grid[-2:], bool)
+        states = []
+        for source in self._in_processing_order(sources):
+            carried = self.state_window.dependents_of(state, state.shape)
+            state = carried | self.input_window.dependents_of(source, state.shape)
+            states.append(state)
+        return np.stack(states) if len(grid) == 3 else state
 
-    def ratio(self, axis: int) -> Fraction:
-        """Positions of the input for one unit."""
-        return self.window.ratio(axis)
+    def stride(self, axis: int) -> int | Fraction:
+        """Return that of the input's window: states keep their size."""
+        return self.input_window.stride(axis)
 
-    def spans(self, axis: int, spans: Spans, frames: int) -> Spans:
-        """What the units of these spans see of a film of so many frames."""
-        film: Spans = [None] * frames
-        carried: Span = None
-        for step in reversed(range(frames)):
-            own = spans[step] if len(spans) == frames else spans[0] if step == frames - 1 else None
-            carried = union(carried, own)
-            (film[self._frame(step, frames)],) = self.window.spans(axis, [carried], 1)
-            (carried,) = self.state.spans(axis, [carried], 1)
-        return film
+    def source_intervals(self, axis: int, units: Intervals, time_steps: int) -> Intervals:
+        """Follow the recurrence as in `sources_of`."""
+        sources: Intervals = []
+        state: Interval = None
+        for unit in reversed([None] * (time_steps - len(units)) + units):
+            state = union(state, unit)
+            sources += self.input_window.source_intervals(axis, [state], 1)
+            (state,) = self.state_window.source_intervals(axis, [state], 1)
+        return sources if self.go_backwards else sources[::-1]
 
-    def _frame(self, step: int, frames: int) -> int:
-        return frames - 1 - step if self.is_backwards else step
-
-    def _marked(self, mask: Mask, step: int, steps: int) -> Mask:
-        if mask.ndim == 3:
-            return mask[step]
-        return mask if step == steps - 1 else np.zeros_like(mask)
+    def _in_processing_order(self, video: Mask) -> Mask:
+        return video[::-1] if self.go_backwards else video
 
 
-def union(one: Span, other: Span) -> Span:
-    """The span that reaches from the first to the last of two."""
+def union(one: Interval, other: Interval) -> Interval:
+    """Return the interval from the first to the last position of two."""
     if one is None or other is None:
         return one or other
     return min(one[0], other[0]), max(one[1], other[1])
-
-
-Relation = Local | Identity | Global | PerTimeStep | TimeStep | StackedSteps | Recurrent | Unknown
-
-
-@dataclass(frozen=True, slots=True)
-class TensorLayout:
-    """A tensor's shape, batch axis included, and where its channels are."""
-
-    shape: tuple[int, ...]
-    data_format: str
-
-    @property
-    def channel_axis(self) -> int:
-        """Maps may keep their channels first, and films behind time; anything else has them last."""
-        first = self.data_format == CHANNELS_FIRST and len(self.shape) in (4, 5)
-        return len(self.shape) - 3 if first else len(self.shape) - 1
-
-    @property
-    def place_axes(self) -> list[int]:
-        """The axes that tell positions apart: rows and columns for maps."""
-        return [axis for axis in range(1, len(self.shape)) if axis != self.channel_axis]
-
-    @property
-    def positions(self) -> tuple[int, ...]:
-        """The size along each of them."""
-        return tuple(self.shape[axis] for axis in self.place_axes)
-
-    @property
-    def frame(self) -> TensorLayout:
-        """How one frame of a film lies."""
-        return TensorLayout((self.shape[0], *self.shape[2:]), self.data_format)
-
-    @property
-    def frames(self) -> int:
-        """How many there are; maps are one."""
-        return self.shape[1] if is_video(self) else 1

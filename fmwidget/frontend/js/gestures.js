@@ -1,36 +1,36 @@
-// What hands do to a map seen alone: a mouse or finger drags it, a wheel or two fingers zoom, a click picks a unit.
+// Gestures on the zoom view: a mouse or finger drags the map, a wheel or two fingers zoom, a click picks a unit.
 
-const UNSTEADY_PX = 4; // a click may move so far
-const WHEEL = 0.002; // of the zoom's logarithm to a pixel of the wheel; a pinch on a touch pad comes as less
-const PINCH = 0.01;
-const LINE_PX = 16;
+const MAX_DRIFT_PX = 4; // of a click
+const WHEEL = 0.002; // of the zoom's logarithm, per px of the wheel
+const PINCH = 0.01; // the same on a touch pad, whose pinch comes as small wheel steps with Ctrl
+const LINE_PX = 16; // of a wheel that reports lines
 
-// Calls `zoom(factor, at)`, `move(x, y)`, `pick(at)` and `hover(at)`, with places in CSS px from the corner of the
+// Call `zoom(factor, at)`, `move(x, y)`, `pick(at)` and `hover(at)`, with points in CSS px from the corner of the
 // stage, and `hover(null)` when the pointer has left.
-export function watchHands(stage, { zoom, move, pick, hover }, signal) {
-  const listen = (kind, action) => stage.addEventListener(kind, action, { signal, passive: false });
-  const down = new Map(); // where each finger or button that is down was last
+export function watchGestures(stage, { zoom, move, pick, hover }, signal) {
+  const on = (event, action) => stage.addEventListener(event, action, { signal, passive: false });
+  const down = new Map(); // last point of each finger or button that is down
   let travelled = 0;
 
-  const place = (event) => {
+  const pointOf = (event) => {
     const box = stage.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
 
-  listen("wheel", (event) => {
+  on("wheel", (event) => {
     event.preventDefault(); // the page does not scroll away below the map
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE_PX : 1;
     const step = event.deltaY * lines * (event.ctrlKey ? PINCH : WHEEL);
-    zoom(Math.exp(-step), place(event));
+    zoom(Math.exp(-step), pointOf(event));
   });
-  listen("pointerdown", (event) => {
+  on("pointerdown", (event) => {
     if (event.button !== 0) return;
     stage.setPointerCapture(event.pointerId);
     if (down.size === 0) travelled = 0;
-    down.set(event.pointerId, place(event));
+    down.set(event.pointerId, pointOf(event));
   });
-  listen("pointermove", (event) => {
-    const now = place(event);
+  on("pointermove", (event) => {
+    const now = pointOf(event);
     const before = down.get(event.pointerId);
     if (!before) {
       if (event.pointerType !== "touch") hover(now);
@@ -42,25 +42,25 @@ export function watchHands(stage, { zoom, move, pick, hover }, signal) {
     if (others.length > 0) {
       const [other] = others;
       const middle = { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 };
-      zoom(apart(now, other) / apart(before, other), middle);
+      zoom(distance(now, other) / distance(before, other), middle);
       move((now.x - before.x) / 2, (now.y - before.y) / 2);
-    } else if (travelled > UNSTEADY_PX) {
+    } else if (travelled > MAX_DRIFT_PX) {
       stage.classList.add("fmw-dragging");
       move(now.x - before.x, now.y - before.y);
     }
   });
   for (const kind of ["pointerup", "pointercancel"]) {
-    listen(kind, (event) => {
+    on(kind, (event) => {
       if (!down.delete(event.pointerId)) return;
       if (down.size === 0) stage.classList.remove("fmw-dragging");
-      if (kind === "pointerup" && down.size === 0 && travelled <= UNSTEADY_PX) pick(place(event));
+      if (kind === "pointerup" && down.size === 0 && travelled <= MAX_DRIFT_PX) pick(pointOf(event));
     });
   }
-  listen("pointerleave", (event) => {
+  on("pointerleave", (event) => {
     if (event.pointerType !== "touch") hover(null);
   });
 }
 
-function apart(one, other) {
+function distance(one, other) {
   return Math.max(1, Math.hypot(one.x - other.x, one.y - other.y));
 }

@@ -1,59 +1,59 @@
-// What a mouse, a pen or a finger does to a picture: clicks it once or twice, and points at it.
+// Clicks, double clicks and hovers of a mouse, a pen or a finger over a picture.
 
-const HOLD_MS = 400; // a finger that stays so long points; one that moves before scrolls the page
-const UNSTEADY_PX = 10;
+const HOLD_MS = 400; // a finger that rests so long hovers; one that moves before scrolls the page
+const MAX_DRIFT_PX = 10;
 
-// Calls `click(place)`, `open(place)` and `hover(place)`, with what `at(x, y)` makes of a place in the window, and `hover(null)`
-// when the pointer has left. A finger that was lifted stays where it was: it had covered what it pointed at.
-export function watchPointer(figure, { at, click, open, hover }, signal) {
-  const listen = (kind, action) => figure.addEventListener(kind, action, { signal, passive: false });
-  let finger = null; // { x, y, timer, pointing } of one that is down
+// Call `click(point)`, `open(point)` and `hover(point)` with the results of `toPoint(clientX, clientY)`, and
+// `hover(null)` when the pointer has left. A lifted finger still hovers: it had covered what it pointed at.
+export function watchPointer(figure, { toPoint, click, open, hover }, signal) {
+  const on = (event, action) => figure.addEventListener(event, action, { signal, passive: false });
+  let finger = null; // { x, y, timer, hovering } of one that is down
 
-  listen("click", (event) => {
-    if (finger?.pointing) return; // it was lifted just now
+  on("click", (event) => {
+    if (finger?.hovering) return; // it was lifted just now
     figure.focus({ preventScroll: true });
-    click(at(event.clientX, event.clientY));
+    click(toPoint(event.clientX, event.clientY));
   });
-  listen("dblclick", (event) => open(at(event.clientX, event.clientY)));
-  listen("pointermove", (event) => {
-    if (event.pointerType !== "touch") hover(at(event.clientX, event.clientY));
+  on("dblclick", (event) => open(toPoint(event.clientX, event.clientY)));
+  on("pointermove", (event) => {
+    if (event.pointerType !== "touch") hover(toPoint(event.clientX, event.clientY));
   });
-  listen("pointerleave", (event) => {
+  on("pointerleave", (event) => {
     if (event.pointerType !== "touch") hover(null);
   });
 
-  listen("touchstart", (event) => {
+  on("touchstart", (event) => {
     clearTimeout(finger?.timer);
     const [{ clientX: x, clientY: y }] = event.touches;
     if (event.touches.length > 1) {
       finger = null; // the browser zooms
       return;
     }
-    finger = { x, y, pointing: false };
+    finger = { x, y, hovering: false };
     finger.timer = setTimeout(() => {
-      finger.pointing = true;
-      hover(at(x, y));
+      finger.hovering = true;
+      hover(toPoint(x, y));
     }, HOLD_MS);
   });
-  listen("touchmove", (event) => {
+  on("touchmove", (event) => {
     if (!finger) return;
     const [{ clientX: x, clientY: y }] = event.touches;
-    if (finger.pointing) {
+    if (finger.hovering) {
       event.preventDefault(); // or the page scrolls
-      hover(at(x, y));
-    } else if (Math.hypot(x - finger.x, y - finger.y) > UNSTEADY_PX) {
+      hover(toPoint(x, y));
+    } else if (Math.hypot(x - finger.x, y - finger.y) > MAX_DRIFT_PX) {
       clearTimeout(finger.timer);
       finger = null;
     }
   });
   for (const kind of ["touchend", "touchcancel"]) {
-    listen(kind, (event) => {
+    on(kind, (event) => {
       clearTimeout(finger?.timer);
-      if (finger?.pointing) event.preventDefault(); // no click
+      if (finger?.hovering) event.preventDefault(); // no click
       finger = null;
     });
   }
-  listen("contextmenu", (event) => {
+  on("contextmenu", (event) => {
     if (finger) event.preventDefault(); // a long press asks for it too
   });
   signal.addEventListener("abort", () => clearTimeout(finger?.timer));

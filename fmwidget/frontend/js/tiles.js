@@ -1,32 +1,34 @@
-// Where the tiles in a picture lie: what `GridLayout.tiles` says of them, read here. Places count all tiles of
-// all pages, in the order shown.
+// Arithmetic of the tiles in a picture, laid out as `GridLayout.tiles()` reports. A tile is its index in display
+// order, over all pages.
 
-// The place of the tile or label at a point of the picture, or `null`.
-export function placeAt(tiles, { x, y }) {
+import { clamp } from "./clamp.js";
+
+// Return the tile whose map or label is at a point of the picture, or `null`.
+export function tileAt(tiles, { x, y }) {
   const column = Math.floor((x - tiles.x) / tiles.right);
   const top = tiles.y - tiles.label;
   const row = Math.floor((y - top) / tiles.down);
-  const onTile =
+  const isOnTile =
     x - tiles.x - column * tiles.right < tiles.width && y - top - row * tiles.down < tiles.label + tiles.height;
-  const place = row * tiles.columns + column;
-  if (!onTile || row < 0 || column < 0 || column >= tiles.columns || place >= tiles.count) return null;
-  return tiles.first + place;
+  const index = row * tiles.columns + column;
+  if (!isOnTile || row < 0 || column < 0 || column >= tiles.columns || index >= tiles.count) return null;
+  return tiles.first + index;
 }
 
-// The box [x, y, width, height] of a tile, or `null` if it is on another page.
-export function tileBox(tiles, place) {
-  const index = place - tiles.first;
+// Return the box [x, y, width, height] of a tile, or `null` if it is on another page.
+export function tileBox(tiles, tile) {
+  const index = tile - tiles.first;
   if (!(index >= 0 && index < tiles.count)) return null;
   const row = Math.floor(index / tiles.columns);
   const column = index % tiles.columns;
   return [tiles.x + column * tiles.right, tiles.y + row * tiles.down, tiles.width, tiles.height];
 }
 
-// The place that a key leads to from another, or `undefined` if it is no key for it.
-export function placeAfter(tiles, place, key) {
+// Return the tile that a key moves to from another, or `undefined` for other keys.
+export function tileAfter(tiles, tile, key) {
   if (!tiles.all) return undefined;
   const last = tiles.all - 1;
-  const by = {
+  const step = {
     ArrowLeft: -1,
     ArrowRight: 1,
     ArrowUp: -tiles.columns,
@@ -36,5 +38,5 @@ export function placeAfter(tiles, place, key) {
     Home: -last,
     End: last,
   }[key];
-  return by === undefined ? undefined : Math.min(Math.max(place + by, 0), last);
+  return step === undefined ? undefined : clamp(tile + step, 0, last);
 }

@@ -77,8 +77,8 @@ class TraitControls:
             tooltip="What becomes of the picture from layer to layer, and where channels fall silent",
             layout={"width": "auto"},
         )
-        self.play_layers = PlayButton(what="layers", pace=LAYER_MS)
-        self.play_channels = PlayButton(what="channels", pace=CHANNEL_MS)
+        self.play_layers = PlayButton(items="layers", pace=LAYER_MS)
+        self.play_channels = PlayButton(items="channels", pace=CHANNEL_MS)
         self.page = Pager()
         self.image = ThumbnailPicker(label="Picture", layout={"flex": "0 1 auto", "min_width": "0"})
         self.save = SaveButton(draw)

@@ -9,7 +9,7 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
 
-from fmwidget.export.notebook import Bundle, SavedPicture, on_paper
+from fmwidget.export.notebook import Bundle, SavedPicture, light_png
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.palette import cmap_for
@@ -26,7 +26,7 @@ BESIDE_PICTURE = (
 
 def saved_picture(view: PictureView, frame: Frame) -> SavedPicture:
     """Return what is kept of a view of the grid: on white, the chosen tile framed."""
-    png = on_paper(view.png, cmap_for(frame.norm, frame.cmap), view.mark, frame.ratio)
+    png = light_png(view.png, cmap_for(frame.norm, frame.cmap), view.mark, frame.ratio)
     return SavedPicture(png, round(view.width), round(view.height), visible(view.alt))
 
 

@@ -1,42 +1,39 @@
-"""Names of layers, pictures and classes as text on a page: nothing in them hides, or moves other text."""
+"""Names of layers, images and classes as text on a page that neither hides nor reorders other text."""
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Any
+
+from fmwidget._text import REPLACEMENT, is_unsafe
 
 if TYPE_CHECKING:
     import ipywidgets
 
-# Turn around, or hide the order of, the text that comes after them.
-_BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-
 
 def visible(text: str) -> str:
-    """Text with a sign in the place of each control character, and of each that changes the direction."""
+    """Return a text with a visible sign for each control and direction-changing character.
+
+    Line feeds and tabs stay.
+    """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_sign_for(each) for each in text)
+    return "".join(_sign(character) if is_unsafe(character) else character for character in text)
 
 
-def _sign_for(character: str) -> str:
-    code = ord(character)
-    if character in "\n\t" or not (
-        unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
-        or unicodedata.bidirectional(character) in _BIDI_CONTROLS
-    ):
+def _sign(character: str) -> str:
+    if character in "\n\t":
         return character
-    return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"
+    return chr(0x2400 + ord(character)) if character < " " else REPLACEMENT  # U+2400: Control Pictures
 
 
 def send_visibly(widget: ipywidgets.Widget) -> None:
-    """Has all text of a widget made visible on its way to the front end; its traits stay as they are."""
+    """Make all text of a widget visible on its way to the front end; its traits keep their values."""
 
     def to_json(value: Any, _widget: Any) -> Any:
         if isinstance(value, str):
             return visible(value)
         if isinstance(value, list | tuple):
-            return [visible(each) if isinstance(each, str) else each for each in value]
+            return [visible(item) if isinstance(item, str) else item for item in value]
         return value
 
-    widget._trait_to_json = to_json  # noqa: SLF001 - the one way that all state takes
+    widget._trait_to_json = to_json  # noqa: SLF001 - the one function that all state passes through

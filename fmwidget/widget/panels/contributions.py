@@ -11,17 +11,16 @@ import ipywidgets
 import numpy as np
 
 from fmwidget._memo import Latest
-from fmwidget.activations.forward import ForwardError, record_call
+from fmwidget.activations.forward import ForwardError
+from fmwidget.activations.model import ActivationModel
 from fmwidget.activations.preactivation import activation_name, has_activation
 from fmwidget.analysis.contributions import contributions, is_convolution
-from fmwidget.models.backends import tensorflow as backend
+from fmwidget.models import backends
 from fmwidget.models.outputs import to_maps
 
 from .contribution_tables import contribution_tables_html
 
 if TYPE_CHECKING:
-    import keras
-
     from fmwidget.activations.layers import FeatureLayer
     from fmwidget.models.inputs import Batch
     from fmwidget.pipeline import Frame
@@ -46,11 +45,11 @@ class ContributionsPanel:
     forward pass.
 
     Args:
-        model: The model on screen.
+        am: Runs the model.
         changed: Called when the user opens or collapses the panel, to have it updated.
     """
 
-    def __init__(self, model: keras.Model, changed: Callable[[], None]) -> None:
+    def __init__(self, am: ActivationModel, changed: Callable[[], None]) -> None:
         self._button = ipywidgets.ToggleButton(
             description="Where this value comes from",
             tooltip="The window, the kernel and the bias that add up to the value you clicked on",
@@ -60,7 +59,7 @@ class ContributionsPanel:
         self._html = ipywidgets.HTML(layout={"width": "100%"})
         self.box = ipywidgets.VBox([self._button, self._html], layout={"display": "none", "flex": "1 1 100%"})
         self.box.add_class("fmw-panel")
-        self._record = Latest(lambda batch, path, form, _maps: _record(model, batch, path, form))
+        self._am = am
         self._page = Latest(self._make_page)
 
     def update(self, frame: Frame, selection: Selection) -> None:
@@ -78,11 +77,11 @@ class ContributionsPanel:
                 "DepthwiseConv2D layers are taken apart here: choose one of those."
             )
         try:
-            recorded = self._record(batch, layer.after or layer.path, layer.data_format, maps)
+            recorded = _recorded(self._am, batch, layer)
             parts = contributions(operation, recorded.inputs, unit.channel, unit.row, unit.column)
         except (ForwardError, LookupError, ValueError) as error:
             return _sentence(f"This value cannot be taken apart. {error}")
-        if not parts.is_sum(float(recorded.sums[unit.row, unit.column, unit.channel])):
+        if not parts.sums_to(float(recorded.sums[unit.row, unit.column, unit.channel])):
             return _sentence(
                 f"{layer.path!r} does not just add its bias to its kernel times its input: "
                 f"{type(operation).__name__} has code of its own."
@@ -96,10 +95,11 @@ class ContributionsPanel:
         )
 
 
-def _record(model: keras.Model, batch: Batch, path: str, data_format: str) -> _Recorded:
-    call = record_call(model, batch, path)
-    before = call.outputs if call.before is None else call.before
-    return _Recorded(*(to_maps(backend.to_numpy(tensor), data_format) for tensor in (call.inputs[0], before)))
+def _recorded(am: ActivationModel, batch: Batch, layer: FeatureLayer) -> _Recorded:
+    call = am.recorded_call(batch, layer.after or layer.path)
+    sums = call.outputs if call.pre_activation is None else call.pre_activation
+    to_numpy = backends.current().to_numpy
+    return _Recorded(*(to_maps(to_numpy(tensor), layer.data_format) for tensor in (call.inputs[0], sums)))
 
 
 def _sentence(text: str) -> str:

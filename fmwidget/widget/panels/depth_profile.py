@@ -42,9 +42,9 @@ class ProfilePanel:
         self._drawing = CachedPage(draw_profile)
         self._frame: Frame | None = None
         self._shown: tuple[DepthProfile, ProfileLayout, int] | None = None  # with the place of the layer
-        self._view.on_point(self._click)
+        self._view.on_click(self._click)
         self._view.on_hover(self._hover)
-        self._view.on_place(self._choose_layer)
+        self._view.on_tile(self._choose_layer)
 
     def update(self, frame: Frame, _selection: Selection) -> None:
         """Draw the profile of a new frame, its layer marked."""
@@ -73,7 +73,7 @@ class ProfilePanel:
             alt=alt,
             mark=layout.column(layer),
             tiles=layout.tiles(),
-            place=layer,
+            tile=layer,
         )
         self._view.readout = of_one
 

@@ -14,7 +14,7 @@ from fmwidget.images.preprocessing import SCALINGS
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.formatting import number, shape_text
 from fmwidget.rendering.grid_layout import DETAIL_BOX
-from fmwidget.rendering.overlay import map_pixels, overlay_png, seen_pixels
+from fmwidget.rendering.overlay import image_pixels, map_pixels, overlay_png
 from fmwidget.rendering.palette import cmap_for, palette
 from fmwidget.rendering.sampling import Unit
 
@@ -56,7 +56,7 @@ class InputPanel:
             [picture, rest], layout={"flex": f"1 1 {DETAIL_BOX + BESIDE}px", "flex_flow": "row wrap"}
         )
         self.box.add_class("fmw-input")
-        self._picture = Latest(seen_pixels)
+        self._picture = Latest(image_pixels)
         self._map = Latest(map_pixels)
         self._png = Latest(overlay_png)
 

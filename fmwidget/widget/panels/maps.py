@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fmwidget._memo import Latest
-from fmwidget.activations.layers import FeatureLayer
-from fmwidget.analysis.channel_stats import ChannelStatistics
 from fmwidget.frontend.picture_view import PictureView
+from fmwidget.pages import channel_page, grid_page
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
 from fmwidget.rendering.figure import FeatureFigure, drawable_ratio, feature_figure
-from fmwidget.rendering.formatting import channel_text, unit_text
-from fmwidget.rendering.grid_layout import DETAIL_BOX, Box, GridLayout, single_tile
+from fmwidget.rendering.formatting import channel_text, inactive_fact, unit_text
+from fmwidget.rendering.grid_layout import DETAIL_BOX, Box, single_tile
 from fmwidget.rendering.palette import cmap_for, encode_png, palette
 from fmwidget.rendering.sampling import Area, Sampling, Unit, refine, unit_at, unit_box
 
@@ -48,7 +47,7 @@ class GridPanel:
 
     def __init__(self) -> None:
         self.box = PictureView(label="Feature maps of the layer")
-        self._drawing = CachedPage(_draw_grid)
+        self._drawing = CachedPage(draw_grid)
         self._frame: Frame | None = None
 
     def update(self, frame: Frame, selection: Selection) -> None:
@@ -69,13 +68,11 @@ class GridPanel:
         return frame.layout.unit_at(x, y, frame.page, frame.ratio)
 
     def figure(self, frame: Frame, ratio: int | None = None) -> FeatureFigure:
-        """The same page as a figure, at `ratio` pixels to a CSS pixel or as on screen."""
-        layout, page = frame.layout, self._page(frame)
-        if ratio is not None:
-            ratio = drawable_ratio(layout.width, layout.height, ratio)
-            page = _draw_grid(
-                frame.maps, frame.statistics, frame.layer, layout, frame.page, frame.norm, ratio
-            )
+        """Return the page on screen as a figure, at `ratio` device pixels per CSS pixel or the screen's."""
+        if ratio is None:
+            page = self._page(frame)
+        else:
+            page = grid_page(frame, drawable_ratio(frame.layout.width, frame.layout.height, ratio))
         return feature_figure(
             page,
             cmap=cmap_for(frame.norm, frame.cmap),
@@ -93,29 +90,11 @@ class GridPanel:
             alt=_grid_in_words(frame),
             mark=_chosen_tile(frame) or (),
             tiles=layout.tiles(frame.page),
-            place=layout.place_of(frame.channel),
+            tile=layout.place_of(frame.channel),
         )
 
     def _page(self, frame: Frame) -> Page:
-        return self._drawing.page(
-            frame.maps, frame.statistics, frame.layer, frame.layout, frame.page, frame.norm, frame.ratio
-        )
-
-
-def _draw_grid(
-    maps: Array, statistics: ChannelStatistics, layer: FeatureLayer, layout: GridLayout, *how: Any
-) -> Page:
-    page, norm, ratio = how
-    return draw_grid(
-        layout,
-        maps,
-        statistics,
-        path=layer.path,
-        type_name=layer.type_name,
-        norm=norm,
-        page=page,
-        ratio=ratio,
-    )
+        return grid_page(frame, draw=self._drawing.page)
 
 
 def _chosen_tile(frame: Frame) -> Box | None:
@@ -127,7 +106,7 @@ def _grid_in_words(frame: Frame) -> str:
     height, width, count = frame.layer.shape
     return (
         f"Feature maps of layer {frame.layer.path} ({frame.layer.type_name}, {height} by {width}) for "
-        f"{frame.picture}: {count} channels, {frame.statistics.inactive.sum()} of them inactive. "
+        f"{frame.picture}: {count} channels, {inactive_fact(frame.statistics, 'of them')}. "
         f"Channel {frame.channel} is chosen."
     )
 
@@ -137,7 +116,7 @@ class ChannelPanel:
 
     def __init__(self) -> None:
         self.box = PictureView(label="Chosen channel")
-        self._drawing = CachedPage(_draw_channel)
+        self._drawing = CachedPage(draw_channel)
         self._frame: Frame | None = None
 
     def update(self, frame: Frame, selection: Selection) -> None:
@@ -166,7 +145,7 @@ class ChannelPanel:
         return None if unit is None else Unit(frame.channel, *unit)
 
     def _draw(self, frame: Frame) -> None:
-        page = self._drawing.page(frame.maps, frame.statistics, frame.channel, frame.norm, frame.ratio)
+        page = channel_page(frame, draw=self._drawing.page)
         low, high = frame.statistics.min[frame.channel], frame.statistics.max[frame.channel]
         alt = (
             f"Channel {frame.channel} of layer {frame.layer.path}, with values from {low:.4g} to {high:.4g}."
@@ -190,7 +169,3 @@ def _single_tile(frame: Frame) -> tuple[tuple[int, int], Sampling, Box]:
     height, width, _ = frame.maps.shape
     sampling, tile = single_tile((height, width), DETAIL_BOX)
     return (height, width), refine(sampling, height, width, frame.ratio), tile
-
-
-def _draw_channel(maps: Array, statistics: ChannelStatistics, channel: int, norm: str, ratio: int) -> Page:
-    return draw_channel(maps, channel, statistics, norm=norm, box=DETAIL_BOX, ratio=ratio)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fmwidget._memo import Latest
-from fmwidget.frontend.messages import Window
+from fmwidget.frontend.messages import ValuesRequest
 from fmwidget.frontend.zoom_view import ZoomView
 from fmwidget.rendering.feature_grid import map_indices
 from fmwidget.rendering.formatting import MINUS, number, shape_text, unit_text, value_text
@@ -28,7 +28,7 @@ class ZoomPanel:
         self._png = Latest(encode_png)
         self._frame: Frame | None = None  # the last that was drawn
         self._map: Array = np.empty((0, 0))  # the values on screen
-        self.box.on_window(self._send_values)
+        self.box.on_values_request(self._send_values)
         self.box.on_close(self._close)
 
     def open(self, frame: Frame) -> None:
@@ -60,7 +60,7 @@ class ZoomPanel:
             self._map = frame.maps[..., frame.channel]
             self.box.stamp += 1
 
-    def _send_values(self, window: Window) -> None:
+    def _send_values(self, window: ValuesRequest) -> None:
         row, column = window.row, window.column
         part = self._map[row : row + window.rows, column : column + window.columns]
         self.box.write(row, column, [[cell_text(value) for value in line] for line in part])

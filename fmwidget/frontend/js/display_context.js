@@ -1,13 +1,16 @@
-// Where a picture is shown: how wide, how dense the screen, how dark the page.
+// The display context of a picture: its width, the display ratio, and whether the page is dark.
 
-const SETTLE_MS = 150; // a window being dragged wider reports once, at the end
+import { onResize } from "./dom.js";
 
-// Reports `{ratio, dark, width}` when `el` first has a width, and when one of them has changed and settled.
+const SETTLE_MS = 150; // a window that is being resized is reported once, at the end
+
+// Call `report({ ratio, dark, width })` when `el` first has a width, and when one of them has changed and settled.
+// Return { repeat() }, which reports it again.
 export function watchDisplay(el, report, signal) {
   let last = "";
   let timer = 0;
 
-  function look() {
+  function check() {
     const width = Math.floor(el.getBoundingClientRect().width);
     if (width === 0 || signal.aborted) return; // hidden, or not on the page yet
     const now = { ratio: window.devicePixelRatio, dark: isDark(el), width };
@@ -15,28 +18,26 @@ export function watchDisplay(el, report, signal) {
     last = JSON.stringify(now);
     report(now);
   }
-  function lookSoon() {
+  function checkSoon() {
     clearTimeout(timer);
-    if (last === "") look();
-    else timer = setTimeout(look, SETTLE_MS);
+    if (last === "") check();
+    else timer = setTimeout(check, SETTLE_MS);
   }
   function watchRatio() {
     const query = window.matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
     const changed = () => {
       watchRatio();
-      lookSoon();
+      checkSoon();
     };
     query.addEventListener("change", changed, { once: true, signal });
   }
 
-  const resized = new ResizeObserver(lookSoon);
-  resized.observe(el);
-  const themed = new MutationObserver(lookSoon);
+  onResize(el, checkSoon, signal);
+  const themed = new MutationObserver(checkSoon);
   for (const node of [document.documentElement, document.body]) themed.observe(node, { attributes: true });
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", lookSoon, { signal });
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", checkSoon, { signal });
   watchRatio();
   signal.addEventListener("abort", () => {
-    resized.disconnect();
     themed.disconnect();
     clearTimeout(timer);
   });
@@ -44,13 +45,13 @@ export function watchDisplay(el, report, signal) {
   return {
     repeat() {
       last = "";
-      look();
+      check();
     },
   };
 }
 
-// Whether `el` lies on a dark background: what JupyterLab says of its theme, else the colour seen behind it
-// (VS Code may put white behind a widget in a dark theme), else VS Code's theme, else the reader's preference.
+// Return whether `el` lies on a dark background: by JupyterLab's theme, else the color behind it (VS Code may put
+// white behind a widget in a dark theme), else VS Code's theme, else the user's preference.
 function isDark(el) {
   const { dataset, classList } = document.body;
   if (dataset.jpThemeLight !== undefined) return dataset.jpThemeLight === "false";

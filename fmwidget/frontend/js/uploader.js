@@ -1,32 +1,28 @@
-// Adds pictures: chosen with a button, dropped on the row of pictures, or pasted. Each is decoded and shrunk
-// first, and sent when the kernel has answered the one before.
+// A button that adds images; they can also be dropped on the row of thumbnails, or pasted. Each is decoded and
+// shrunk first, and sent when the kernel has answered the one before.
 
-import { Problem, quoted, short, shrunk } from "./shrinking.js";
-import { element } from "./small.js";
+import { buttonElement, element, mount, uniqueId } from "./dom.js";
+import { onMessage } from "./model.js";
+import { Problem, quoted, short, shrunk } from "./shrink_image.js";
 
 const ANSWER_MS = 60_000;
 
 function render({ model, el }) {
   const box = element("div", "fmw-upload");
-  const button = element("button", "fmw-add", "Add pictures");
-  button.type = "button";
   const input = element("input");
   Object.assign(input, { type: "file", multiple: true, accept: "image/*", hidden: true });
-  const hint = element("span", "fmw-hint", "or drop or paste here");
   const status = element("div", "fmw-upload-status");
   status.setAttribute("role", "status");
   const progress = element("span");
   const problems = element("ul");
   status.append(progress, problems);
-  box.append(button, input, hint, status);
-  el.classList.add("fmw-view");
-  el.append(box);
+  const button = buttonElement("fmw-bordered", "Add pictures", () => input.click());
+  box.append(button, input, element("span", "", "or drop or paste here"), status);
+  const { signal, remove } = mount(el, [box]);
 
-  const removal = new AbortController();
-  const { signal } = removal;
-  let queue = []; // files not begun with
-  let run = null; // since the uploader last had nothing to do: { total, begun, added }
-  let awaited = null; // { id, settle } of the picture that the kernel is to answer
+  let queue = []; // files that wait
+  let run = null; // { total, begun, added } since the uploader was last idle
+  let awaited = null; // { id, settle } of the image that the kernel is to answer
 
   function add(files) {
     if (files.length === 0) return;
@@ -46,8 +42,8 @@ function render({ model, el }) {
     while (queue.length && !signal.aborted) {
       const file = queue.shift();
       run.begun += 1;
-      const place = run.total > 1 ? `${run.begun} of ${run.total}: ` : "";
-      progress.textContent = `Adding ${place}${short(file.name)} …`;
+      const position = run.total > 1 ? `${run.begun} of ${run.total}: ` : "";
+      progress.textContent = `Adding ${position}${short(file.name)} …`;
       try {
         const data = await shrunk(file);
         if (signal.aborted) return;
@@ -66,7 +62,7 @@ function render({ model, el }) {
   }
 
   async function send(name, data) {
-    const id = Array.from({ length: 3 }, () => Math.random().toString(36).slice(2, 10)).join("");
+    const id = uniqueId();
     const answer = new Promise((settle) => (awaited = { id, settle }));
     const timer = setTimeout(() => awaited?.settle(undefined), ANSWER_MS);
     model.send({ type: "picture", id, name: name.slice(-200) }, undefined, [data]);
@@ -82,8 +78,8 @@ function render({ model, el }) {
     if (error) throw new Problem(error);
   }
 
-  function onAnswer(content) {
-    if (content?.type === "answer" && content.id === awaited?.id) awaited.settle(String(content.error));
+  function receive({ id, error }) {
+    if (id === awaited?.id) awaited.settle(String(error));
   }
 
   function complain(sentence) {
@@ -91,17 +87,21 @@ function render({ model, el }) {
     problems.lastChild.dir = "auto";
   }
 
-  // The boxes around are looked for when they are needed: a view is made before it is put in its place.
+  // The boxes around, looked up when they are needed: a view is rendered before it is put on the page.
   const zone = () => el.closest(".fmw-pictures") ?? el;
   const root = () => el.closest(".fmwidget") ?? el;
   const holdsFiles = (event) => event.dataTransfer?.types.includes("Files") && zone().contains(event.target);
 
-  function onDrag(event) {
-    const over = holdsFiles(event);
-    zone().classList.toggle("fmw-dropping", Boolean(over));
-    if (!over) return;
-    event.preventDefault(); // a drop is welcome
+  function claim(event) {
+    event.preventDefault(); // a dropped file would replace the page
     event.stopPropagation();
+  }
+
+  function onDrag(event) {
+    const isOver = holdsFiles(event);
+    zone().classList.toggle("fmw-dropping", Boolean(isOver));
+    if (!isOver) return;
+    claim(event);
     event.dataTransfer.dropEffect = "copy";
   }
 
@@ -112,39 +112,32 @@ function render({ model, el }) {
   function onDrop(event) {
     zone().classList.remove("fmw-dropping");
     if (!holdsFiles(event)) return;
-    event.preventDefault(); // or the browser leaves the page to show the picture
-    event.stopPropagation();
+    claim(event);
     add([...event.dataTransfer.files]);
   }
 
   function onPaste(event) {
     const files = [...(event.clipboardData?.files ?? [])];
     if (!files.length || !(root().contains(event.target) || root().contains(document.activeElement))) return;
-    event.preventDefault();
-    event.stopPropagation();
-    // A picture that was copied, not a file, comes under this name.
+    claim(event);
+    // An image that was copied from a page, not from a folder, comes under this name.
     add(files.map((file) => (file.name === "image.png" ? renamed(file, "pasted picture.png") : file)));
   }
 
-  button.addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
     add([...input.files]);
     input.value = ""; // the same file can be chosen again
   });
-  // Before the notebook, which has uses of its own for what is dropped and pasted.
-  const early = { capture: true, signal };
-  document.addEventListener("dragenter", onDrag, early);
-  document.addEventListener("dragover", onDrag, early);
-  document.addEventListener("dragleave", onLeave, early);
-  document.addEventListener("drop", onDrop, early);
-  document.addEventListener("paste", onPaste, early);
-  model.on("msg:custom", onAnswer);
+  const actions = { dragenter: onDrag, dragover: onDrag, dragleave: onLeave, drop: onDrop, paste: onPaste };
+  for (const [event, action] of Object.entries(actions)) {
+    // Before the notebook, which has uses of its own for what is dropped and pasted.
+    document.addEventListener(event, action, { capture: true, signal });
+  }
+  onMessage(model, "answer", receive, signal);
 
   return () => {
-    removal.abort();
-    model.off("msg:custom", onAnswer);
+    remove();
     awaited?.settle("");
-    box.remove();
   };
 }
 

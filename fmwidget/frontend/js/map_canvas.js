@@ -1,13 +1,14 @@
-// Draws the part of a map that is in sight, and the values in its cells.
+// Drawing of the part of a map that is in sight, with the values in its cells.
 
 import { hasRoomForValues, inSight, valueSize } from "./camera.js";
+import { element } from "./dom.js";
 
 const TEXT = { large: 13, small: 7, margin: 6 }; // CSS px
-const DARK_TEXT = 0.179; // the luminance from which black stands out more than white
+const DARK_TEXT = 0.179; // relative luminance from which black has more contrast than white
 
-// The pixels of a picture with one for each value, to be read.
+// Return the pixels of an image as `ImageData`.
 export function pixelsOf(image) {
-  const canvas = document.createElement("canvas");
+  const canvas = element("canvas");
   canvas.width = image.naturalWidth;
   canvas.height = image.naturalHeight;
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -15,21 +16,22 @@ export function pixelsOf(image) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-// `pixels` are those of `image`; `text(row, column)` is what is written in a cell, if anything.
-export function draw(canvas, { image, pixels, text }, camera, map, room) {
-  canvas.width = Math.round(room.width * room.ratio);
-  canvas.height = Math.round(room.height * room.ratio);
+// Draw `image`, one pixel for each value, and `text(row, column)` in its cell, unless it is `undefined`. `pixels`
+// are those of the image.
+export function drawMap(canvas, { image, pixels, text }, camera, map, view) {
+  canvas.width = Math.round(view.width * view.ratio);
+  canvas.height = Math.round(view.height * view.ratio);
   const context = canvas.getContext("2d");
-  context.setTransform(room.ratio, 0, 0, room.ratio, 0, 0);
-  const size = valueSize(camera, room);
+  context.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
+  const size = valueSize(camera, view);
   // Enlarged pixels stay square; those of a map that is shrunk are averaged.
-  context.imageSmoothingEnabled = size * room.ratio < 1;
+  context.imageSmoothingEnabled = size * view.ratio < 1;
   context.imageSmoothingQuality = "high";
-  const { row, column, rows, columns } = inSight(camera, map, room);
+  const { row, column, rows, columns } = inSight(camera, map, view);
   const left = camera.left + column * size;
   const top = camera.top + row * size;
   context.drawImage(image, column, row, columns, rows, left, top, columns * size, rows * size);
-  if (!hasRoomForValues(camera, room)) return;
+  if (!hasRoomForValues(camera, view)) return;
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (let y = row; y < row + rows; y++) {
@@ -49,7 +51,7 @@ function write(context, text, [x, y], width, background) {
   context.fillText(text, x, y, width);
 }
 
-// The relative luminance of a pixel, as WCAG 2 has it.
+// Return the relative luminance of a pixel, as WCAG 2 defines it.
 function luminance({ data, width }, row, column) {
   const at = 4 * (row * width + column);
   const linear = [0, 1, 2].map((i) => {

@@ -1,10 +1,10 @@
-// Names for the controls that ipywidgets names in print only. The handle of a slider, the number beside it and a
-// button that shows an arrow get the name that people see or hover over; a toggle says whether it is on.
-// Controls are drawn anew whenever they change, so this watches the whole widget, whose root is the `.fmwidget`
-// that it is in.
+// Names for controls that ipywidgets names in print only. The handle of a slider, the number beside it and a
+// button that shows an arrow get the name that users see or hover over; a toggle reports whether it is on.
+// ipywidgets draws controls anew whenever they change, so this watches the whole `.fmwidget` that it is in.
 
 const ARROW = /^\P{L}$/u; // a single character that is no letter
 
+// Name all controls of a widget. Unchanged attributes are not set again.
 function nameAll(root) {
   for (const field of root.querySelectorAll(".widget-slider")) {
     const label = field.querySelector(".widget-label")?.textContent ?? "";
@@ -30,7 +30,7 @@ function render({ el }) {
   el.hidden = true;
   let observer;
   let frame = 0;
-  // A view is rendered before it is put on the page.
+  // Wait for the root: a view is rendered before it is put on the page.
   const begin = () => {
     const root = el.closest(".fmwidget");
     if (!root) {

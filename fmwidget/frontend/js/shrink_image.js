@@ -1,24 +1,22 @@
-// Makes of a picture's file what is sent to the kernel: no larger than it takes, and otherwise as it was.
+// Shrinking of image files to what is sent to the kernel.
 
-import { element } from "./small.js";
+import { element } from "./dom.js";
 
 const MAX_SIDE = 2048; // px, of what is sent
 const MAX_FILE = 100e6; // bytes, of what is read
-const MAX_SENT = 4e6; // bytes; the server drops messages of more than 10 MiB without a word
-// What the kernel reads just as well: sent as it is where it is small, so that no pixel changes.
-const PLAIN = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
+const MAX_SENT = 4e6; // bytes; the server drops messages of more than 10 MiB without an error
 
-// What went wrong, in a sentence for the reader.
+// A problem with a file, as a sentence for the user.
 export class Problem extends Error {}
 
-// The bytes to send for a file.
+// Return the bytes to send for a file.
 export async function shrunk(file) {
   if (file.size > MAX_FILE) {
     throw new Problem(`${quoted(file)} has ${megabytes(file.size)}; at most ${megabytes(MAX_FILE)} are read.`);
   }
   if (file.size === 0) throw new Problem(`${quoted(file)} is empty (0 bytes), or a folder.`);
   let bitmap;
-  const type = await kindOf(file);
+  const type = await mimeType(file);
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
   } catch {
@@ -29,31 +27,33 @@ export async function shrunk(file) {
     );
   }
   try {
+    // No pixel changes in a small file.
     const longest = Math.max(bitmap.width, bitmap.height);
-    if (longest <= MAX_SIDE && file.size <= MAX_SENT && PLAIN.includes(type)) return await file.arrayBuffer();
+    if (longest <= MAX_SIDE && file.size <= MAX_SENT && type) return await file.arrayBuffer();
     return await encoded(bitmap, Math.min(1, MAX_SIDE / longest), type !== "image/jpeg", file);
   } finally {
     bitmap.close();
   }
 }
 
-async function encoded(bitmap, scale, mayBeClear, file) {
-  if (mayBeClear) {
-    const canvas = drawn(bitmap, scale);
-    const blob = isClear(canvas) ? await written(canvas, "image/png") : null;
+// Encode a bitmap in at most `MAX_SENT` bytes: as PNG where it has transparent pixels, else as JPEG.
+async function encoded(bitmap, scale, mayBeTransparent, file) {
+  if (mayBeTransparent) {
+    const canvas = resized(bitmap, scale);
+    const blob = hasTransparency(canvas) ? await toBlob(canvas, "image/png") : null;
     if (blob && blob.size <= MAX_SENT) return blob.arrayBuffer();
   }
   for (const smaller of [1, 0.7, 0.5, 0.35]) {
-    const canvas = drawn(bitmap, scale * smaller, "#fff"); // which the kernel would lay it on too
+    const canvas = resized(bitmap, scale * smaller, "#fff"); // as the kernel would flatten it
     for (const quality of [0.92, 0.8]) {
-      const blob = await written(canvas, "image/jpeg", quality);
+      const blob = await toBlob(canvas, "image/jpeg", quality);
       if (blob && blob.size <= MAX_SENT) return blob.arrayBuffer();
     }
   }
   throw new Problem(`${quoted(file)} is too large for this browser to shrink: save it smaller.`);
 }
 
-function drawn(bitmap, scale, background) {
+function resized(bitmap, scale, background) {
   const canvas = element("canvas");
   canvas.width = Math.max(1, Math.round(bitmap.width * scale));
   canvas.height = Math.max(1, Math.round(bitmap.height * scale));
@@ -67,18 +67,19 @@ function drawn(bitmap, scale, background) {
   return canvas;
 }
 
-function isClear(canvas) {
+function hasTransparency(canvas) {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   for (let i = 3; i < data.length; i += 4) if (data[i] < 255) return true;
   return false;
 }
 
-function written(canvas, type, quality) {
+function toBlob(canvas, type, quality) {
   return new Promise((resolve) => canvas.toBlob(resolve, type, quality));
 }
 
-// By the first bytes: the type that the browser tells is only the suffix.
-async function kindOf(file) {
+// Return the MIME type of a format that the kernel reads too, else `undefined`. It depends on the first bytes: the
+// type that the browser reports is only the suffix.
+async function mimeType(file) {
   let start;
   try {
     start = String.fromCharCode(...new Uint8Array(await file.slice(0, 12).arrayBuffer()));

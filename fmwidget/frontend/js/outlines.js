@@ -1,21 +1,22 @@
-// Outlines over a picture, placed in percentages: they stay where they are when the page shrinks the picture.
+// Outlines over a picture, placed in percentages: they keep their places when the page shrinks the picture.
 
-import { element } from "./small.js";
+import { element } from "./dom.js";
 
+// Return { elements, place(boxes, width, height) } of the outlines `mark` and `region`. Boxes are
+// [x, y, width, height] or [], in a picture of `width` by `height`.
 export function outlines() {
   const mark = element("div", "fmw-mark");
   const region = element("div", "fmw-region");
   return {
-    parts: [mark, region],
-    // Boxes are [x, y, width, height] or [], in a picture that is `width` by `height`.
-    lay(boxes, width, height) {
-      layAround(mark, boxes.mark, width, height);
-      layWithin(region, boxes.region, width, height);
+    elements: [mark, region],
+    place(boxes, width, height) {
+      placeAround(mark, boxes.mark, width, height);
+      placeWithin(region, boxes.region, width, height);
     },
   };
 }
 
-function layAround(outline, box, width, height) {
+function placeAround(outline, box, width, height) {
   outline.hidden = box.length !== 4;
   if (outline.hidden) return;
   const sizes = [width, height, width, height];
@@ -24,8 +25,8 @@ function layAround(outline, box, width, height) {
   });
 }
 
-// Where a box reaches beyond the picture it is cut off, and its outline runs along the picture's edge.
-function layWithin(outline, [x, y, wide, high], width, height) {
+// Cut the outline off where its box reaches beyond the picture: there it runs along the picture's edge.
+function placeWithin(outline, [x, y, wide, high], width, height) {
   outline.hidden = !(x < width && y < height && x + wide > 0 && y + high > 0);
   if (outline.hidden) return;
   const insets = [

@@ -1,0 +1,67 @@
+"""A cache of forward passes that is bounded in bytes, and the counters of an `ActivationModel`."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from .forward import Forward
+
+
+@dataclass
+class Stats:
+    """Counters of an `ActivationModel`.
+
+    Attributes:
+        forwards: Forward passes run.
+        traces: Times the forward pass was compiled.
+        hits: Requests answered from the cache.
+        evictions: Images dropped from the cache to make room.
+        bytes: Bytes of feature maps now in the cache.
+    """
+
+    forwards: int = 0
+    traces: int = 0
+    hits: int = 0
+    evictions: int = 0
+    bytes: int = 0
+
+
+class ForwardCache:
+    """The forward passes that fit into a number of bytes, by a key of their input.
+
+    The least recently used go first; the one used last stays whatever its size.
+
+    Args:
+        stats: Where evictions and bytes are counted.
+
+    Attributes:
+        forwards: The passes, the one used last at the end.
+    """
+
+    def __init__(self, stats: Stats) -> None:
+        self.forwards: OrderedDict[bytes, Forward] = OrderedDict()
+        self._stats = stats
+
+    def get(self, key: bytes) -> Forward | None:
+        """Return the pass of a key, now the one used last; `None` if there is none."""
+        forward = self.forwards.get(key)
+        if forward is not None:
+            self.forwards.move_to_end(key)
+        return forward
+
+    def put(self, key: bytes, forward: Forward, limit: int) -> None:
+        """Hold a pass, and drop others until all hold at most `limit` bytes."""
+        self.forwards[key] = forward
+        self.forwards.move_to_end(key)
+        held = sum(each.nbytes for each in self.forwards.values())
+        while held > limit and len(self.forwards) > 1:
+            _, dropped = self.forwards.popitem(last=False)
+            held -= dropped.nbytes
+            self._stats.evictions += 1
+        self._stats.bytes = held
+
+    def clear(self) -> None:
+        """Drop all passes."""
+        self.forwards.clear()
+        self._stats.bytes = 0
