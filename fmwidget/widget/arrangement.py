@@ -1,4 +1,4 @@
-"""The screen: which panels there are, and the places of controls, status line and panels."""
+"""The panels of the screen, and the places of controls, status line and panels."""
 
 from __future__ import annotations
 

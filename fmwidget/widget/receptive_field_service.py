@@ -27,10 +27,10 @@ UNKNOWN = "Not known for these maps: another forward pass of the model returned 
 
 
 class ReceptiveFieldService:
-    """Answers at once, or with `None` while the model graph is being traced.
+    """Computes fields at once, or returns `None` while the model graph is being traced.
 
-    Tracing takes a forward pass, once for each size of the input, on a thread that ends with it. What cannot
-    be computed is said in the fields' `unknown`.
+    Tracing takes a forward pass, once for each size of the input, on a thread that ends with it. Where a
+    field cannot be computed, its `unknown` is the reason.
 
     Args:
         am: Runs the model.

@@ -13,7 +13,7 @@ from fmwidget.images.arrays import ImageError
 
 log = logging.getLogger(__name__)
 
-TRAINING = "The model is in training: its weights are changing. A look shows those of the moment."
+TRAINING = "The model is in training: its weights are changing. Maps are computed with those of the moment."
 
 
 class StatusLine:
@@ -49,7 +49,7 @@ class StatusLine:
 
     @property
     def training(self) -> bool:
-        """Whether the line says that the model is in training."""
+        """True while the model is in training, which the line then shows."""
         return self._training
 
     @training.setter

@@ -444,7 +444,7 @@ def test_the_answer_comes_from_the_same_forward(model):
         first = f"&lt;{names[int(np.argmax(scores))][1]}&gt;"
         assert f"<bdi>{first}</bdi>" in answer.value.split("</li>")[0]
     assert am.stats.forwards == len(PICTURES)
-    with pytest.raises(ValueError, match="holds 3 names"):
+    with pytest.raises(ValueError, match="Received 3 names"):
         FeatureMapWidget(am, PICTURES, class_names=[*names, "c"])
 
 

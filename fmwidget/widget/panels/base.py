@@ -1,4 +1,4 @@
-"""The one thing that the widget asks of a panel."""
+"""`Panel`: the interface of all panels."""
 
 from __future__ import annotations
 

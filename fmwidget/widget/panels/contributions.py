@@ -60,16 +60,16 @@ class ContributionsPanel:
         self.box = ipywidgets.VBox([self._button, self._html], layout={"display": "none", "flex": "1 1 100%"})
         self.box.add_class("fmw-panel")
         self._am = am
-        self._page = Latest(self._make_page)
+        self._html_of = Latest(self._tables)
 
     def update(self, frame: Frame, selection: Selection) -> None:
         """Show the tables of the pinned unit, if the panel is open."""
         unit = selection.pinned
         self.box.layout.display = "none" if unit is None else "flex"
         is_open = unit is not None and self._button.value
-        self._html.value = self._page(frame.layer, frame.maps, frame.batch, unit) if is_open else ""
+        self._html.value = self._html_of(frame.layer, frame.maps, frame.batch, unit) if is_open else ""
 
-    def _make_page(self, layer: FeatureLayer, maps: Array, batch: Batch, unit: Unit) -> str:
+    def _tables(self, layer: FeatureLayer, maps: Array, batch: Batch, unit: Unit) -> str:
         operation = layer.layer
         if not is_convolution(operation):
             return _sentence(
