@@ -246,6 +246,32 @@ def test_what_observers_set_in_the_middle_of_a_redraw_is_part_of_it():
     widget.close()
 
 
+def test_observers_that_answer_one_another_for_ever_are_an_error():
+    fine, coarse = (
+        keras.layers.Conv2D(300, 1, name="fine"),
+        keras.layers.Conv2D(300, 9, strides=9, name="coarse"),
+    )
+    widget = FeatureMapWidget(keras.Sequential([keras.Input((20, 24, 3)), fine, coarse]), PICTURES, ncols=1)
+    pages = {}
+    for layer in widget.layers:
+        widget.layer = layer
+        pages[layer] = [widget._frame.layout.page_of(channel) for channel in range(300)]
+    channel = next(n for n in range(300) if pages["fine"][n] != pages["coarse"][n])
+    widget.layer, widget.channel = "fine", channel
+
+    def turn(_change):
+        widget.layer = "fine" if widget.layer == "coarse" else "coarse"
+
+    widget.observe(turn, names="page")
+    with pytest.raises(RuntimeError, match="still change after 20 rounds"):
+        widget.layer = "coarse"
+    assert "still change after 20 rounds" in status(widget)
+    widget.unobserve(turn, names="page")
+    widget.layer = "fine"
+    assert (widget._frame.layer.path, widget._frame.page) == ("fine", pages["fine"][channel])
+    widget.close()
+
+
 def test_a_forward_that_cannot_be_compiled_stays_eager_and_is_logged_once(model, monkeypatch, caplog):
     monkeypatch.setattr(fmwidget.activations.background, "compile_forward", fails)
     am = ActivationModel(model)
