@@ -72,7 +72,7 @@ class ReceptiveFieldService:
         with self._lock:
             if sizes != self._sizes:
                 self._sizes, self._problem = sizes, None
-                name = "fmwidget-graph"
+                name = "fmwidget-model-graph"
                 threading.Thread(target=self._trace, args=(batch, sizes), name=name, daemon=True).start()
             return self._problem is not None
 

@@ -155,7 +155,7 @@ def test_nothing_is_known_until_the_model_has_run_and_then_it_is_shown(monkeypat
     until(lambda: seen.view.region)
     assert seen.words() == "sees 3 × 3 of 20 × 24 px"
     assert seen.view.region[1] / seen.view.height * 20 == pytest.approx(2)  # of the latest
-    until(lambda: not any(each.name == "fmwidget-graph" for each in threading.enumerate()))
+    until(lambda: not any(each.name == "fmwidget-model-graph" for each in threading.enumerate()))
     seen.widget.close()
 
 
@@ -180,7 +180,7 @@ def test_who_has_been_closed_is_not_called(monkeypatch):
     assert watch.receptive_field(seen.widget._frame, 0, 0) is None
     watch.close()
     go.set()
-    until(lambda: not any(each.name == "fmwidget-graph" for each in threading.enumerate()))
+    until(lambda: not any(each.name == "fmwidget-model-graph" for each in threading.enumerate()))
     assert called == []
 
 
