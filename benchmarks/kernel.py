@@ -18,7 +18,7 @@ from fmwidget.models import backends
 from fmwidget.models.batch import model_batch
 from fmwidget.models.inputs import input_shapes
 from fmwidget.rendering.normalization import to_levels
-from fmwidget.widget.jupyter.subshell import child_widgets
+from fmwidget.widget.jupyter.widget_tree import child_widgets
 
 from .contenders import TutorialLoop, bare_forward, eager_forward
 from .measuring import Meter, grid_of, is_compiled, some_pictures, spread, wait_for_trace

@@ -15,7 +15,7 @@ from comm.base_comm import BaseComm
 
 from fmwidget import ActivationModel, FeatureMapWidget, sample_images
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.widget.jupyter.subshell import child_widgets
+from fmwidget.widget.jupyter.widget_tree import child_widgets
 
 from .report import summary
 

@@ -1,11 +1,9 @@
-"""`FeatureMapWidget`: the state, and the one refresh path from it to the controls and panels."""
+"""`FeatureMapWidget`: the state, its validation, and the one path from it to controls and panels."""
 
 from __future__ import annotations
 
 import io
-import logging
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -15,92 +13,83 @@ from typing import IO, TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from fmwidget._memo import Latest
 from fmwidget.activations.forward import ForwardError
 from fmwidget.activations.model import ActivationModel
 from fmwidget.activations.training_monitor import TrainingMonitor
 from fmwidget.analysis.channel_stats import ORDERS
 from fmwidget.export.animation import save_animation
 from fmwidget.export.code import code_for
-from fmwidget.export.notebook import SavedPicture, light_png
-from fmwidget.frontend.accessible_names import AccessibleNames
+from fmwidget.export.notebook import SavedPicture
 from fmwidget.frontend.play_button import next_item
-from fmwidget.images.arrays import ImageError
 from fmwidget.images.loading import free_name, load_images
 from fmwidget.images.preprocessing import FITS
 from fmwidget.images.source import NamedImage
 from fmwidget.models.batch import ExtraInputs, Preprocess
-from fmwidget.pipeline import Array, DisplayContext, FramePipeline, ViewState
+from fmwidget.pipeline import Array, DisplayContext, Frame, FramePipeline, ViewState
 from fmwidget.rendering.figure import CSS_DPI, FeatureFigure
 from fmwidget.rendering.grid_layout import COLUMNS, PAGE_WIDTH
 from fmwidget.rendering.normalization import NORMS
-from fmwidget.rendering.palette import cmap_for, require_cmap
 from fmwidget.samples import sample_images
-from fmwidget.widget.controls.controls import Controls
-from fmwidget.widget.jupyter.comm import listen
+from fmwidget.widget.controls.trait_controls import TraitControls
+from fmwidget.widget.jupyter.comm import listen, reply_on_subshell
 from fmwidget.widget.jupyter.display import (
     BESIDE_PICTURE,
     can_hide_picture,
+    saved_picture,
     show_picture,
     show_with_picture,
     widget_bundle,
 )
-from fmwidget.widget.jupyter.lifetime import Closed, all_widgets, displayed, hold_weakly, release
-from fmwidget.widget.jupyter.subshell import answer_at_once
-from fmwidget.widget.jupyter.visible_text import send_visibly, visible
-from fmwidget.widget.panels.answer import AnswerPanel, check_class_names
-from fmwidget.widget.panels.contributions import ContributionsPanel
-from fmwidget.widget.panels.depth_profile import ProfilePanel
-from fmwidget.widget.panels.input import InputPanel
-from fmwidget.widget.panels.maps import ChannelPanel, GridPanel
-from fmwidget.widget.panels.numbers import NumbersPanel
-from fmwidget.widget.panels.viewers import ProjectiveFieldPanel
-from fmwidget.widget.panels.zoom import ZoomPanel
+from fmwidget.widget.jupyter.lifetime import Closed, close_tree, hold_weakly, register_display, release
+from fmwidget.widget.jupyter.visible_text import send_visibly
+from fmwidget.widget.jupyter.widget_tree import all_widgets
+from fmwidget.widget.panels.answer import check_class_names
 
-from .interactions import Interactions, Pictures
+from .arrangement import MAX_WIDTH, arrange, build_panels
+from .interactions import Interactions
 from .receptive_field_service import ReceptiveFieldService
+from .selection import Selection, Selector
 from .status import StatusLine
-from .traits import index_in, one_of, percentage
+from .traits import Choice, Colormap, Percent, require_choice, require_index
 
 if TYPE_CHECKING:
     import keras
 
-log = logging.getLogger(__name__)
+    from fmwidget.widget.panels.base import Panel
 
 STATE = tuple(field.name for field in fields(ViewState))
-ALL_PANELS = 1600  # CSS px, in which they lie side by side
-MOST_CHANGES = 20  # of observers that answer to one another, before they are taken to go on for ever
-TRIED = ("layer", "image", "preprocess", "fit")  # maps are computed with these before they are taken
+MAPS_CHECKED = ("layer", "image", "preprocess", "fit")  # maps are computed before a value of these is taken
+MAX_ROUNDS = 20  # of changes that observers make in response to one another
 
 
 class FeatureMapWidget(ipywidgets.VBox):
-    """Looks inside a convolutional network: pick a layer, a channel and a picture, see the feature maps.
+    """Interactive feature maps of a convolutional network: pick a layer, a channel and an image.
 
     Args:
         model: A Keras 3 model, or an `ActivationModel` of one, whose cache is then shared.
-        images: What to look at: paths, folders, glob patterns, PIL images, arrays, a dict from name to any of
-            these, a `tf.data.Dataset`, or a list. The built-in samples if `None`.
-        preprocess: How pictures are scaled for the model: `"auto"`, a name in `preprocessing.SCALINGS`, or a
-            function that is given the picture `(H, W, 3)`, uint8, and returns the model's whole input.
-        fit: How pictures are brought to the model's size: `"stretch"`, `"crop"` or `"pad"`.
+        images: Paths, folders, glob patterns, PIL images, arrays, a dict from name to any of these, a
+            `tf.data.Dataset`, or a list. The built-in samples if `None`.
+        preprocess: Scaling of images for the model: `"auto"`, a name in `preprocessing.SCALINGS`, or a
+            function of the image `(H, W, 3)`, uint8, that returns the model's whole input.
+        fit: Fitting of images to the model's size: `"stretch"`, `"crop"` or `"pad"`.
         layer: Path of the layer to begin with; the first with a kernel if `None`.
         channel: Index of the channel to begin with.
-        image: Name of the picture to begin with; the first if `None`.
+        image: Name of the image to begin with; the first if `None`.
         norm: `"standardize"` or `"channel"` (each channel on its own scale), `"shared"` or `"symmetric"` (one
             scale for all).
         cmap: Name of a matplotlib colormap.
-        order: How channels are ordered: `"index"`, `"mean"`, `"max"` or `"variance"`.
-        opacity: How much of the chosen channel is seen over the picture, 0 to 100 percent.
+        order: Order of the channels: `"index"`, `"mean"`, `"max"` or `"variance"`.
+        opacity: Opacity of the chosen channel over the image, 0 to 100 percent.
         profile: Whether the depth profile is shown.
         ncols: Tiles in a row of the grid.
-        class_names: A name for each score that the model returns; ImageNet's if `None`, a thousand scores and
-            Keras has stored them.
-        inputs: What the model takes beside the picture, by the inputs' names: arrays, or functions of the
-            picture that return them.
+        class_names: A name for each score that the model returns. If `None`, ImageNet's for a thousand scores
+            where Keras has stored them.
+        inputs: The model's inputs beside the image, by their names: arrays, or functions of the image that
+            return them.
 
     Raises:
         TypeError: If `model` is not a Keras 3 model.
-        ValueError: If the model has no feature maps, no picture can be used, or `class_names` are not as many
+        ValueError: If the model has no feature maps, no image can be used, or `class_names` are not as many
             as the model's scores.
         TraitError: If another argument is out of range.
 
@@ -110,16 +99,16 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     layer = traitlets.Unicode(help="Path of the layer on screen, one of `layers`.")
     channel = traitlets.Int(help="Index of the chosen channel, whatever their order.")
-    image = traitlets.Unicode(help="Name of the picture.")
-    preprocess = traitlets.Any("auto", help="How the picture is scaled for the model.")
-    fit = traitlets.Unicode("stretch", help="How the picture is brought to the model's size.")
-    norm = traitlets.Unicode("standardize", help="How activations become colours.")
-    cmap = traitlets.Unicode("viridis", help="Name of a matplotlib colormap.")
-    order = traitlets.Unicode("index", help="How the channels are ordered.")
-    opacity = traitlets.Int(0, help="How much of the channel is seen over the picture, in percent.")
-    profile = traitlets.Bool(False, help="Whether the depth profile is shown.")  # noqa: FBT003 - its default
+    image = traitlets.Unicode(help="Name of the image.")
+    preprocess = traitlets.Any("auto", help="Scaling of the image for the model.")
+    fit = Choice(FITS, "stretch", help="Fitting of the image to the model's size.")
+    norm = Choice(NORMS, "standardize", help="Mapping of activations to colors.")
+    cmap = Colormap("viridis", help="Name of a matplotlib colormap.")
+    order = Choice(ORDERS, "index", help="Order of the channels.")
+    opacity = Percent(0, help="Opacity of the channel over the image, in percent.")
+    profile = traitlets.Bool(default_value=False, help="Whether the depth profile is shown.")
     page = traitlets.Int(help="Page of the grid, counted from 0; it follows the channel.")
-    _view_count = traitlets.Int(0, allow_none=True, help="How many views the front end has.").tag(sync=True)
+    _view_count = traitlets.Int(0, allow_none=True, help="Number of views in the front end.").tag(sync=True)
 
     def __init__(
         self,
@@ -141,78 +130,63 @@ class FeatureMapWidget(ipywidgets.VBox):
         inputs: ExtraInputs | None = None,
     ) -> None:
         self._am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-        pictures, problems = load_images(sample_images() if images is None else images)
-        if not pictures:
-            raise ValueError(" ".join(["None of the pictures can be used.", *problems]))
+        loaded, problems = load_images(sample_images() if images is None else images)
+        if not loaded:
+            raise ValueError(" ".join(["None of the images can be used.", *problems]))
         self._lock = threading.RLock()
-        self._settling = False
-        self._pipeline = FramePipeline(self._am, pictures, inputs, ncols)
-        self._frame: Any = None  # a `Frame`, from the first refresh on
+        self._refreshing = False
+        self._pipeline = FramePipeline(self._am, loaded, inputs, ncols)
         self._display = DisplayContext(ratio=1.0, dark=False, width=PAGE_WIDTH)
+        self._frame: Any = None  # the `Frame` on screen, from the first refresh on
+        self._selection = Selection()
         self._ncols, self._inputs, self._own_images = ncols, inputs, images is not None
-        given = {"class_names": class_names, "inputs": inputs}
-        self._by_name = [f"{name}={name}" for name, value in given.items() if value is not None]
+        by_name = {"class_names": class_names, "inputs": inputs}
+        self._by_name = [f"{name}={name}" for name, value in by_name.items() if value is not None]
 
-        self._reported: Exception | None = None
-        self._controls = Controls(self._choose, self._add_picture, self._file)
-        self._offer_layers = Latest(self._controls.offer_layers)
-        self._receptive_fields = ReceptiveFieldService(self._am, self._point)
-        self._grid, self._detail, self._zoom = GridPanel(), ChannelPanel(), ZoomPanel()
-        answer = AnswerPanel(class_names)
-        self._input = InputPanel(self._receptive_fields, answer.box, self._controls.input)
-        self._profile = ProfilePanel(lambda path: self._choose("layer", path))
-        self._panels: tuple[Any, ...] = (
-            self._grid,
-            self._profile,
-            answer,
-            self._detail,
-            self._input,
-            NumbersPanel(),
-            ProjectiveFieldPanel(lambda channel: self._choose("channel", channel)),
-            ContributionsPanel(self._am, self._point),
-            self._zoom,
-        )
-        self._interactions = Interactions(
-            Pictures(self._grid, self._detail, self._input, self._zoom),
+        self._status = StatusLine()
+        self._controls = TraitControls(self._choose, self._relist, self._add_image, self._file)
+        self._monitor = TrainingMonitor(self._am, self._training_changed)
+        self._receptive_fields = ReceptiveFieldService(self._am, self._fields_ready)
+        self._panels = build_panels(
+            self._am,
+            class_names,
             self._receptive_fields,
+            self._controls.input,
+            choose=self._choose,
+            changed=self._update_panels,
+        )
+        self._grid = self._panels.grid
+        self._interactions = Interactions(
+            self._panels,
+            Selector(self._receptive_fields),
             frame=lambda: self._frame,
             choose=lambda channel: self._choose("channel", channel),
-            changed=self._point,
+            changed=self._update_panels,
         )
-        self._status = StatusLine()
-        self._watch = TrainingMonitor(self._am, self._training)
-        below = ipywidgets.HBox([panel.box for panel in self._panels[3:-1]], layout={"flex_flow": "row wrap"})
-        grid = ipywidgets.Box([self._grid.box, self._zoom.box])
-        grid.add_class("fmw-stack")
-        shown = [self._controls.main, self._profile.box, self._status.box, grid, below]
-        super().__init__([*shown, AccessibleNames(layout={"display": "none"})])
+        super().__init__(arrange(self._controls, self._status, self._panels))
         self.add_class("fmwidget")
-        self.layout.max_width = f"{ALL_PANELS}px"
-        self._prepare_parts()
+        self.layout.max_width = f"{MAX_WIDTH}px"
+        for part in all_widgets(self):  # before their state is sent
+            reply_on_subshell(part)
+            listen(part, self._run)
+            hold_weakly(part)
+            send_visibly(part)
         try:
-            self.image = next(iter(pictures)) if image is None else image
+            self.image = next(iter(loaded)) if image is None else image
             self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
             self.opacity, self.profile = opacity, profile
             self.layer, self.channel = self._first_layer() if layer is None else layer, channel
             check_class_names(class_names, self._pipeline.outputs(self._state()))
-            self._controls.offer_pictures(pictures)
+            self._controls.set_images(loaded)
             self._refresh(follow=True)
-            self._status.say(" ".join(problems))
+            self._status.show(" ".join(problems))
         except BaseException:
-            self.close()  # or ipywidgets would keep what there is of it
+            self.close()  # or ipywidgets' registry would keep its parts
             raise
-        self._grid.box.on_display(self._move_in)
+        self._grid.box.on_display(self._display_changed)
         self._controls.play_layers.on_step(self._play_layers)
         self._controls.play_channels.on_step(self._play_channels)
         self._am.warm_up()
-
-    def _prepare_parts(self) -> None:
-        """Sees to how all parts deal with the page, before it is told any of their state."""
-        for part in all_widgets(self):
-            answer_at_once(part)
-            listen(part, self._carry_out)
-            hold_weakly(part)
-            send_visibly(part)
 
     def __repr__(self) -> str:
         if isinstance(self._am, Closed):
@@ -222,7 +196,7 @@ class FeatureMapWidget(ipywidgets.VBox):
             f"image={self.image!r})"
         )
 
-    # ------------------------------------------------------------------ what it shows
+    # ------------------------------------------------------------------ public
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -231,7 +205,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @property
     def images(self) -> tuple[str, ...]:
-        """Names of the pictures on offer."""
+        """Names of the images on offer."""
         return tuple(self._pipeline.pictures)
 
     @property
@@ -243,7 +217,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @property
     def png(self) -> bytes:
-        """The grid now on screen, as a PNG."""
+        """The grid on screen as a PNG."""
         return self._grid.box.png
 
     def figure(self) -> FeatureFigure:
@@ -300,19 +274,19 @@ class FeatureMapWidget(ipywidgets.VBox):
         save_animation(file, pipeline, state, display, by=by, only=only, fps=fps, seconds=seconds)
 
     def snapshot(self) -> None:
-        """Puts a plain picture of the grid on screen into the output, which stays when the kernel is gone."""
+        """Put a static picture of the grid into the output, which stays when the kernel is gone."""
         show_picture(self._picture())
 
     def code(self, model: str = "model", images: str = "images") -> str:
-        """The few lines that make a widget with the view on screen.
+        """Return Python code that makes a widget with the view on screen.
 
         Args:
             model: Name of the variable that holds the model.
-            images: Name of the variable that holds the pictures; the samples need none.
+            images: Name of the variable that holds the images; the samples need none.
 
         Returns:
-            Python code. It calls a function that was given for `preprocess` by its name, and takes what was
-            given for `class_names` and `inputs` from variables of these names.
+            Python code. It refers to a `preprocess` function by its name, and to `class_names` and `inputs`
+            by variables of these names.
         """
         with self._lock:
             names = [name for name in STATE if name != "page"]
@@ -323,115 +297,83 @@ class FeatureMapWidget(ipywidgets.VBox):
             turned = self.page != self._frame.layout.page_of(self.channel)
             return code_for(fixed, values, defaults, self.page if turned else None)
 
-    def _picture(self) -> SavedPicture:
-        with self._lock:
-            box, frame = self._grid.box, self._frame
-            png = light_png(box.png, cmap_for(frame.norm, frame.cmap), box.mark, frame.ratio)
-            return SavedPicture(png, round(box.width), round(box.height), visible(box.alt))
-
-    def _ipython_display_(self) -> None:
-        if self.comm is None or not can_hide_picture():
-            raise NotImplementedError  # IPython then asks for the one output below
-        self.add_class(BESIDE_PICTURE)
-        show_with_picture(super()._repr_mimebundle_(), self._picture())
-        displayed(self)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        displayed(self)
-        return widget_bundle(super()._repr_mimebundle_(**kwargs), self._picture())
-
     def refresh(self) -> None:
-        """Looks again: at weights that have been trained since, or a picture that has changed."""
+        """Draw again if weights have been trained since, or an image has changed."""
         with self._lock:
             self._refresh()
 
     def close(self) -> None:
-        """Takes the widget off every page it is on; lets go of its model, pictures and observers."""
+        """Remove the widget from every page; drop its model, images and observers."""
         if self.comm is None:
-            return  # it is closed, or has not come into being
+            return  # closed already, or never made
         with self._lock:
-            self._watch.stop()
+            self._monitor.stop()
             self._receptive_fields.close()
-            for part in all_widgets(self):
-                if part is not self:
-                    part.close()
+            close_tree(self)
             super().close()
             self.unobserve_all()
-            self._trait_validators.clear()  # a trait that is linked may be set still; nothing comes of it
+            self._trait_validators.clear()  # a linked trait may still be set; it has no effect any more
             closed: Any = Closed()
-            self._am = self._pipeline = self._grid = self._detail = self._input = closed
-            self._profile = self._controls = self._interactions = self._receptive_fields = self._zoom = closed
+            self._am = self._pipeline = self._panels = self._grid = self._controls = closed
+            self._interactions = self._receptive_fields = self._status = closed
             self.children = ()
-            self._panels, self._frame, self._reported, self._inputs = (), None, None, None
+            self._frame, self._selection, self._inputs = None, Selection(), None
+
+    # ------------------------------------------------------------------ Jupyter
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
-        """The state for the front end: see ipywidgets. A page that is being loaded has no view yet."""
+        """Return the state for the front end: see ipywidgets. A page that is being loaded has no view yet."""
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         return state | {"_view_count": 0} if key is None else state
+
+    def _ipython_display_(self) -> None:
+        if self.comm is None or not can_hide_picture():
+            raise NotImplementedError  # IPython then asks for `_repr_mimebundle_`
+        self.add_class(BESIDE_PICTURE)
+        show_with_picture(super()._repr_mimebundle_(), self._picture())
+        register_display(self)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        register_display(self)
+        return widget_bundle(super()._repr_mimebundle_(**kwargs), self._picture())
+
+    def _picture(self) -> SavedPicture:
+        with self._lock:
+            return saved_picture(self._grid.box, self._frame)
 
     @traitlets.observe("_view_count")
     def _views_changed(self, change: traitlets.Bunch) -> None:
         if change["new"] == 0:
             release(self)
 
-    # ------------------------------------------------------------------ what may be set
+    # ------------------------------------------------------------------ validation that needs the model
 
     @traitlets.validate("image")
-    def _valid_image(self, proposal: traitlets.Bunch) -> str:
-        one_of("image", proposal["value"], self._pipeline.pictures)
-        return self._tried(image=proposal["value"])
+    def _validate_image(self, proposal: traitlets.Bunch) -> str:
+        return self._computable("image", require_choice("image", proposal["value"], self._pipeline.pictures))
 
-    @traitlets.validate("layer")
-    def _valid_layer(self, proposal: traitlets.Bunch) -> str:
-        return self._tried(layer=proposal["value"])
-
-    @traitlets.validate("preprocess")
-    def _valid_preprocess(self, proposal: traitlets.Bunch) -> Preprocess:
-        return self._tried(preprocess=proposal["value"])
-
-    @traitlets.validate("fit")
-    def _valid_fit(self, proposal: traitlets.Bunch) -> str:
-        one_of("fit", proposal["value"], FITS)
-        return self._tried(fit=proposal["value"])
-
-    @traitlets.validate("norm")
-    def _valid_norm(self, proposal: traitlets.Bunch) -> str:
-        return one_of("norm", proposal["value"], NORMS)
-
-    @traitlets.validate("order")
-    def _valid_order(self, proposal: traitlets.Bunch) -> str:
-        return one_of("order", proposal["value"], ORDERS)
-
-    @traitlets.validate("cmap")
-    def _valid_cmap(self, proposal: traitlets.Bunch) -> str:
-        try:
-            require_cmap(proposal["value"])
-        except ValueError as error:
-            raise traitlets.TraitError(str(error)) from error
-        return str(proposal["value"])
+    @traitlets.validate("layer", "preprocess", "fit")
+    def _validate_view(self, proposal: traitlets.Bunch) -> Any:
+        return self._computable(proposal["trait"].name, proposal["value"])
 
     @traitlets.validate("channel")
-    def _valid_channel(self, proposal: traitlets.Bunch) -> int:
-        return index_in("channel", proposal["value"], self._am.layer(self.layer).shape[-1], self.layer)
-
-    @traitlets.validate("opacity")
-    def _valid_opacity(self, proposal: traitlets.Bunch) -> int:
-        return percentage("opacity", proposal["value"])
+    def _validate_channel(self, proposal: traitlets.Bunch) -> int:
+        count = self._am.layer(self.layer).shape[-1]
+        return require_index("channel", proposal["value"], count, self.layer)
 
     @traitlets.validate("page")
-    def _valid_page(self, proposal: traitlets.Bunch) -> int:
-        layout = self._pipeline.layout(self._state(), self._display)
-        return index_in("page", proposal["value"], layout.pages, self.layer)
+    def _validate_page(self, proposal: traitlets.Bunch) -> int:
+        pages = self._pipeline.layout(self._state(), self._display).pages
+        return require_index("page", proposal["value"], pages, self.layer)
 
-    def _tried(self, **change: Any) -> Any:
-        """The value of the one trait in `change`, if maps can be computed with it."""
-        ((name, value),) = change.items()
+    def _computable(self, name: str, value: Any) -> Any:
+        """Return the value of a trait if maps can be computed with it; raise `TraitError` otherwise."""
         if not self.layer and name != "layer":
-            return value  # still being set up
+            return value  # the constructor sets the layer last
         with self._lock:
             try:
                 self._check_weights()
-                self._pipeline.maps(replace(self._state(), **change))
+                self._pipeline.maps(replace(self._state(), **{name: value}))
             except (ValueError, TypeError, ForwardError) as error:
                 raise traitlets.TraitError(str(error)) from error
         return value
@@ -443,59 +385,71 @@ class FeatureMapWidget(ipywidgets.VBox):
         if self._frame is not None:
             name = change["name"]
             with self._lock:
-                self._refresh(follow=name in ("layer", "channel", "order"), checked=name in TRIED)
+                self._refresh(follow=name in ("layer", "channel", "order"), checked=name in MAPS_CHECKED)
 
     def _refresh(self, *, follow: bool = False, checked: bool = False) -> None:
-        """Brings the screen in line with the state: the one way there.
+        """Bring the screen in line with the state: the one way there.
 
         Args:
             follow: Whether the page turns to the chosen channel.
-            checked: Whether the weights have been checked for change just now.
+            checked: Whether the weights have just been checked for change, which takes time.
         """
-        if self._settling:  # a change made below is part of the refresh that makes it
+        if self._refreshing:  # what observers set during a refresh is part of it
             return
-        self._settling = True
+        self._refreshing = True
         try:
             if not checked:
                 self._check_weights()
-            self._settle(follow=follow)
+            self._limit_channel_and_page(follow=follow)
             self._frame = self._pipeline.frame(self._state(), self._display)
-            for panel in self._panels:
-                panel.show(self._frame)
-            self._point()
-            self._show_controls()
+            self._update_panels()
+            self._update_controls()
         except Exception as error:
-            self._report(error)
+            self._status.report(error)
             raise
         finally:
-            self._settling = False
+            self._refreshing = False
 
-    def _settle(self, *, follow: bool) -> None:
-        """Brings channel and page within what the layer has, whatever their observers set meanwhile."""
-        for _ in range(MOST_CHANGES):
+    def _limit_channel_and_page(self, *, follow: bool) -> None:
+        """Bring channel and page within what the layer has, until observers of either leave them there."""
+        for _ in range(MAX_ROUNDS):
             before = self._state()
             self.channel = min(self.channel, self._pipeline.maps(before).shape[-1] - 1)
             layout = self._pipeline.layout(self._state(), self._display)
             self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
             if self._state() == before:
                 return
-        raise RuntimeError("Observers of this widget go on changing it: they never agree on what to show.")
+        raise RuntimeError(
+            f"The widget's traits still change after {MAX_ROUNDS} rounds: observers set them in response to "
+            "one another. Let each observer set a trait only if it has another value."
+        )
 
     def _check_weights(self) -> None:
         if self._pipeline.check_weights():
-            self._watch.begin()
+            self._monitor.begin()
 
     def _state(self) -> ViewState:
         return ViewState(**{name: getattr(self, name) for name in STATE})
 
-    def _show_controls(self) -> None:
+    def _update_panels(self) -> None:
+        """Show the frame and the selection in it."""
+        with self._lock:
+            frame: Frame | None = self._frame
+            if frame is None:
+                return  # not yet on screen, or closed
+            self._selection = self._interactions.select(frame)
+            panel: Panel
+            for panel in self._panels:
+                panel.update(frame, self._selection)
+
+    def _update_controls(self) -> None:
         state, layout = self._state(), self._frame.layout
-        self._offer_layers(self._pipeline.layers(state))
-        self._controls.show(state, channels=len(layout.order), pages=layout.pages)
+        layers = self._pipeline.layers(state)
+        self._controls.update(state, layers=layers, channels=len(layout.order), pages=layout.pages)
 
     def _first_layer(self) -> str:
-        """The first layer with a kernel: what comes before it only prepares the picture."""
-        self._pipeline.outputs(self._state())  # of the picture that is wanted anyway
+        """Return the path of the first layer with a kernel: those before it only prepare the image."""
+        self._pipeline.outputs(self._state())  # computed anyway; it finds the layers
         layers = self._am.layers
         if not layers:
             raise ValueError(
@@ -504,93 +458,88 @@ class FeatureMapWidget(ipywidgets.VBox):
             )
         return next((layer for layer in layers if layer.has_kernel), layers[0]).path
 
-    # ------------------------------------------------------------------ what people do
+    # ------------------------------------------------------------------ events
 
-    def _carry_out(self, act: Callable[[], None]) -> None:
-        """Does what a person asks for. Whatever goes wrong, they are told: nobody else would hear of it."""
+    def _run(self, action: Callable[[], None]) -> None:
+        """Run one action of the user, or of a thread of ours, and report what it raises.
+
+        Every event enters here, and once. Nothing above would report an exception: ipywidgets logs it where
+        users do not look.
+        """
         with self._lock:
             try:
-                if self.comm is not None:  # else it has been closed meanwhile
-                    act()
+                if self.comm is not None:  # else it was closed while the event was on its way
+                    action()
             except Exception as error:  # noqa: BLE001
-                self._report(error)
+                self._status.report(error)
+
+    def _choose(self, name: str, value: Any) -> None:
+        """Set a trait to what a control shows; if it is refused, report why and reset the control."""
+        with self._lock:
+            if self.comm is None:
+                return
+            self._controls.pause()
+            try:
+                setattr(self, name, value)
+                self._status.show("")
+                self._update_controls()
+            except Exception as error:  # noqa: BLE001
+                self._status.report(error)
+                with suppress(Exception):  # after a failed refresh the controls may fail too
+                    self._update_controls()
+
+    def _relist(self) -> None:
+        """List the layers that the filter lets through now."""
+        with self._lock:
+            self._controls.pause()
+            self._update_controls()
 
     def _play_layers(self, *, is_first: bool) -> bool:
-        """Shows the next of the layers that are listed; returns whether there is another."""
+        """Show the next listed layer; return whether another follows."""
         self._controls.play_channels.playing = False
-        self.layer, is_more = next_item(self._controls.layer.film, self.layer, is_first=is_first)
+        self.layer, is_more = next_item(self._controls.layer.play_order, self.layer, is_first=is_first)
         return is_more
 
     def _play_channels(self, *, is_first: bool) -> bool:
-        """Shows the next channel in the order of the grid; returns whether there is another."""
+        """Show the next channel in the order of the grid; return whether another follows."""
         self._controls.play_layers.playing = False
         self.channel, is_more = next_item(self._frame.layout.order, self.channel, is_first=is_first)
         return is_more
 
-    def _choose(self, name: str, value: Any) -> None:
-        """Takes a choice made with a control; one that cannot be met is explained, and undone."""
-
-        def act() -> None:
-            self._controls.pause()
-            try:
-                setattr(self, name, value)
-                self._status.say("")
-                self._show_controls()
-            except Exception as error:  # noqa: BLE001
-                self._report(error)
-                with suppress(Exception):  # what is broken has been told
-                    self._show_controls()
-
-        self._carry_out(act)
-
-    def _add_picture(self, name: str, data: bytes) -> None:
-        """Offers one more picture, the bytes of a file, and chooses it; raises `ImageError`."""
+    def _add_image(self, name: str, data: bytes) -> None:
+        """Offer one more image, the bytes of a file, and choose it; raise `ImageError` if it is none."""
         with self._lock:
-            pictures = self._pipeline.pictures
-            picture = NamedImage(data, free_name(name, pictures))
-            picture.thumbnail()  # raises for what is no picture
-            self._pipeline.pictures = {**pictures, picture.name: picture}
-            self._controls.offer_pictures(self._pipeline.pictures)
-            self._choose("image", picture.name)
+            images = self._pipeline.pictures
+            image = NamedImage(data, free_name(name, images))
+            image.thumbnail()  # raises `ImageError`
+            self._pipeline.pictures = {**images, image.name: image}
+            self._controls.set_images(self._pipeline.pictures)
+            self._choose("image", image.name)
 
     def _file(self) -> tuple[str, bytes]:
-        """Name and bytes of the picture that the button saves."""
+        """Return name and bytes of the picture that the button saves."""
         file = io.BytesIO()
         self.savefig(file, format="png")
         return f"{self.image} {self.layer}", file.getvalue()
 
-    def _point(self) -> None:
-        """Shows where the reader is on the pictures; called from another thread too."""
-        with self._lock:
-            if self._frame is not None:  # else it is not yet on screen
-                self._interactions.show(self._panels)
-
-    def _move_in(self, display: DisplayContext) -> None:
-        """Fits the drawing to where it is shown."""
+    def _display_changed(self, display: DisplayContext) -> None:
+        """Draw for the page that reports where the grid is shown."""
         with self._lock:
             self._display = display
-            try:
-                self._refresh(follow=True)
-            except Exception:  # noqa: BLE001 - the person has been told
-                log.debug("Could not draw for %s; the status line says why.", display)
+            self._refresh(follow=True)
 
-    def _report(self, error: Exception) -> None:
-        """Puts an error where the person sees it; one that is no fault of theirs with all its details."""
-        if error is self._reported:
-            return  # by the redraw that an action led to
-        self._reported = error
-        details = ""
-        if not (isinstance(error, traitlets.TraitError) and isinstance(error.__cause__, ImageError | None)):
-            log.error("Could not bring the screen in line with the state.", exc_info=error)
-            details = "".join(traceback.format_exception(error))
-        self._status.say(str(error) or type(error).__name__, details)
+    def _fields_ready(self) -> None:
+        """Show the fields of the selection; called on a thread of the receptive-field service."""
+        self._run(self._update_panels)
 
-    def _training(self, is_on: bool) -> None:  # noqa: FBT001
-        def act() -> None:
+    def _training_changed(self, is_on: bool) -> None:  # noqa: FBT001
+        """Show whether the model is in training; called on a thread of the training monitor."""
+
+        def action() -> None:
             try:
                 if not is_on:
-                    self._refresh()  # what is on screen was computed on the way
+                    self._refresh()  # the frame on screen was computed on the way
             finally:
                 self._status.training = is_on
 
-        self._carry_out(act)
+        self._run(action)

@@ -1,11 +1,11 @@
-"""What units see and who sees a pixel, for a widget: never in its way, and never with an error."""
+"""Receptive and projective fields for a widget: computed without blocking it, and without raising."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import keras
 import numpy as np
@@ -21,75 +21,81 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result", Field, ProjectiveField)
+
+UNKNOWN = "Not known for these maps: another forward pass of the model returned other maps."
+
 
 class ReceptiveFieldService:
-    """Answers at once, or not yet: how a model hangs together takes a forward pass to find out.
+    """Computes fields at once, or returns `None` while the model graph is being traced.
 
-    That pass runs on a thread that ends with it, once for each size of input. What cannot be found out is
-    said in the answers.
+    Tracing takes a forward pass, once for each size of the input, on a thread that ends with it. Where a
+    field cannot be computed, its `unknown` is the reason.
 
     Args:
-        model: Runs the model.
-        found: Called on that thread when what was asked for can be answered.
+        am: Runs the model.
+        ready: Called on that thread when fields that were `None` can be computed.
     """
 
-    def __init__(self, model: ActivationModel, found: Callable[[], None]) -> None:
-        self._model = model
-        self._found: Callable[[], None] | None = found
-        self._sizes: Any = None  # of the input that is known, or being found out about
-        self._trouble: str | None = None  # why it cannot be known; empty if it is
+    def __init__(self, am: ActivationModel, ready: Callable[[], None]) -> None:
+        self._am = am
+        self._ready: Callable[[], None] | None = ready
+        self._sizes: Any = None  # of the input whose graph is traced, or being traced
+        self._problem: str | None = None  # why there is no graph; empty if there is; `None` while tracing
         self._lock = threading.Lock()
 
-    def field(self, frame: Frame, row: int, column: int) -> Field | None:
-        """What one unit of the layer sees; `None` if that is not known yet."""
-        if self._is_known(frame.batch):
-            return self._answer(
-                lambda: field_of(self._model, frame.layer.path, row, column, batch=frame.batch),
-                lambda why: Field(None, unknown=why),
-            )
-        return None
+    def receptive_field(self, frame: Frame, row: int, column: int) -> Field | None:
+        """Return the receptive field of a unit of the layer; `None` while the model graph is being traced."""
+        if not self._is_traced(frame.batch):
+            return None
+        return self._answer(
+            lambda: field_of(self._am, frame.layer.path, row, column, batch=frame.batch),
+            lambda reason: Field(None, unknown=reason),
+        )
 
-    def viewers(self, frame: Frame, row: int, column: int) -> ProjectiveField | None:
-        """Which units of the layer see one pixel of the input; `None` if that is not known yet."""
-        if self._is_known(frame.batch):
-            return self._answer(
-                lambda: projective_field(self._model, frame.layer.path, row, column, batch=frame.batch),
-                lambda why: ProjectiveField(np.zeros(frame.maps.shape[:2], bool), None, why),
-            )
-        return None
+    def projective_field(self, frame: Frame, row: int, column: int) -> ProjectiveField | None:
+        """Return the projective field of an input pixel; `None` while the model graph is being traced."""
+        if not self._is_traced(frame.batch):
+            return None
+        return self._answer(
+            lambda: projective_field(self._am, frame.layer.path, row, column, batch=frame.batch),
+            lambda reason: ProjectiveField(np.zeros(frame.maps.shape[:2], bool), None, reason),
+        )
 
     def close(self) -> None:
-        """Nobody wants to be called any more."""
-        self._found = None
+        """Never call `ready` again."""
+        self._ready = None
 
-    def _is_known(self, batch: Batch) -> bool:
+    def _is_traced(self, batch: Batch) -> bool:
+        """Return whether tracing for this size of the input is over; start it if it is another size."""
         sizes = [np.shape(array) for array in keras.tree.flatten(batch)]
         with self._lock:
             if sizes != self._sizes:
-                self._sizes, self._trouble = sizes, None
-                name = "fmwidget-wiring"
-                threading.Thread(target=self._find_out, args=(batch, sizes), name=name, daemon=True).start()
-            return self._trouble is not None
+                self._sizes, self._problem = sizes, None
+                name = "fmwidget-model-graph"
+                threading.Thread(target=self._trace, args=(batch, sizes), name=name, daemon=True).start()
+            return self._problem is not None
 
-    def _find_out(self, batch: Batch, sizes: Any) -> None:
-        trouble = ""
+    def _trace(self, batch: Batch, sizes: Any) -> None:
+        problem = ""
         try:
-            model_graph(self._model, batch)
+            model_graph(self._am, batch)
         except Exception as error:
-            log.info("How %s hangs together cannot be found out.", self._model.model.name, exc_info=error)
-            trouble = f"How the model hangs together cannot be found out: {error}"
+            log.info("The graph of %s could not be traced.", self._am.model.name, exc_info=error)
+            problem = f"Receptive fields are unavailable: the model's graph could not be traced ({error})."
         with self._lock:
             if sizes != self._sizes:
-                return  # a picture of another size is looked at by now
-            self._trouble = trouble
-        if self._found is not None:
-            self._found()
+                return  # an image of another size is on screen by now
+            self._problem = problem
+        ready = self._ready  # read once: the widget may be closed at the same time
+        if ready is not None:
+            ready()
 
-    def _answer(self, ask: Callable[[], Any], unknown: Callable[[str], Any]) -> Any:
-        if self._trouble:
-            return unknown(self._trouble)
+    def _answer(self, compute: Callable[[], Result], unknown: Callable[[str], Result]) -> Result:
+        if self._problem:
+            return unknown(self._problem)
         try:
-            return ask()
+            return compute()
         except (ValueError, LookupError) as error:
-            log.info("What is seen cannot be said.", exc_info=error)
-            return unknown("It is not known for these maps: another forward pass of the model had others.")
+            log.info("A field could not be computed.", exc_info=error)
+            return unknown(UNKNOWN)

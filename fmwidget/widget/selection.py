@@ -1,95 +1,144 @@
-"""Which unit of the maps the reader points at."""
+"""The selection: the unit and the input pixel that the user points at, kept from frame to frame."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fmwidget.rendering.sampling import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fmwidget.frontend.messages import Point
-    from fmwidget.frontend.picture_view import PictureView
+    from fmwidget.analysis.receptive_field.projective import ProjectiveField
     from fmwidget.pipeline import Frame
 
+    from .receptive_field_service import ReceptiveFieldService
 
-class Pointable(Protocol):
-    """A panel whose picture shows units of the maps."""
-
-    box: PictureView
-
-    def unit_at(self, frame: Frame, x: float, y: float) -> Unit | None:
-        """The unit that is drawn at a point of the picture, in CSS px."""
+FindUnit = Callable[["Frame"], Unit | None]
 
 
-class UnitSelection:
-    """The unit that is pointed at: the one under the pointer, else the one that was pinned.
+@dataclass(frozen=True, eq=False)
+class TracedPixel:
+    """A pixel of the model's input that the user has clicked.
 
-    A click or tap pins a unit: it stays when the pointer leaves, and it follows the chosen channel, so that
-    one position is compared across channels, pictures and settings. Other maps of the same height and width
-    keep it; where they differ, the same row and column would be another place, and it is dropped.
-
-    Args:
-        changed: Called when another unit is pointed at.
-        panels: Where the reader may point.
+    Attributes:
+        pixel: Its row and column.
+        field: The units of the layer on screen that depend on it; `None` while that is being computed.
     """
 
-    def __init__(self, changed: Callable[[], None], *panels: Pointable) -> None:
-        self._changed = changed
-        self._hovered: Callable[[Frame], Unit | None] | None = None
+    pixel: tuple[int, int]
+    field: ProjectiveField | None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is selected in a frame.
+
+    Attributes:
+        unit: The unit under the pointer, or else the pinned one.
+        pinned: The unit of the chosen channel at the pinned position.
+        traced: The traced pixel.
+    """
+
+    unit: Unit | None = None
+    pinned: Unit | None = None
+    traced: TracedPixel | None = None
+
+
+class Selector:
+    """Keeps what users select, and finds it again in each new frame.
+
+    - The pointer stays where it is when the maps change below it: the unit there is looked up in each frame.
+    - A pinned position stays when the pointer leaves, and follows the chosen channel, so that one position
+      can be compared across channels, images and settings. It is dropped in maps of another height or width,
+      where the same row and column are another place.
+    - A traced pixel is followed from layer to layer: of the units that depend on it, the nearest is pinned in
+      each. It is dropped with an input of another size.
+
+    Args:
+        receptive_fields: Computes projective fields.
+    """
+
+    def __init__(self, receptive_fields: ReceptiveFieldService) -> None:
+        self._receptive_fields = receptive_fields
+        self._hovered: FindUnit | None = None
         self._pinned: Unit | None = None
-        self._map_shape: tuple[int, ...] = ()  # of the maps that the pinned unit is in
-        for panel in panels:
-            self._watch(panel)
+        self._pinned_shape: tuple[int, ...] = ()  # height and width of the maps that it was pinned in
+        self._pixel: tuple[int, int] | None = None
+        self._input_size: tuple[int, int] = (0, 0)  # of the image that the pixel is in
+        self._pinned_nearest_in: tuple[object, ...] | None = None  # layer and shape, once pinned there
+        self._projective: tuple[Frame, ProjectiveField] | None = None  # computed once a frame, not per hover
 
-    def unit(self, frame: Frame) -> Unit | None:
-        """The unit that is pointed at in what is looked at, if any."""
-        unit = self._hovered and self._hovered(frame)
-        if unit is not None:
-            return unit
-        return self.pinned(frame)
+    def select(self, frame: Frame) -> Selection:
+        """Return what is selected in a frame."""
+        traced = self._traced(frame)  # first: it may pin a unit
+        pinned = self._pinned_in(frame)
+        return Selection((self._hovered and self._hovered(frame)) or pinned, pinned, traced)
 
-    def pinned(self, frame: Frame) -> Unit | None:
-        """The unit of the chosen channel at the place that was clicked, if any."""
-        if self._pinned is not None and frame.maps.shape[:2] != self._map_shape:
+    def hover(self, find: FindUnit | None) -> None:
+        """Select the unit under the pointer, which `find` returns for a frame; `None` if the pointer left."""
+        self._hovered = find
+
+    def pin(self, frame: Frame, unit: Unit | None) -> None:
+        """Pin a unit, or none; the traced pixel is dropped."""
+        self._drop_pixel()
+        self._pin(frame, unit)
+
+    def nudge_unit(self, frame: Frame, rows: int, columns: int) -> None:
+        """Move the pinned unit within the chosen channel, starting from the middle of the map."""
+        height, width, _ = frame.maps.shape
+        unit = self._pinned_in(frame) or Unit(frame.channel, (height - 1) // 2, (width - 1) // 2)
+        row, column = _moved((unit.row, unit.column), (rows, columns), (height, width))
+        self._pin(frame, Unit(frame.channel, row, column))
+
+    def trace(self, frame: Frame, pixel: tuple[int, int]) -> None:
+        """Trace a pixel, given as row and column of the model's input."""
+        self._pixel, self._input_size = pixel, frame.sizes
+        self._pinned_nearest_in = self._projective = None
+
+    def nudge_pixel(self, frame: Frame, rows: int, columns: int) -> None:
+        """Move the traced pixel, starting from the middle of the image."""
+        height, width = frame.sizes
+        pixel = self._pixel or (height // 2, width // 2)
+        self.trace(frame, _moved(pixel, (rows, columns), frame.sizes))
+
+    def _pin(self, frame: Frame, unit: Unit | None) -> None:
+        self._hovered = None  # a finger that has pinned a unit is lifted without leaving
+        self._pinned, self._pinned_shape = unit, frame.maps.shape[:2]
+
+    def _pinned_in(self, frame: Frame) -> Unit | None:
+        if self._pinned is not None and frame.maps.shape[:2] != self._pinned_shape:
             self._pinned = None
         return self._pinned and Unit(frame.channel, self._pinned.row, self._pinned.column)
 
-    def hover(self, find: Callable[[Frame], Unit | None] | None) -> None:
-        """Points at what `find` says is under the pointer, now and when the maps change below it.
+    def _drop_pixel(self) -> None:
+        self._pixel = self._projective = None
 
-        Args:
-            find: Takes what is looked at; `None` where the pointer has left.
-        """
-        self._hovered = find
-        self._changed()
+    def _traced(self, frame: Frame) -> TracedPixel | None:
+        if self._pixel is None or frame.sizes != self._input_size:
+            self._drop_pixel()
+            return None
+        field = self._projective_field(frame, self._pixel)
+        maps = frame.layer.path, frame.maps.shape
+        if field is not None and maps != self._pinned_nearest_in:
+            self._pinned_nearest_in = maps
+            self._pin(frame, field.nearest and Unit(frame.channel, *field.nearest))
+        return TracedPixel(self._pixel, field)
 
-    def pin(self, frame: Frame, unit: Unit | None) -> None:
-        """Keeps pointing at a unit when the pointer leaves; `None` lets go."""
-        self._hovered = None  # a finger does not leave, it is lifted
-        self._pinned, self._map_shape = unit, frame.maps.shape[:2]
-        self._changed()
-
-    def nudge(self, frame: Frame, rows: int, columns: int) -> None:
-        """Moves the pinned unit within the chosen channel; begins in the middle of the map."""
-        height, width, _ = frame.maps.shape
-        self._hovered = None
-        unit = self.unit(frame) or Unit(frame.channel, (height - 1) // 2, (width - 1) // 2)
-        row, column = (
-            max(0, min(index + by, side - 1))
-            for index, by, side in ((unit.row, rows, height), (unit.column, columns, width))
-        )
-        self.pin(frame, Unit(frame.channel, row, column))
-
-    def _watch(self, panel: Pointable) -> None:
-        def hover(point: Point | None) -> None:
-            self.hover(None if point is None else lambda frame: panel.unit_at(frame, point.x, point.y))
-
-        panel.box.on_hover(hover)
+    def _projective_field(self, frame: Frame, pixel: tuple[int, int]) -> ProjectiveField | None:
+        if self._projective is None or self._projective[0] is not frame:
+            field = self._receptive_fields.projective_field(frame, *pixel)
+            self._projective = None if field is None else (frame, field)
+        return self._projective and self._projective[1]
 
 
 def unit_of(frame: Frame, row: int, column: int) -> Unit | None:
-    """A unit of the chosen channel; `None` if its map has no such row and column."""
+    """Return a unit of the chosen channel; `None` if its map has no such row and column."""
     height, width, _ = frame.maps.shape
     return Unit(frame.channel, row, column) if row < height and column < width else None
+
+
+def _moved(place: tuple[int, int], by: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return a row and column moved by some rows and columns, within `size`."""
+    row, column = (max(0, min(at + step, side - 1)) for at, step, side in zip(place, by, size, strict=True))
+    return row, column

@@ -1,51 +1,75 @@
-"""The status line: what went wrong, in a sentence, and whether the model is being trained."""
+"""The status line: what went wrong, and whether the model is being trained."""
 
 from __future__ import annotations
 
 import html
+import logging
+import traceback
 
 import ipywidgets
+from traitlets import TraitError
 
-TRAINING = "The model is in training: its weights are changing. A look shows those of the moment."
+from fmwidget.images.arrays import ImageError
+
+log = logging.getLogger(__name__)
+
+TRAINING = "The model is in training: its weights are changing. Maps are computed with those of the moment."
 
 
 class StatusLine:
-    """One line that a screen reader reads out when it changes."""
+    """One line of text that screen readers read out when it changes."""
 
     def __init__(self) -> None:
         self.box = ipywidgets.HTML()
-        self._said = ("", "")
+        self._text = ("", "")
         self._training = False
-        self._show()
+        self._reported: Exception | None = None
+        self._render()
 
-    def say(self, sentence: str, details: str = "") -> None:
-        """Says a sentence in place of the last.
+    def show(self, sentence: str, details: str = "") -> None:
+        """Replace the text.
 
         Args:
-            sentence: Plain text; empty for nothing to say.
-            details: What lies behind it, one click away.
+            sentence: Plain text; empty to clear the line.
+            details: Plain text shown on a click, such as a traceback.
         """
-        self._said = (sentence, details)
-        self._show()
+        self._text = (sentence, details)
+        self._render()
+
+    def report(self, error: Exception) -> None:
+        """Show the message of an error; log it, and offer its traceback, unless it is about a bad value."""
+        if error is self._reported:
+            return  # a redraw reports what it raises, and so does the action that led to it
+        self._reported = error
+        details = ""
+        if not _is_bad_value(error):
+            log.error("The screen could not be brought in line with the state.", exc_info=error)
+            details = "".join(traceback.format_exception(error))
+        self.show(str(error) or type(error).__name__, details)
 
     @property
     def training(self) -> bool:
-        """Whether it says that the model is in training."""
+        """True while the model is in training, which the line then shows."""
         return self._training
 
     @training.setter
     def training(self, is_on: bool) -> None:
         self._training = is_on
-        self._show()
+        self._render()
 
-    def _show(self) -> None:
-        self.box.value = status_html(*self._said, training=self._training)
+    def _render(self) -> None:
+        self.box.value = status_html(*self._text, training=self._training)
 
 
 def status_html(sentence: str, details: str = "", *, training: bool = False) -> str:
-    """What the status line says, with what lies behind it one click away."""
+    """Return the status line as HTML."""
     note = f'<div class="fmw-training">{TRAINING}</div>' if training else ""
     more = (
         f"<details><summary>details</summary><pre>{html.escape(details)}</pre></details>" if details else ""
     )
     return f'<div class="fmw-status" role="status">{note}{html.escape(sentence)}{more}</div>'
+
+
+def _is_bad_value(error: Exception) -> bool:
+    """True for a value that a trait refuses, or an image that cannot be read: neither is a fault of ours."""
+    return isinstance(error, TraitError) and isinstance(error.__cause__, ImageError | None)

@@ -265,7 +265,7 @@ def widget(model, pictures):
 
 
 def test_it_is_drawn_when_it_is_asked_for_once_a_picture(widget, model, pictures, monkeypatch):
-    panel = widget._profile
+    panel = widget._panels.profile
     assert (panel.box.layout.display, panel._view.png) == ("none", b"")
     widget._controls.profile.value = True
     assert widget.profile
@@ -295,14 +295,14 @@ def test_it_follows_the_weights(widget, model):
     try:
         model.set_weights([0 * array for array in kept])
         widget.refresh()
-        assert "100 % of 6 channels inactive" in widget._profile._view.alt
+        assert "100 % of 6 channels inactive" in widget._panels.profile._view.alt
     finally:
         model.set_weights(kept)
 
 
 def test_a_layer_is_gone_to_by_click_and_key(widget):
     widget.profile = True
-    view = widget._profile._view
+    view = widget._panels.profile._view
     for layer in ("signed", "small", "quiet"):
         x, y, width, height = profile_layout(widget._frame.profile).column(
             widget._frame.profile.paths.index(layer)
@@ -326,7 +326,7 @@ def test_a_layer_is_gone_to_by_click_and_key(widget):
 
 def test_the_layer_under_the_pointer_is_told(widget):
     widget.profile, widget.layer = True, "signed"
-    view, profile = widget._profile._view, widget._frame.profile
+    view, profile = widget._panels.profile._view, widget._frame.profile
     assert view.readout == layer_in_words(profile, 2)
     x, y, width, _ = profile_layout(profile).column(0)
     view._receive(view, {"type": "hover", "x": x + width / 2, "y": y + 5, "id": "a"}, [])

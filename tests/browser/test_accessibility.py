@@ -28,7 +28,7 @@ weights[1][:] = np.nan
 deep.layers[1].set_weights(weights)
 deep = FeatureMapWidget(deep, profile=True)
 deep._status.training = True
-deep._status.say("It failed.", "a long\\nstory")
+deep._status.show("It failed.", "a long\\nstory")
 deep
 """
 

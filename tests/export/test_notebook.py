@@ -123,7 +123,7 @@ def test_a_picture_in_a_file_is_light_though_the_page_is_dark(widget):
     widget.norm = "symmetric"
     symmetric = widget._repr_mimebundle_()[0]["image/png"]
     before = widget.png
-    widget._move_in(DisplayContext(ratio=1.0, dark=True, width=848))
+    widget._display_changed(DisplayContext(ratio=1.0, dark=True, width=848))
     assert widget.png != before
     assert widget._repr_mimebundle_()[0]["image/png"] == symmetric
     widget.norm = "standardize"

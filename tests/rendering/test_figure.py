@@ -27,7 +27,7 @@ from fmwidget.rendering.formatting import MINUS, nice_ticks, tick_labels
 from fmwidget.rendering.grid_layout import grid_layout
 from fmwidget.rendering.palette import cmap_for, encode_png, palette
 from fmwidget.rendering.sampling import refine
-from fmwidget.widget.controls.controls import CMAPS
+from fmwidget.widget.controls.trait_controls import CMAPS
 
 COUNTS = [1, 3, 8, 15, 16, 17, 24, 1000, 1280, 2048]
 STEPS = (

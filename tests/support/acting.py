@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fmwidget.widget.jupyter.subshell import child_widgets
+from fmwidget.widget.jupyter.widget_tree import child_widgets
 
 
 def deliver(part, **data):

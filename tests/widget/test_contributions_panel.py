@@ -15,7 +15,6 @@ from fmwidget.activations.forward import record_call
 from fmwidget.analysis.contributions import Contributions
 from fmwidget.rendering.sampling import Unit
 from fmwidget.widget.panels.contribution_tables import contribution_tables_html, digits, scale
-from fmwidget.widget.panels.contributions import ContributionsPanel
 from tests.support import zoo
 
 layers = keras.layers
@@ -27,7 +26,7 @@ class Origin:
 
     def __init__(self, model: keras.Model, **options: Any) -> None:
         self.widget = FeatureMapWidget(model, {"noise": PICTURE}, **options)
-        self.panel = next(each for each in self.widget._panels if isinstance(each, ContributionsPanel))
+        self.panel = self.widget._panels.contributions
         self.button, self.page = self.panel.box.children
 
     def open_at(self, channel: int, row: int, column: int) -> str:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 import fmwidget.activations.background
 from fmwidget import ActivationModel, FeatureMapWidget
+from fmwidget.activations.cache import ForwardCache
 from fmwidget.images.source import NamedImage
-from fmwidget.widget.jupyter.subshell import child_widgets
+from fmwidget.widget.jupyter.widget_tree import child_widgets
 from tests.support.acting import deliver, described, status
 
 PICTURES = {
@@ -91,7 +92,7 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "preprocessing": (latest("_batch"), PICTURE),
     "seen": (latest("_input_image"), PICTURE),
     "forward": (lambda _, patch: patch.setattr(keras.layers.Conv2D, "call", fails), PICTURE),
-    "cache": (lambda _, patch: patch.setattr(ActivationModel, "_evict", fails), PICTURE),
+    "cache": (lambda _, patch: patch.setattr(ForwardCache, "put", fails), PICTURE),
     "weights": (lambda _, patch: patch.setattr(ActivationModel, "version", fails), NORM),
     "maps": (latest("_maps"), LAYER),
     "outputs": (latest("_outputs"), PICTURE),
@@ -106,9 +107,9 @@ SEAMS: dict[str, tuple[Any, str]] = {
     ),
     "encode": (lambda widget, patch: patch.setattr(widget._grid._drawing._png, "_function", fails), NORM),
     "send": (lambda widget, patch: patch.setattr(widget._grid.box.comm, "publish_msg", fails), NORM),
-    "controls": (lambda widget, patch: patch.setattr(widget._controls, "show", fails), NORM),
+    "controls": (lambda widget, patch: patch.setattr(widget._controls, "update", fails), NORM),
     "pointed at": (
-        lambda widget, patch: patch.setattr(widget._interactions._selection, "unit", fails),
+        lambda widget, patch: patch.setattr(widget._interactions._selector, "select", fails),
         "hover",
     ),
     "tile": (lambda widget, patch: patch.setattr(widget._grid, "unit_at", fails), "click"),
@@ -154,7 +155,7 @@ def break_at(widget, model, monkeypatch, caplog):
             choose(widget, what, index)
         state = {name: getattr(widget, name) for name in ("layer", "channel", "image", "norm", "order")}
         fresh = FeatureMapWidget(model, PICTURES, preprocess=scaled, **state)
-        fresh._move_in(widget._display)
+        fresh._display_changed(widget._display)
         assert widget.png == fresh.png
         assert "broken" not in status(widget)
         fresh.close()
@@ -174,7 +175,7 @@ def test_a_fault_is_told_logged_once_and_got_over(widget, break_at, seam):
 def test_a_fault_in_any_panel_is_got_over(widget, break_at):
     for panel in widget._panels:
         widget.layer = "conv"
-        break_at(lambda _, patch, panel=panel: patch.setattr(panel, "show", fails), LAYER)
+        break_at(lambda _, patch, panel=panel: patch.setattr(panel, "update", fails), LAYER)
 
 
 # ---------------------------------------------------------------- interrupts
@@ -214,7 +215,7 @@ class Interrupting:
 
 def test_a_fault_in_a_program_reaches_the_program_and_the_screen(widget, monkeypatch, caplog):
     with monkeypatch.context() as patch:
-        patch.setattr(widget._panels[0], "show", fails)
+        patch.setattr(widget._grid, "update", fails)
         with pytest.raises(FaultError):
             widget.norm = "shared"
     assert "on purpose" in status(widget)
@@ -242,6 +243,32 @@ def test_what_observers_set_in_the_middle_of_a_redraw_is_part_of_it():
     assert (frame.layer.path, frame.channel, frame.page, widget.channel) == ("of_4", 3, 0, 3)
     assert "<details>" not in status(widget)
     assert widget._controls.layer.list.value == "of_4"
+    widget.close()
+
+
+def test_observers_that_answer_one_another_for_ever_are_an_error():
+    fine, coarse = (
+        keras.layers.Conv2D(300, 1, name="fine"),
+        keras.layers.Conv2D(300, 9, strides=9, name="coarse"),
+    )
+    widget = FeatureMapWidget(keras.Sequential([keras.Input((20, 24, 3)), fine, coarse]), PICTURES, ncols=1)
+    pages = {}
+    for layer in widget.layers:
+        widget.layer = layer
+        pages[layer] = [widget._frame.layout.page_of(channel) for channel in range(300)]
+    channel = next(n for n in range(300) if pages["fine"][n] != pages["coarse"][n])
+    widget.layer, widget.channel = "fine", channel
+
+    def turn(_change):
+        widget.layer = "fine" if widget.layer == "coarse" else "coarse"
+
+    widget.observe(turn, names="page")
+    with pytest.raises(RuntimeError, match="still change after 20 rounds"):
+        widget.layer = "coarse"
+    assert "still change after 20 rounds" in status(widget)
+    widget.unobserve(turn, names="page")
+    widget.layer = "fine"
+    assert (widget._frame.layer.path, widget._frame.page) == ("fine", pages["fine"][channel])
     widget.close()
 
 

@@ -15,7 +15,7 @@ import traitlets
 from PIL import Image
 
 from fmwidget import ActivationModel, FeatureMapWidget
-from fmwidget.widget.jupyter.subshell import child_widgets
+from fmwidget.widget.jupyter.widget_tree import child_widgets
 from tests.support import zoo
 
 LABELS_AND_TITLE = 61  # px above the first row of tiles
@@ -104,17 +104,17 @@ def test_looking_around_costs_one_forward_a_picture(model):
     ("name", "value", "sentence"),
     [
         ("layer", "con", "no layer 'con'.*'conv'"),
-        ("channel", 17, "no channel 17.*0 to 16"),
-        ("channel", -1, "no channel -1"),
-        ("image", "on", "no image 'on'.*'one'"),
-        ("norm", "z-score", "no norm 'z-score'.*'standardize'"),
+        ("channel", 17, "channel must be between 0 and 16 for layer 'conv_1'. Received 17"),
+        ("channel", -1, "channel must be .* Received -1"),
+        ("image", "on", "image must be one of 'one'.*Received 'on'. Did you mean 'one'"),
+        ("norm", "z-score", "norm must be one of 'standardize', .*Received 'z-score'"),
         ("cmap", "viridi", "'viridis'"),
-        ("order", "size", "no order"),
-        ("fit", "squeeze", "no fit"),
+        ("order", "size", "order must be one of .*Received 'size'"),
+        ("fit", "squeeze", "fit must be one of .*Received 'squeeze'"),
         ("preprocess", "imagenet", "Unknown preprocess 'imagenet'"),
         ("preprocess", lambda pixels: pixels, "holds one picture"),
-        ("page", 1, "no page 1"),
-        ("opacity", 101, "no opacity 101.*0 to 100"),
+        ("page", 1, "page must be 0 for layer .* Received 1"),
+        ("opacity", 101, "opacity must be between 0 and 100. Received 101"),
         ("channel", "3", "expected an int"),
     ],
 )
@@ -213,14 +213,14 @@ def test_a_function_of_the_picture_is_used_and_shown(widget, model):
 
 def test_one_redraw_for_each_thing_a_person_does(widget, monkeypatch):
     shown: list[Any] = []
-    panel = widget._panels[0]
-    original = panel.show
+    panel = widget._grid
+    original = panel._draw
 
     def show(frame: Any) -> None:
         shown.append(frame)
         original(frame)
 
-    monkeypatch.setattr(panel, "show", show)
+    monkeypatch.setattr(panel, "_draw", show)
     for description, value in [
         ("Layer", "conv_1"),
         ("Channel", 16),
@@ -377,7 +377,7 @@ def test_an_error_inside_is_a_sentence_with_its_traceback_one_click_away(widget,
 
     png = widget.png
     with monkeypatch.context() as patched:
-        patched.setattr(widget._panels[1], "show", fails)
+        patched.setattr(widget._panels.profile, "update", fails)
         control(widget, "Layer").value = "conv_1"
         assert "&lt;no&gt; &amp; never" in status(widget)
         assert "<details>" in status(widget)
@@ -444,7 +444,7 @@ def test_the_answer_comes_from_the_same_forward(model):
         first = f"&lt;{names[int(np.argmax(scores))][1]}&gt;"
         assert f"<bdi>{first}</bdi>" in answer.value.split("</li>")[0]
     assert am.stats.forwards == len(PICTURES)
-    with pytest.raises(ValueError, match="holds 3 names"):
+    with pytest.raises(ValueError, match="Received 3 names"):
         FeatureMapWidget(am, PICTURES, class_names=[*names, "c"])
 
 

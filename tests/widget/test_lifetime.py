@@ -19,7 +19,8 @@ from ipywidgets.widgets import widget as registry
 import fmwidget.activations.background
 import fmwidget.widget.jupyter.lifetime
 from fmwidget import ActivationModel, FeatureMapWidget
-from fmwidget.widget.jupyter.lifetime import all_widgets, hold, release
+from fmwidget.widget.jupyter.lifetime import hold, release
+from fmwidget.widget.jupyter.widget_tree import all_widgets
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (24, 30, 3), np.uint8)

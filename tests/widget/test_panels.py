@@ -190,7 +190,7 @@ def test_one_vector_is_found_in_what_a_model_returns():
 
 
 def test_class_names_that_do_not_fit_are_refused_with_a_sentence():
-    with pytest.raises(ValueError, match="holds 3 names, but the model returns 4 scores"):
+    with pytest.raises(ValueError, match=r"a name for each score .*Received 3 names for 4 scores"):
         check_class_names(["a", "b", "c"], np.ones(4))
     with pytest.raises(ValueError, match="does not return one vector"):
         check_class_names(["a"], np.ones((2, 2, 4)))

@@ -16,7 +16,7 @@ from fmwidget import FeatureMapWidget
 from fmwidget.analysis.receptive_field.graph import model_graph
 from fmwidget.rendering.sampling import Unit
 from fmwidget.widget import receptive_field_service as lookout
-from fmwidget.widget.jupyter.subshell import child_widgets
+from fmwidget.widget.jupyter.widget_tree import child_widgets
 from tests.support import zoo
 from tests.support.images import encoded
 
@@ -99,7 +99,7 @@ def test_a_call_that_shares_its_layer_and_pictures_of_another_size():
     seen.widget.close()
     free = Seen(zoo.free_size())
     assert free.at(25, 30)[0] == "sees 3 × 3 of 30 × 36 px"
-    free.widget._add_picture("wide", encoded(np.zeros((10, 50, 3), np.uint8)))
+    free.widget._add_image("wide", encoded(np.zeros((10, 50, 3), np.uint8)))
     words, box = free.at(7, 44)
     assert words == "sees 3 × 3 of 10 × 50 px"
     assert box == pytest.approx([44, 7, 3, 3])
@@ -155,7 +155,7 @@ def test_nothing_is_known_until_the_model_has_run_and_then_it_is_shown(monkeypat
     until(lambda: seen.view.region)
     assert seen.words() == "sees 3 × 3 of 20 × 24 px"
     assert seen.view.region[1] / seen.view.height * 20 == pytest.approx(2)  # of the latest
-    until(lambda: not any(each.name == "fmwidget-wiring" for each in threading.enumerate()))
+    until(lambda: not any(each.name == "fmwidget-model-graph" for each in threading.enumerate()))
     seen.widget.close()
 
 
@@ -166,7 +166,7 @@ def test_a_model_that_cannot_be_followed_is_no_error(monkeypatch):
     monkeypatch.setattr(lookout, "model_graph", fails)
     seen = Seen(zoo.sequential(), layer="conv")
     words, box = seen.at(1, 1)
-    assert words == "How the model hangs together cannot be found out: <no way>"
+    assert words == ("Receptive fields are unavailable: the model's graph could not be traced (<no way>).")
     assert box == []
     seen.widget.close()
 
@@ -175,12 +175,12 @@ def test_who_has_been_closed_is_not_called(monkeypatch):
     go, called = threading.Event(), []
     monkeypatch.setattr(lookout, "model_graph", lambda *_: go.wait(30))
     seen = Seen(zoo.sequential(), layer="conv")
-    monkeypatch.setattr(FeatureMapWidget, "_point", lambda _self: called.append(1))
+    monkeypatch.setattr(FeatureMapWidget, "_fields_ready", lambda _self: called.append(1))
     watch = lookout.ReceptiveFieldService(seen.widget._am.model, lambda: called.append(2))
-    assert watch.field(seen.widget._frame, 0, 0) is None
+    assert watch.receptive_field(seen.widget._frame, 0, 0) is None
     watch.close()
     go.set()
-    until(lambda: not any(each.name == "fmwidget-wiring" for each in threading.enumerate()))
+    until(lambda: not any(each.name == "fmwidget-model-graph" for each in threading.enumerate()))
     assert called == []
 
 

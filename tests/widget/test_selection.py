@@ -19,8 +19,9 @@ from fmwidget.rendering.formatting import channel_text, unit_text, value_text
 from fmwidget.rendering.grid_layout import grid_layout
 from fmwidget.rendering.palette import STEPS
 from fmwidget.rendering.sampling import Unit
-from fmwidget.widget.jupyter.subshell import child_widgets
+from fmwidget.widget.jupyter.widget_tree import child_widgets
 from fmwidget.widget.panels.maps import ChannelPanel
+from fmwidget.widget.selection import Selection
 from tests.support import zoo
 
 sides = st.integers(1, 12) | st.integers(1, 400)
@@ -127,7 +128,8 @@ def test_the_unit_in_the_large_picture_is_the_one_that_is_drawn_there(data, heig
         assume(not np.array_equal(page.indices, other.indices))  # both in the one block that is averaged
         page.indices[page.indices == other.indices] = 0
     panel, frame = ChannelPanel(), looked_at(maps, ratio=ratio)
-    panel.point(frame, unit)
+    panel._frame = frame  # drawn above
+    panel.update(frame, Selection(unit))
 
     def found_at(x, y):
         return panel.unit_at(frame, x, y)
@@ -172,16 +174,19 @@ PICTURES = {name: np.random.default_rng(seed).integers(0, 256, (30, 36, 3)) for 
 
 
 class Follower:
-    """A panel that remembers what it is told."""
+    """A panel that remembers what it is told: that there is a new frame, and each unit."""
 
-    def __init__(self) -> None:
+    def __init__(self, panel: Any) -> None:
+        self.panel = panel  # told the same
         self.told: list[Any] = []
+        self.frame: Any = None
 
-    def show(self, _frame: Any) -> None:
-        self.told.append("show")
-
-    def point(self, _frame: Any, unit: Unit | None) -> None:
-        self.told.append(unit)
+    def update(self, frame: Any, selection: Selection) -> None:
+        self.panel.update(frame, selection)
+        if frame is not self.frame:
+            self.frame = frame
+            self.told.append("frame")
+        self.told.append(selection.unit)
 
 
 @pytest.fixture(name="widget", scope="module")
@@ -194,8 +199,9 @@ def shown_widget():
 
 @pytest.fixture(name="follower")
 def panel_that_follows(widget):
-    follower = Follower()
-    panels, widget._panels = widget._panels, (*widget._panels, follower)
+    panels = widget._panels
+    follower = Follower(panels.numbers)
+    widget._panels = panels._replace(numbers=follower)
     widget.layer, widget.channel, widget.image = "conv", 0, "a"
     say(widget._grid, "click", 1, 1)  # beside all tiles
     follower.told.clear()
@@ -220,8 +226,8 @@ def test_panels_that_follow_the_pointer_are_told_and_nothing_is_drawn(widget, fo
     unit = Unit(3, 5, 7)
     say(widget._grid, "hover", *centre(widget, unit))
     say(widget._grid, "hover", 1, 1)
-    say(widget._detail, "hover", 8 + 150, 42 + 100)
-    say(widget._detail, "hover")
+    say(widget._panels.detail, "hover", 8 + 150, 42 + 100)
+    say(widget._panels.detail, "hover")
     assert follower.told[:2] == [unit, None]
     assert follower.told[2].channel == widget.channel
     assert follower.told[3:] == [None]
@@ -235,11 +241,11 @@ def test_the_readout_is_the_value_that_the_model_computed(widget, follower):
         words = widget._grid.box.readout.split()
         assert words[1::2] == [str(unit.channel), str(unit.row), str(unit.column), repr(float(words[-1]))]
         assert np.float32(words[-1]) == value
-        assert widget._detail.box.readout.split()[1] == str(widget.channel)
+        assert widget._panels.detail.box.readout.split()[1] == str(widget.channel)
     say(widget._grid, "hover")
     assert widget._grid.box.readout.startswith("channel 0  min ")
-    assert widget._detail.box.readout == ""
-    assert widget._grid.box.region == widget._detail.box.region == []
+    assert widget._panels.detail.box.readout == ""
+    assert widget._grid.box.region == widget._panels.detail.box.region == []
 
 
 def test_a_click_pins_a_unit_which_then_follows_the_channel(widget, follower):
@@ -247,24 +253,24 @@ def test_a_click_pins_a_unit_which_then_follows_the_channel(widget, follower):
     say(widget._grid, "hover", *centre(widget, unit))
     say(widget._grid, "click", *centre(widget, unit))
     say(widget._grid, "hover", *centre(widget, Unit(1, 0, 0)))
-    assert (widget.channel, widget._interactions.unit) == (2, Unit(1, 0, 0))
+    assert (widget.channel, widget._selection.unit) == (2, Unit(1, 0, 0))
     say(widget._grid, "hover")
-    assert widget._interactions.unit == unit
+    assert widget._selection.unit == unit
     widget.channel = 1
-    assert widget._interactions.unit == Unit(1, 4, 6)
+    assert widget._selection.unit == Unit(1, 4, 6)
     widget.image = "b"
     assert widget._grid.box.readout.endswith(value_text(widget.feature_maps[4, 6, 1]))
-    shown = len(follower.told) - follower.told[::-1].index("show")
+    shown = len(follower.told) - follower.told[::-1].index("frame")
     assert set(follower.told[shown:]) == {Unit(1, 4, 6)}  # again when its field is known
 
 
 def test_a_pinned_unit_is_dropped_where_maps_have_another_size(widget, follower):
     say(widget._grid, "click", *centre(widget, Unit(2, 0, 0)))
     widget.layer = "pool"
-    assert widget._interactions.unit is None
+    assert widget._selection.unit is None
     assert widget._grid.box.region == []
     widget.layer = "conv"
-    assert widget._interactions.unit is None
+    assert widget._selection.unit is None
 
 
 def test_the_pointer_stays_where_it_is_when_the_maps_change_below_it(widget, follower):
@@ -272,25 +278,29 @@ def test_the_pointer_stays_where_it_is_when_the_maps_change_below_it(widget, fol
     say(widget._grid, "hover", x, y)
     for layer in ("pool", "conv_1", "conv"):
         widget.layer = layer
-        assert widget._interactions.unit == widget._frame.layout.unit_at(x, y, 0, widget._frame.ratio)
+        assert widget._selection.unit == widget._frame.layout.unit_at(x, y, 0, widget._frame.ratio)
 
 
 def test_a_click_on_the_large_picture_pins_and_a_click_beside_it_lets_go(widget, follower):
     widget.channel = 4
-    say(widget._detail, "click", 10, 52)
-    assert widget._interactions.unit == Unit(4, 0, 0)
-    say(widget._detail, "click", 1, 1)
-    assert widget._interactions.unit is None
+    say(widget._panels.detail, "click", 10, 52)
+    assert widget._selection.unit == Unit(4, 0, 0)
+    say(widget._panels.detail, "click", 1, 1)
+    assert widget._selection.unit is None
 
 
 @pytest.mark.parametrize("place", ["grid", "detail", "input"])
 def test_a_key_lets_go_of_what_was_clicked(widget, follower, place):
-    boxes = {"grid": widget._grid.box, "detail": widget._detail.box, "input": widget._input.view}
+    boxes = {
+        "grid": widget._grid.box,
+        "detail": widget._panels.detail.box,
+        "input": widget._panels.input.view,
+    }
     widget.channel = 4
-    say(widget._detail, "click", 10, 52)
+    say(widget._panels.detail, "click", 10, 52)
     assert widget._grid.box.region
     boxes[place]._handle_custom_msg({"type": "unpin"}, [])
-    assert widget._interactions.unit is None
+    assert widget._selection.unit is None
     assert [each.region for each in boxes.values()] == [[], [], []]
 
     boxes["input"]._handle_custom_msg({"type": "click", "x": 30, "y": 30}, [])

@@ -180,14 +180,14 @@ def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weight
     monkeypatch.setattr(TrainingMonitor, "begin", lambda _: None)
     widget: Any = FeatureMapWidget(model, PICTURES, layer="conv", preprocess="unit")
     fmwidget.activations.background._executor.submit(lambda: None).result()
-    grid_show, version = widget._grid.show, widget._am.version
+    grid_update, version = widget._grid.update, widget._am.version
 
     def run(order):
         conv.set_weights([kernels[0], biases[0]])
         widget.norm, widget.image, widget.channel = "standardize", "one", 0
         schedule = Schedule(order)
         widget._lock, widget._am._lock = SteppedLock(schedule), SteppedLock(schedule)
-        widget._grid.show = stepped(schedule, grid_show)
+        widget._grid.update = stepped(schedule, grid_update)
         widget._am.version = stepped(schedule, version)
         now = [0, 0]  # the weights' versions: kernel's and bias's
         looked: list[tuple[int, int]] = []
@@ -394,7 +394,7 @@ def test_watching_ends_with_whoever_wanted_to_know(model, monkeypatch):
         widget = FeatureMapWidget(model, PICTURES, layer="conv")
         model.get_layer("conv").bias.assign(np.random.default_rng(len(end)).random(5, "float32"))
         widget.refresh()
-        thread = widget._watch._thread
+        thread = widget._monitor._thread
         assert thread is not None
         if end == "close":
             widget.close()

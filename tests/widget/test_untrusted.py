@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fmwidget import FeatureMapWidget
-from fmwidget.widget.jupyter.lifetime import all_widgets
-from fmwidget.widget.jupyter.subshell import child_widgets
 from fmwidget.widget.jupyter.visible_text import visible
+from fmwidget.widget.jupyter.widget_tree import all_widgets, child_widgets
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (20, 24, 3), np.uint8)

@@ -32,7 +32,7 @@ def shown_widget():
 def opened(widget):
     """The map alone, opened by Enter, and what it says to the browser in `said`."""
     widget.layer, widget.channel, widget.image = "conv", CHANNEL, "one"
-    zoom = widget._zoom.box
+    zoom = widget._panels.zoom.box
     zoom.said = said = list[Any]()
     zoom.send = said.append
     say(widget._grid.box, "open", tile=CHANNEL)
@@ -70,7 +70,7 @@ def test_a_tile_is_chosen_and_opened_in_one_step_and_its_picture_opens_what_it_s
     assert (zoom.shown, widget.channel) == (True, strongest)
     widget.order = "index"
     say(zoom, "close")
-    say(widget._detail.box, "open")
+    say(widget._panels.detail.box, "open")
     assert zoom.shown
     assert zoom.title.startswith(f"channel {strongest} ")
 
@@ -107,7 +107,7 @@ def test_the_unit_under_the_pointer_is_read_out_and_a_click_keeps_it(widget, zoo
     say(zoom, "unit", row=4, column=6)
     assert zoom.unit == [4, 6]
     assert np.float32(zoom.readout.split()[-1]) == widget.feature_maps[4, 6, CHANNEL]
-    assert widget._interactions.unit == Unit(CHANNEL, 4, 6)
+    assert widget._selection.unit == Unit(CHANNEL, 4, 6)
     say(zoom, "unit")
     assert (zoom.unit, zoom.readout) == ([], "")
     say(zoom, "pin", row=1, column=2)
@@ -139,7 +139,7 @@ def test_put_away_it_draws_no_more(widget, zoom):
     say(zoom, "unit", row=4, column=6)
     say(zoom, "close")
     assert not zoom.shown
-    assert widget._interactions.unit is None
+    assert widget._selection.unit is None
     before = zoom.png
     widget.channel = OTHER
     assert zoom.png == before

@@ -1,3 +1,3 @@
-"""The controls of the widget."""
+"""The controls of the widget: buttons, sliders and lists, and what they report."""
 
 from __future__ import annotations

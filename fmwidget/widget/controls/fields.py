@@ -1,4 +1,4 @@
-"""Form fields as all controls have them: as wide as there is room, with their names in front."""
+"""Form fields with their names in front, as wide as the row has room."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ STYLE = {"description_width": "initial"}
 
 
 def flexible(width: str, **layout: str) -> dict[str, str]:
-    """The layout of a field that is `width` wide, or more or less, as the row has room."""
+    """Return the layout of a field of about `width` that grows and shrinks with its row."""
     return {"width": "auto", "flex": f"1 1 {width}", "min_width": "0", **layout}
 
 
 def dropdown(description: str, options: Sequence[tuple[str, Any]], width: str) -> ipywidgets.Dropdown:
-    """A list of labels and values to choose one from."""
+    """Return a list of labels and values to choose one from."""
     layout = flexible(width, max_width="100%")
     return ipywidgets.Dropdown(description=description, options=options, style=STYLE, layout=layout)
 
 
 def slider(description: str, width: str, **range_: int) -> ipywidgets.IntSlider:
-    """A slider over whole numbers, with the number beside it."""
+    """Return a slider over whole numbers, with the number beside it."""
     return ipywidgets.IntSlider(description=description, style=STYLE, layout=flexible(width), **range_)
 
 
 def move_slider(field: ipywidgets.IntSlider, value: int, last: int) -> None:
-    """Moves a slider that goes as far as `last`; where that leaves no choice, it is disabled."""
+    """Set value and upper end of a slider; disable it where that leaves no choice."""
     with field.hold_sync():
         field.max = max(field.min + 1, last)  # the slider in the browser needs some way to go
         field.value = value
@@ -35,7 +35,7 @@ def move_slider(field: ipywidgets.IntSlider, value: int, last: int) -> None:
 
 
 def step_buttons(what: str) -> tuple[ipywidgets.Button, ipywidgets.Button]:
-    """Two buttons: to the previous and to the next of what there is."""
+    """Return two buttons: to the previous and to the next `what`."""
     back, on = (
         ipywidgets.Button(description=arrow, tooltip=f"{which} {what}", layout={"width": "32px"})
         for arrow, which in (

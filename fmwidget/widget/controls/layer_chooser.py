@@ -1,4 +1,4 @@
-"""The choice of a layer: a list, a slider through the network's depth, a step back and on, and a filter."""
+"""The choice of a layer: a list, a slider through the network's depth, step buttons, and a filter."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ from collections.abc import Callable, Sequence
 
 import ipywidgets
 
+from fmwidget._memo import Latest
 from fmwidget.activations.layers import FeatureLayer
 from fmwidget.rendering.formatting import shape_text
 
 from .fields import STYLE, dropdown, flexible, move_slider, slider, step_buttons
 
-MANY = 40  # layers, from which on a list is tedious to read
+FILTER_FROM = 40  # layers: longer lists have a filter
 
 
 class LayerChooser:
-    """Controls that go through the layers in the order data flows; all of them offer what the filter lets by.
+    """Controls that go through the layers in the order data flows; all offer what the filter lets through.
 
     Args:
-        choose: Called with the path of the layer that the person chose; with that of the layer on screen
-            when what is listed is to change.
+        choose: Called with the path of the layer that the user chose.
+        relist: Called when the filter has changed, to have the controls updated.
     """
 
-    def __init__(self, choose: Callable[[str], None]) -> None:
+    def __init__(self, choose: Callable[[str], None], relist: Callable[[], None]) -> None:
         self._choose = choose
-        self._labels: dict[str, str] = {}
-        self._after: dict[str, str | None] = {}
+        self._layers: Sequence[FeatureLayer] = ()
+        self._labels = Latest(_labels)
         self._listed: tuple[str, ...] = ()
         self._path = ""
         self.list = dropdown("Layer", (), "270px")
@@ -39,34 +40,35 @@ class LayerChooser:
         )
         self.list.observe(lambda change: self._choose(change["new"]), names="value")
         self.slider.observe(lambda change: self._choose_place(change["new"] - 1), names="value")
-        self.back.on_click(lambda _: self._choose_place(self._listed.index(self._path) - 1))
-        self.on.on_click(lambda _: self._choose_place(self._listed.index(self._path) + 1))
-        self.filter.observe(lambda _: self._choose(self._path), names="value")
-
-    def offer(self, layers: Sequence[FeatureLayer]) -> None:
-        """Offers other layers, each with its type and shape."""
-        self._labels = {
-            each.path: f"{each.path}   {each.type_name}   {shape_text(each.shape)}" for each in layers
-        }
-        self._after = {each.path: each.after for each in layers}
+        self.back.on_click(lambda _: self._step(-1))
+        self.on.on_click(lambda _: self._step(1))
+        self.filter.observe(lambda _: relist(), names="value")
 
     @property
-    def film(self) -> list[str]:
-        """What is listed, without the maps before an activation whose maps after it are listed as well."""
-        return [path for path in self._listed if self._after[path] not in self._listed]
+    def play_order(self) -> list[str]:
+        """Paths of the listed layers, without maps before an activation if those after it are listed too."""
+        return [
+            layer.path
+            for layer in self._layers
+            if layer.path in self._listed and layer.after not in self._listed
+        ]
 
-    def show(self, path: str) -> None:
-        """Shows which layer is on screen; it is listed whatever the filter says."""
-        self._path = path
-        is_long = len(self._labels) > MANY
-        self.filter.layout.display = "flex" if is_long else "none"
-        words = self.filter.value.lower().split() if is_long else []
+    def update(self, layers: Sequence[FeatureLayer], path: str) -> None:
+        """List the layers that the filter lets through, and the one on screen in any case.
+
+        Args:
+            layers: All layers.
+            path: Path of the layer on screen.
+        """
+        has_filter = len(layers) > FILTER_FROM
+        self.filter.layout.display = "flex" if has_filter else "none"
+        words = self.filter.value.lower().split() if has_filter else []
         listed = {
             each: label
-            for each, label in self._labels.items()
+            for each, label in self._labels(layers).items()
             if each == path or all(word in label.lower() for word in words)
         }
-        self._listed = tuple(listed)
+        self._layers, self._listed, self._path = layers, tuple(listed), path
         options = tuple((label, each) for each, label in listed.items())
         if options != self.list.options:
             self.list.options = options
@@ -75,6 +77,13 @@ class LayerChooser:
         move_slider(self.slider, place + 1, last=count)
         self.back.disabled, self.on.disabled = place == 0, place == count - 1
 
+    def _step(self, by: int) -> None:
+        self._choose_place(self._listed.index(self._path) + by)
+
     def _choose_place(self, place: int) -> None:
         if 0 <= place < len(self._listed):
             self._choose(self._listed[place])
+
+
+def _labels(layers: Sequence[FeatureLayer]) -> dict[str, str]:
+    return {layer.path: f"{layer.path}   {layer.type_name}   {shape_text(layer.shape)}" for layer in layers}

@@ -1,3 +1,3 @@
-"""The Jupyter side of the widget: comm messages, subshells, lifetime and display."""
+"""The widget in Jupyter: comm messages, text for pages, lifetime and display."""
 
 from __future__ import annotations

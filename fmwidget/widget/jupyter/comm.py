@@ -1,7 +1,7 @@
-"""What the front end sends to a widget: taken where a person can do it with the control, else dropped.
+"""Messages of the front end: handled if a user could have caused them with the control, ignored otherwise.
 
-ipywidgets lets a page set every trait that it knows of, the HTML of a caption and the options of a list among
-them. Here it sets the one that the control is for, to a value that the control offers.
+ipywidgets lets a page set any synchronised trait, the HTML of a caption and the options of a list among them.
+Here a page may set the one trait that a control is for, to a value that the control offers.
 """
 
 from __future__ import annotations
@@ -18,76 +18,101 @@ from fmwidget.frontend.messages import brief, is_number
 
 log = logging.getLogger(__name__)
 
-LONGEST_TEXT = 1000  # characters of a text field
-MOST_VIEWS = 10_000
+MAX_TEXT = 1000  # characters of a text field
+MAX_VIEWS = 10_000
 
 
-def listen(widget: ipywidgets.Widget, carry_out: Callable[[Callable[[], None]], None]) -> None:
-    """Hears what the front end says to a widget, without keeping the widget alive.
+def listen(widget: ipywidgets.Widget, run: Callable[[Callable[[], None]], None]) -> None:
+    """Handle the messages of the front end to a widget, in place of ipywidgets.
+
+    The comm manager holds every open comm, and a comm its callback: strong references from the callback would
+    keep the widget alive for as long as the kernel runs.
 
     Args:
         widget: The widget.
-        carry_out: A method that is given what is to be done, a function without arguments, and does it.
+        run: A method that runs an action, a function without arguments, and reports what it raises.
     """
-    here, method = weakref.ref(widget), weakref.WeakMethod(carry_out)
+    target_ref, run_ref = weakref.ref(widget), weakref.WeakMethod(run)
 
     def receive(message: Any) -> None:
-        target, run = here(), method()
+        target, run = target_ref(), run_ref()
         if target is not None and run is not None:
-            run(lambda: take(target, message))
+            run(lambda: handle_message(target, message))
 
     widget.comm.on_msg(receive)
 
 
-def take(widget: ipywidgets.Widget, message: Any) -> None:
-    """Does what a message of the front end asks for, or logs why not."""
+def handle_message(widget: ipywidgets.Widget, message: Any) -> None:
+    """Do what a message of the front end asks for, or log why not."""
     match message:
         case {"content": {"data": {"method": "update", "state": dict(state)}}}:
-            _set(widget, state)
+            _set_traits(widget, state)
         case {"content": {"data": {"method": "request_state"}}}:
             widget.send_state()
         case {"content": {"data": {"method": "custom", "content": content}}}:
-            _hear(widget, content, message.get("buffers"))
+            _dispatch(widget, content, message.get("buffers"))
         case _:
             ignore(message)
 
 
-def _set(widget: ipywidgets.Widget, state: dict[str, Any]) -> None:
-    _let_go(widget)
+def reply_on_subshell(widget: ipywidgets.Widget) -> None:
+    """Let events of a widget be handled while a cell is running.
+
+    JupyterLab sends events to a subshell, a thread beside the main one. ipykernel 7.4 overrides that: it
+    answers on the thread from which the comm last published a message. After a cell has made or changed the
+    widget that is the main thread, and events would wait until the cell is done. There is no public way to
+    switch this off; other versions of ipykernel lack the method, and are left as they are.
+    """
+    comm = widget.comm
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001
+
+
+def _set_traits(widget: ipywidgets.Widget, state: dict[str, Any]) -> None:
+    _reset_held_notifications(widget)
     if type(widget).set_state is not ipywidgets.Widget.set_state:
-        widget.set_state(state)  # it chooses itself
+        widget.set_state(state)  # its own filter, see `ReadOnlyWidget`
         return
-    taken = {name: value for name, value in state.items() if may_set(widget, name, value)}
-    if refused := {name: value for name, value in state.items() if name not in taken}:
+    accepted = {name: value for name, value in state.items() if may_set(widget, name, value)}
+    if refused := {name: value for name, value in state.items() if name not in accepted}:
         log.warning("Ignored traits set by the front end on a %s: %s", type(widget).__name__, brief(refused))
-        widget.send_state([name for name in refused if name in widget.keys])  # what the page is to show
-    if taken:
-        widget.set_state(taken)
+        widget.send_state([name for name in refused if name in widget.keys])  # the page shows it again
+    if accepted:
+        widget.set_state(accepted)
 
 
-def _let_go(widget: ipywidgets.Widget) -> None:
-    """Lets go of what traitlets holds while it takes a state, should an interrupt have kept it from that."""
+def _reset_held_notifications(widget: ipywidgets.Widget) -> None:
+    """Undo what an interrupt may have left of an earlier `set_state`.
+
+    `set_state` holds a widget's notifications: traitlets locks cross-validation and puts a collecting
+    `notify_change` on the instance for as long. A KeyboardInterrupt can come between any two bytecodes,
+    also before the `finally` that removes both; the control would then never notify its observers again.
+    """
     widget._cross_validation_lock = False  # noqa: SLF001
     vars(widget).pop("notify_change", None)
 
 
 def may_set(widget: ipywidgets.Widget, name: str, value: Any) -> bool:
-    """Whether a person could set a trait of a control to a value."""
+    """Return whether a user could set a trait of a control to a value."""
     match widget, name:
         case _, "_view_count":
-            return widget._view_count is not None and _is_whole(value, 0, MOST_VIEWS)  # noqa: SLF001
+            return widget._view_count is not None and _is_integer(value, 0, MAX_VIEWS)  # noqa: SLF001
         case ((ipywidgets.Dropdown() | ipywidgets.ToggleButtons()), "index"):
-            return _is_whole(value, 0, len(widget.options) - 1)
+            return _is_integer(value, 0, len(widget.options) - 1)
         case ipywidgets.IntSlider(), "value":
-            return _is_whole(value, widget.min, widget.max)
+            return _is_integer(value, widget.min, widget.max)
         case ipywidgets.Text(), "value":
-            return isinstance(value, str) and len(value) <= LONGEST_TEXT
+            return isinstance(value, str) and len(value) <= MAX_TEXT
         case ((ipywidgets.Checkbox() | ipywidgets.ToggleButton()), "value"):
             return isinstance(value, bool)
     return False
 
 
-def _hear(widget: ipywidgets.Widget, content: Any, buffers: Any) -> None:
+def _dispatch(widget: ipywidgets.Widget, content: Any, buffers: Any) -> None:
+    """Call the callbacks of a custom message.
+
+    Not by way of ipywidgets: it catches what they raise and logs it where users do not look.
+    """
     if isinstance(widget, ipywidgets.Button):
         callbacks = widget._click_handlers.callbacks if content == {"event": "click"} else ()  # noqa: SLF001
         arguments: tuple[Any, ...] = (widget,)
@@ -95,10 +120,9 @@ def _hear(widget: ipywidgets.Widget, content: Any, buffers: Any) -> None:
         callbacks, arguments = widget._msg_callbacks.callbacks, (widget, content, buffers)  # noqa: SLF001
     if not callbacks:
         log.warning("Ignored a message to a %s: %s", type(widget).__name__, brief(content))
-    # Called here and not by ipywidgets, which writes what they raise to where nobody looks.
     for callback in tuple(callbacks):
         callback(*arguments)
 
 
-def _is_whole(value: Any, low: int, high: int) -> bool:
+def _is_integer(value: Any, low: int, high: int) -> bool:
     return isinstance(value, int) and is_number(value, low, high)

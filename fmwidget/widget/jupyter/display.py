@@ -9,7 +9,12 @@ from typing import Any
 from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
 
-from fmwidget.export.notebook import Bundle, SavedPicture
+from fmwidget.export.notebook import Bundle, SavedPicture, light_png
+from fmwidget.frontend.picture_view import PictureView
+from fmwidget.pipeline import Frame
+from fmwidget.rendering.palette import cmap_for
+
+from .visible_text import visible
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -19,8 +24,14 @@ BESIDE_PICTURE = (
 )
 
 
+def saved_picture(view: PictureView, frame: Frame) -> SavedPicture:
+    """Return what is kept of a view of the grid: on white, the chosen tile framed."""
+    png = light_png(view.png, cmap_for(frame.norm, frame.cmap), view.mark, frame.ratio)
+    return SavedPicture(png, round(view.width), round(view.height), visible(view.alt))
+
+
 def can_hide_picture() -> bool:
-    """Whether the widget is shown by Jupyter, whose page `frontend/css/saved.css` knows.
+    """Return whether Jupyter shows the widget, whose pages `frontend/css/saved.css` is written for.
 
     VS Code and Colab build their pages differently, and would show the picture below the live widget too.
     """
@@ -33,18 +44,18 @@ def can_hide_picture() -> bool:
 
 
 def widget_bundle(live: Mapping[str, Any], picture: SavedPicture) -> Bundle:
-    """The one output of a widget where its picture cannot be hidden: both in it.
+    """Return one output that holds both a widget and its picture, for pages that cannot hide the picture.
 
     Args:
         live: What ipywidgets puts into the output.
-        picture: What is shown in its place by readers that show no widgets.
+        picture: What is shown in its place where widgets are not shown.
     """
     data, metadata = picture.bundle()
     return {**data, WIDGET: live[WIDGET]}, metadata
 
 
 def show_with_picture(live: Mapping[str, Any], picture: SavedPicture) -> None:
-    """Puts a widget into the output, and a picture of it behind: one of the two is seen.
+    """Put a widget into the output, and a picture of it behind: a page shows one of the two.
 
     Args:
         live: What ipywidgets puts into the output.
@@ -55,6 +66,6 @@ def show_with_picture(live: Mapping[str, Any], picture: SavedPicture) -> None:
 
 
 def show_picture(picture: SavedPicture) -> None:
-    """Puts a picture into the output."""
+    """Put a picture into the output."""
     data, metadata = picture.bundle()
     publish_display_data(data, metadata)

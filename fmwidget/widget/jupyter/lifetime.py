@@ -1,9 +1,9 @@
-"""How long a widget lives: while somebody holds it, or a page may show it.
+"""The lifetime of a widget: as long as a variable or a page refers to it.
 
-ipywidgets holds every widget until it is closed: a cell that makes one, run a hundred times, would hold a
-hundred, each with its pictures and maps. Here its registry holds a widget weakly before it is displayed, and
-again once the cell that displayed it has been run anew and no page shows it any more. A widget that nobody
-else holds is then collected, which closes it; one that is in a variable goes on working.
+ipywidgets holds every widget in a registry until it is closed: a cell that makes one, run a hundred times,
+would leave a hundred, each with its images and maps. Here the registry holds a widget weakly until it is
+displayed, and again once the cell that displayed it has run anew and no page shows it any more. A widget that
+nothing else refers to is then collected, which closes it; one in a variable goes on working.
 """
 
 from __future__ import annotations
@@ -11,47 +11,42 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ipywidgets
 from IPython.core.getipython import get_ipython
 from ipywidgets.widgets import widget as registry
 
-from .subshell import child_widgets
+from .widget_tree import all_widgets
+
+if TYPE_CHECKING:
+    import ipywidgets
 
 COLLECT_AFTER = 1.0  # seconds
 _COLLECTOR = "fmwidget-collect"
 
 
-def all_widgets(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
-    """`child_widgets` and the layout and style of each, which ipywidgets keeps as widgets of their own."""
-    for part in child_widgets(widget):
-        for name in ("layout", "style"):
-            if isinstance(belonging := getattr(part, name, None), ipywidgets.Widget):
-                yield belonging
-        yield part
-
-
 def hold_weakly(widget: ipywidgets.Widget) -> None:
-    """Has ipywidgets find a widget, but not keep it."""
-    held = _registered()
-    if widget.comm is not None and widget.model_id in held:
-        held[widget.model_id] = weakref.proxy(widget)
+    """Replace the registry's reference to a widget by a weak one.
+
+    A proxy, because ipywidgets looks widgets up by their model id when a page refers to them.
+    """
+    registered = _registered()
+    if widget.comm is not None and widget.model_id in registered:
+        registered[widget.model_id] = weakref.proxy(widget)
 
 
 def hold(widget: ipywidgets.Widget) -> None:
-    """Has ipywidgets keep a widget until it is closed, as it does with all others."""
+    """Let the registry hold a widget until it is closed, as it does with all others."""
     if widget.comm is not None:
         _registered()[widget.model_id] = widget
 
 
 def _registered() -> dict[str, Any]:
-    return getattr(registry, "_instances", {})  # private, and the one place: without it nothing changes
+    return getattr(registry, "_instances", {})  # private: without it widgets live as ipywidgets has them
 
 
 class _Cell:
-    """What the last run of a cell has displayed."""
+    """The widgets that the last run of a cell has displayed."""
 
     def __init__(self, run: str) -> None:
         self.run = run
@@ -61,8 +56,8 @@ class _Cell:
 _cells: dict[str, _Cell] = {}
 
 
-def displayed(widget: ipywidgets.Widget) -> None:
-    """Takes note that the running cell displays a widget; what its last run displayed may go."""
+def register_display(widget: ipywidgets.Widget) -> None:
+    """Hold a widget that the running cell displays, and release those that the cell's last run displayed."""
     hold(widget)
     cell, run = _running()
     before = _cells.get(cell)
@@ -75,7 +70,7 @@ def displayed(widget: ipywidgets.Widget) -> None:
 
 
 def release(widget: ipywidgets.Widget) -> None:
-    """Lets a widget go that is on no page: whoever has it in a variable keeps it."""
+    """Let a widget be collected if no page shows it; a reference from a variable keeps it alive."""
     if widget._view_count or any(widget in cell.shows for cell in _cells.values()):  # noqa: SLF001
         return
     hold_weakly(widget)
@@ -83,8 +78,15 @@ def release(widget: ipywidgets.Widget) -> None:
     _collect_soon()
 
 
+def close_tree(widget: ipywidgets.Widget) -> None:
+    """Close everything in a widget but the widget itself: ipywidgets closes no children."""
+    for part in all_widgets(widget):
+        if part is not widget:
+            part.close()
+
+
 def _collect_soon() -> None:
-    """Collects what nobody holds, once the cell that is running has let go of the last one's result."""
+    """Collect garbage once the running cell has ended: until then IPython refers to its last result."""
     if all(thread.name != _COLLECTOR for thread in threading.enumerate()):
         timer = threading.Timer(COLLECT_AFTER, gc.collect)
         timer.name, timer.daemon = _COLLECTOR, True
@@ -92,7 +94,7 @@ def _collect_soon() -> None:
 
 
 def _running() -> tuple[str, str]:
-    """The cell that is running, and which of its runs; both empty where nobody says."""
+    """Return ids of the running cell and of its run; both empty where the front end sends no cell ids."""
     shell: Any = get_ipython()
     parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
     cell = parent.get("metadata", {}).get("cellId")
@@ -100,7 +102,12 @@ def _running() -> tuple[str, str]:
 
 
 def _drop_from_history(widget: ipywidgets.Widget) -> None:
-    """Takes a widget out of what IPython remembers of cells' results: `Out`, `_` and `_12`."""
+    """Remove a widget from IPython's history of results: `Out`, `_`, `__`, `___` and `_12`.
+
+    A cell that ends in the widget's name or constructor stores it there at each run, under a new number.
+    Without this edit a cell that is run again and again would keep every one of its widgets alive. Only
+    names that IPython gives are removed; what users assign to names of their own stays.
+    """
     shell: Any = get_ipython()
     if shell is None:
         return
@@ -114,8 +121,8 @@ def _drop_from_history(widget: ipywidgets.Widget) -> None:
 
 
 class Closed:
-    """Stands where a closed widget had its model, its pictures and its panels: whoever asks is told."""
+    """Stand-in for the model, images and panels of a closed widget; every use of it raises."""
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever is asked for."""
+        """Raise `RuntimeError`."""
         raise RuntimeError("This widget has been closed. Make a new one: `FeatureMapWidget(model)`.")

@@ -1,4 +1,4 @@
-"""The model's answer: the classes it finds most likely for the picture, as bars with names."""
+"""The model's answer: the classes with the highest scores, as bars with names."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 from fmwidget._memo import Latest
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.formatting import number, percent
+from fmwidget.widget.selection import Selection
 
 log = logging.getLogger(__name__)
 
@@ -27,20 +28,25 @@ SUM_TOLERANCE = 0.01  # what half precision leaves of a softmax
 
 
 class AnswerPanel:
-    """The classes with the highest scores; not there for a model that does not return one vector.
+    """The classes with the highest scores; hidden for a model that does not return one vector.
 
     Args:
-        class_names: A name for each score, as in `names_for`.
+        class_names: A name for each score; see `check_class_names`. If `None`, those of ImageNet for a
+            thousand scores, where Keras has stored them.
     """
 
     def __init__(self, class_names: Sequence[str] | None) -> None:
         self._class_names = class_names
         self.box = ipywidgets.HTML(layout={"width": "auto"})
+        self._frame: Frame | None = None
         self._html = Latest(answer_html)
         self._names = Latest(imagenet_names)
 
-    def show(self, frame: Frame) -> None:
-        """Shows the answer for the picture."""
+    def update(self, frame: Frame, _selection: Selection) -> None:
+        """Show the scores of a new frame."""
+        if frame is self._frame:
+            return
+        self._frame = frame
         scores = score_vector(frame.outputs)
         if scores is None:
             self.box.layout.display = "none"
@@ -53,7 +59,7 @@ class AnswerPanel:
 
 
 def score_vector(outputs: Any) -> Array | None:
-    """The one vector that a model returns for a picture, `(N,)`, or `None` if that is not what it returns."""
+    """Return the one vector that is a model's output for an image, `(N,)`; `None` if there is none."""
     while isinstance(outputs, Mapping | list | tuple) and len(outputs) == 1:
         (outputs,) = outputs.values() if isinstance(outputs, Mapping) else outputs
     if isinstance(outputs, np.ndarray) and outputs.ndim == 1 and outputs.size:
@@ -62,10 +68,10 @@ def score_vector(outputs: Any) -> Array | None:
 
 
 def check_class_names(class_names: Sequence[str] | None, outputs: Any) -> None:
-    """Checks that there is a name for each score of the model.
+    """Check that there is a name for each score of the model.
 
-    A single score may have one name, or two as in a Keras data set of two classes: the second is what the
-    score speaks for.
+    A single score may have one name, or two as in a Keras data set of two classes: a high score then stands
+    for the second.
 
     Raises:
         TypeError: If they are not names in a sequence.
@@ -81,48 +87,47 @@ def check_class_names(class_names: Sequence[str] | None, outputs: Any) -> None:
     scores = score_vector(outputs)
     if scores is None:
         raise ValueError(
-            "`class_names` was given, but the model does not return one vector of scores for a picture. "
-            "Leave it out."
+            "`class_names` must be `None` for a model that does not return one vector of scores for an image."
         )
     if len(class_names) != len(scores) and (len(scores), len(class_names)) != (1, 2):
         raise ValueError(
-            f"`class_names` holds {len(class_names)} names, but the model returns {len(scores)} scores for a "
-            "picture. Pass a name for each of them, in the model's order."
+            "`class_names` must hold a name for each score of the model, in the model's order. "
+            f"Received {len(class_names)} names for {len(scores)} scores."
         )
 
 
 def imagenet_names() -> tuple[str, ...] | None:
-    """ImageNet's names in the order of its classes, if Keras has stored them here; nothing is fetched."""
+    """Return the names of ImageNet's classes in order, if Keras has stored them here; fetch nothing."""
     home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
     try:
-        index = json.loads((home / "models" / "imagenet_class_index.json").read_text("utf-8"))
-        return tuple(str(index[str(each)][1]).replace("_", " ") for each in range(IMAGENET_CLASSES))
+        classes = json.loads((home / "models" / "imagenet_class_index.json").read_text("utf-8"))
+        return tuple(str(classes[str(index)][1]).replace("_", " ") for index in range(IMAGENET_CLASSES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError) as error:
-        log.info("Keras's file of ImageNet's names cannot be used: %s", error)
+        log.info("Keras' file of ImageNet's class names cannot be used: %s", error)
         return None
 
 
 def answer_html(outputs: Any, names: Sequence[str] | None) -> str:
-    """The highest scores, highest first, each with its class and a bar.
+    """Return the highest scores, highest first, each with its class and a bar.
 
     Args:
-        outputs: What the model returned, with a vector of scores in it.
-        names: The classes' names; their numbers are shown if `None`.
+        outputs: The model's outputs, with one vector of scores among them.
+        names: The classes' names; their indices are shown if `None`.
     """
     scores = score_vector(outputs)
-    assert scores is not None  # noqa: S101 - the panel has looked
+    assert scores is not None  # noqa: S101 - checked by the panel
     if not np.isfinite(scores).all():
         count = np.count_nonzero(~np.isfinite(scores))
         return _page(f"{count} of {len(scores)} scores are NaN or infinite.", "")
     best = np.argsort(-scores, kind="stable")[:TOP]
     kind, lengths, texts = _as_bars(scores, best)
     rows = "".join(
-        f"<li><bdi>{html.escape(_name(int(each), len(scores), names))}</bdi>"
+        f"<li><bdi>{html.escape(_name(int(index), len(scores), names))}</bdi>"
         f'<div class="fmw-bar"><div style="width:{100 * length:.1f}%"></div></div>'
         f"<span>{html.escape(text)}</span></li>"
-        for each, length, text in zip(best, lengths, texts, strict=True)
+        for index, length, text in zip(best, lengths, texts, strict=True)
     )
     return _page(kind, f'<ol class="fmw-answer">{rows}</ol>')
 
@@ -132,7 +137,7 @@ def _page(kind: str, rest: str) -> str:
 
 
 def _as_bars(scores: Array, best: Array) -> tuple[str, Array, list[str]]:
-    """What the scores are, and for the best of them the length of a bar, 0 to 1, and its number."""
+    """Return the kind of the scores, and for the best of them lengths of bars, 0 to 1, and texts."""
     top = scores[best]
     if scores.min() >= 0 and scores.max() <= 1:
         if abs(scores.sum() - 1) <= SUM_TOLERANCE and len(scores) > 1:
@@ -145,7 +150,7 @@ def _as_bars(scores: Array, best: Array) -> tuple[str, Array, list[str]]:
     return kind, ends, [number(score) for score in top]
 
 
-def _name(each: int, count: int, names: Sequence[str] | None) -> str:
+def _name(index: int, count: int, names: Sequence[str] | None) -> str:
     if names is None:
-        return "output" if count == 1 else f"class {each}"
-    return str(names[-1] if count == 1 else names[each])
+        return "output" if count == 1 else f"class {index}"
+    return str(names[-1] if count == 1 else names[index])

@@ -1,4 +1,4 @@
-"""A value of a convolution as tables: window times kernel for the channels that matter most, and the sum."""
+"""A value of a convolution as tables: window times kernel for its largest channels, and the sum."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 SHOWN = 3  # channels with tables of their own; one more rather than "1 other channel"
-LARGE = 5  # a kernel with a longer side has its numbers set small
-DIGITS, FEWER_DIGITS, SUM_DIGITS = 3, 2, 5
-POSITIVE, NEGATIVE = "214, 96, 0", "33, 102, 210"  # the sign is written too
+LARGE = 5  # cells: kernels with a longer side are set in small type
+DIGITS, FEWER_DIGITS, SUM_DIGITS = 3, 2, 5  # of cells, cells in small type, and sums
+POSITIVE, NEGATIVE = "214, 96, 0", "33, 102, 210"  # red, green, blue; never the only sign of the sign
 DEEPEST = 0.5  # opacity of the largest number's colour: its text stays legible on light and dark pages
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -26,14 +26,14 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def contribution_tables_html(
     parts: Contributions, value: Any, *, title: str, activation: str | None, follows: bool
 ) -> str:
-    """The tables of one value.
+    """Return the tables of one value.
 
     Args:
-        parts: The value, taken apart.
-        value: The value that its map shows, a scalar of numpy.
-        title: Where it is, in words.
+        parts: The terms of the value.
+        value: The value in the map, a NumPy scalar.
+        title: A title: its layer and position.
         activation: The name of the layer's activation function, if it has one.
-        follows: Whether the map is the one before the activation.
+        follows: Whether the activation follows the map, rather than being included in it.
     """
     order = np.argsort(-np.abs(np.nan_to_num(parts.by_channel, nan=np.inf)), kind="stable")
     shown = order[: SHOWN if len(order) > SHOWN + 1 else len(order)]
@@ -51,7 +51,7 @@ def contribution_tables_html(
 
 
 def _channel(parts: Contributions, place: int, layers: list[tuple[str, Array]], shown: Array) -> str:
-    """Window, kernel and product of one input channel, each on one scale with the other channels shown."""
+    """Return window, kernel and product of one input channel, on one scale with the other channels shown."""
     channel = parts.channels[place]
     everywhere = np.ones_like(parts.inside)
     grids = [
@@ -86,7 +86,7 @@ def _grid(name: str, numbers: Array, inside: Array, largest: float) -> str:
 
 
 def _sum(parts: Contributions, shown: Array, value: Any, *, activation: str | None, follows: bool) -> str:
-    """What the channels and the bias add up to, and what becomes of it."""
+    """Return the sum of channels and bias, and the value that the activation makes of it."""
     sums = parts.by_channel
     lines = [(f"input channel {parts.channels[place]}", float(sums[place])) for place in shown]
     others = np.delete(sums, shown)
@@ -96,7 +96,7 @@ def _sum(parts: Contributions, shown: Array, value: Any, *, activation: str | No
     if parts.bias is not None:
         lines.append(("bias", parts.bias))
     lines.append(("sum", parts.total))
-    texts = _in_line([each for _, each in lines])
+    texts = _aligned([term for _, term in lines])
     *rows, total = (_line(name, text) for (name, _), text in zip(lines, texts, strict=True))
     rows.append(total.replace("<tr>", '<tr class="fmw-total">'))
     rows.append(
@@ -107,13 +107,13 @@ def _sum(parts: Contributions, shown: Array, value: Any, *, activation: str | No
     return f'<table class="fmw-numbers">{"".join(rows)}</table>'
 
 
-def _in_line(numbers: list[float]) -> list[str]:
-    """Numbers to be read below each other: with the same decimals, unless they are very large or small."""
+def _aligned(numbers: list[float]) -> list[str]:
+    """Write numbers with the same decimals, unless they are very large or small."""
     largest = _largest(np.array(numbers))
     magnitude = math.floor(math.log10(largest)) if largest else 0
     if not -5 < magnitude < 7:
-        return [number(each) if np.isfinite(each) else digits(each, 0, 0) for each in numbers]
-    return [digits(each, 0, max(0, SUM_DIGITS - 1 - magnitude)) for each in numbers]
+        return [number(value) if np.isfinite(value) else digits(value, 0, 0) for value in numbers]
+    return [digits(value, 0, max(0, SUM_DIGITS - 1 - magnitude)) for value in numbers]
 
 
 def _line(name: str, text: str) -> str:
@@ -121,7 +121,7 @@ def _line(name: str, text: str) -> str:
 
 
 def scale(largest: float, count: int) -> tuple[int, int]:
-    """The power of ten to take out of numbers up to `largest`, and the decimals that leave so many digits."""
+    """Return a power of ten to factor out of numbers up to `largest`, and decimals for `count` digits."""
     if largest == 0:
         return 0, 0
     magnitude = math.floor(math.log10(largest))
@@ -130,7 +130,7 @@ def scale(largest: float, count: int) -> tuple[int, int]:
 
 
 def digits(value: float, exponent: int, decimals: int) -> str:
-    """A number with a power of ten taken out, in so many decimals."""
+    """Write a number over a power of ten, with so many decimals."""
     if np.isnan(value):
         return "NaN"
     if np.isinf(value):

@@ -1,4 +1,4 @@
-"""The panel that says where the value of the pinned unit comes from."""
+"""The panel that takes the value of the pinned unit apart."""
 
 from __future__ import annotations
 
@@ -25,24 +25,28 @@ if TYPE_CHECKING:
     from fmwidget.models.inputs import Batch
     from fmwidget.pipeline import Frame
     from fmwidget.rendering.sampling import Unit
+    from fmwidget.widget.selection import Selection
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class _Recorded:
-    """What a layer was given, and what it made of that before its activation: `(H, W, C)` each."""
+    """The input of a layer and its output before the activation, `(H, W, C)` each."""
 
     inputs: Array
     sums: Array
 
 
 class ContributionsPanel:
-    """Takes the value of the pinned unit apart; not there until one is pinned, closed until asked for.
+    """The value of the pinned unit as window times kernel plus bias.
+
+    Hidden while no unit is pinned, and collapsed until the user opens it: computing the tables takes a
+    forward pass.
 
     Args:
         am: Runs the model.
-        changed: Called when the person opens or closes it: it wants to be told again what is pinned.
+        changed: Called when the user opens or collapses the panel, to have it updated.
     """
 
     def __init__(self, am: ActivationModel, changed: Callable[[], None]) -> None:
@@ -56,18 +60,16 @@ class ContributionsPanel:
         self.box = ipywidgets.VBox([self._button, self._html], layout={"display": "none", "flex": "1 1 100%"})
         self.box.add_class("fmw-panel")
         self._am = am
-        self._page = Latest(self._make_page)
+        self._html_of = Latest(self._tables)
 
-    def show(self, frame: Frame) -> None:
-        """Waits to be told what is pinned."""
-
-    def pin(self, frame: Frame, unit: Unit | None) -> None:
-        """Takes apart the value of the unit that the person clicked on."""
+    def update(self, frame: Frame, selection: Selection) -> None:
+        """Show the tables of the pinned unit, if the panel is open."""
+        unit = selection.pinned
         self.box.layout.display = "none" if unit is None else "flex"
         is_open = unit is not None and self._button.value
-        self._html.value = self._page(frame.layer, frame.maps, frame.batch, unit) if is_open else ""
+        self._html.value = self._html_of(frame.layer, frame.maps, frame.batch, unit) if is_open else ""
 
-    def _make_page(self, layer: FeatureLayer, maps: Array, batch: Batch, unit: Unit) -> str:
+    def _tables(self, layer: FeatureLayer, maps: Array, batch: Batch, unit: Unit) -> str:
         operation = layer.layer
         if not is_convolution(operation):
             return _sentence(

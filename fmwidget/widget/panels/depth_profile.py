@@ -1,4 +1,4 @@
-"""The depth profile of the picture on screen; a click on a layer goes there."""
+"""The depth profile of the image on screen; a click on a layer chooses it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from fmwidget.rendering.depth_profile import (
     profile_in_words,
     profile_layout,
 )
+from fmwidget.widget.selection import Selection
 
 from .maps import CachedPage
 
 
 class ProfilePanel:
-    """What becomes of the picture from layer to layer; empty while nobody asks for it.
+    """Statistics of the image's activations from layer to layer, hidden unless `profile` is set.
 
     Args:
-        choose: Called with the path of the layer that the person points at, or steps to by a key.
+        choose: Called with the path of the layer that the user clicks, or reaches with the keys.
     """
 
     def __init__(self, choose: Callable[[str], None]) -> None:
@@ -39,14 +40,17 @@ class ProfilePanel:
         self.box.add_class("fmw-profile")
         self._layout = Latest(profile_layout)
         self._drawing = CachedPage(draw_profile)
-        self._shown: tuple[DepthProfile, ProfileLayout, int] | None = None
-        self._view.on_click(self._point)
+        self._frame: Frame | None = None
+        self._shown: tuple[DepthProfile, ProfileLayout, int] | None = None  # with the place of the layer
+        self._view.on_click(self._click)
         self._view.on_hover(self._hover)
         self._view.on_tile(self._choose_layer)
 
-    def show(self, frame: Frame) -> None:
-        """Draws the profile, and marks the layer that is looked at."""
-        self._shown = None
+    def update(self, frame: Frame, _selection: Selection) -> None:
+        """Draw the profile of a new frame, its layer marked."""
+        if frame is self._frame:
+            return
+        self._frame, self._shown = frame, None
         self.box.layout.display = "none" if frame.profile is None else "flex"
         if frame.profile is None:
             return
@@ -74,13 +78,13 @@ class ProfilePanel:
         self._view.readout = of_one
 
     def _hover(self, point: Point | None) -> None:
-        """Says below the picture what is known of the layer under the pointer, or of the one looked at."""
+        """Describe the layer under the pointer, or else the one on screen, below the picture."""
         if self._shown is not None:
             profile, layout, layer = self._shown
             under = None if point is None else layout.layer_at(point.x, point.y)
             self._view.readout = layer_in_words(profile, layer if under is None else under)
 
-    def _point(self, x: float, y: float) -> None:
+    def _click(self, x: float, y: float) -> None:
         if self._shown is not None:
             layer = self._shown[1].layer_at(x, y)
             if layer is not None:

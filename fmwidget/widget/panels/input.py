@@ -1,4 +1,4 @@
-"""The picture as the model sees it, with the chosen channel laid over it."""
+"""The image in the model's input, with the chosen channel laid over it."""
 
 from __future__ import annotations
 
@@ -21,30 +21,31 @@ from fmwidget.rendering.sampling import Unit
 if TYPE_CHECKING:
     from fmwidget.analysis.receptive_field.fields import Field
     from fmwidget.widget.receptive_field_service import ReceptiveFieldService
-    from fmwidget.widget.tracing import TracedPixel
+    from fmwidget.widget.selection import Selection
 
 Array = np.ndarray[Any, Any]
 
-BESIDE = 120  # CSS px that a column beside the picture needs
+BESIDE = 120  # CSS px that a column beside the image needs
 
 
 class InputPanel:
-    """The picture as the model sees it, how it came to be so, and the chosen channel over it.
+    """The image in the model's input, its scaling, and the chosen channel over it.
 
-    What a unit sees of it is outlined.
+    The receptive field of the selected unit is outlined.
 
     Args:
-        lookout: Knows what units see.
-        beside: What belongs to the picture, and stands beside it where there is room.
+        receptive_fields: Computes receptive fields.
+        beside: Widgets that stand beside the image where there is room, and below it otherwise.
     """
 
     def __init__(self, receptive_fields: ReceptiveFieldService, *beside: ipywidgets.Widget) -> None:
         self._title, self._scaling = ipywidgets.HTML(), ipywidgets.HTML()
-        self._sees = ipywidgets.HTML(layout={"min_height": "20px"})  # nothing moves when it says something
+        self._field_text = ipywidgets.HTML(layout={"min_height": "20px"})  # keeps its place
         self.view = PictureView(label="Picture as the model sees it")
         self._receptive_fields = receptive_fields
+        self._frame: Frame | None = None
         picture = ipywidgets.VBox(
-            [self._title, self.view, self._sees],
+            [self._title, self.view, self._field_text],
             layout={"flex": f"0 1 {DETAIL_BOX}px", "min_width": "0", "overflow": "visible"},
         )
         rest = ipywidgets.VBox(
@@ -55,55 +56,61 @@ class InputPanel:
             [picture, rest], layout={"flex": f"1 1 {DETAIL_BOX + BESIDE}px", "flex_flow": "row wrap"}
         )
         self.box.add_class("fmw-input")
-        self._picture = Latest(image_pixels)
+        self._pixels = Latest(image_pixels)
         self._map = Latest(map_pixels)
         self._png = Latest(overlay_png)
 
-    def show(self, frame: Frame) -> None:
-        """Shows the picture with its scaling undone, and says what its numbers were."""
-        self._scaling.value = _scaling_in_words(frame)
-        if frame.input_image is None:
-            self.view.show(b"", 0, 0)
-            self._title.value = _caption("The model's input holds no picture to show.")
-            return
-        self._title.value = _picture_in_words(frame, frame.input_image)
-        picture = self._picture(frame.input_image, frame.scaling.name, frame.data_format, frame.ratio)
-        over, words = None, f"{frame.picture}, as the model sees it."
-        if frame.opacity:
-            colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
-            over = self._map(frame.maps, frame.statistics, frame.channel, frame.norm, colours)
-            words += f" Channel {frame.channel} lies over it, at {frame.opacity} %."
-        height, width = (side // frame.ratio for side in picture.shape[:2])
-        self.view.show(self._png(picture, over, frame.opacity), width, height, alt=words, mark=self.view.mark)
-
-    def point(self, frame: Frame, unit: Unit | None) -> None:
-        """Outlines what a unit sees of the picture, and says how much that is."""
-        region: tuple[float, ...] = ()
-        words = ""
-        if unit is not None and frame.input_image is not None:
-            field = self._receptive_fields.field(frame, unit.row, unit.column)
-            words = field_in_words(field, frame.sizes)
-            if field is not None and field.box is not None:
-                region = self._on_screen(field.box, frame)
-        self.view.region = list(region)
-        self._sees.value = _caption(html.escape(words))
-
-    def trace(self, frame: Frame, trace: TracedPixel | None, _pinned: Unit | None) -> None:
-        """Marks the pixel that was clicked."""
-        row, column = trace.pixel if trace else (0, 0)
-        box = self._on_screen((row, column, row + 1, column + 1), frame) if trace else ()
-        self.view.mark = list(box)
+    def update(self, frame: Frame, selection: Selection) -> None:
+        """Draw a new frame; mark the traced pixel and outline the receptive field of the selected unit."""
+        if frame is not self._frame:
+            self._frame = frame
+            self._draw(frame)
+        self.view.mark = list(self._pixel_on_screen(frame, selection))
+        self._show_field(frame, selection.unit)
 
     def pixel_at(self, frame: Frame, x: float, y: float) -> tuple[int, int] | None:
-        """Row and column in the model's input of a point of the picture, in CSS px."""
+        """Return row and column in the model's input of a point of the picture, in CSS px."""
         if frame.input_image is None:
             return None
         places = zip((y, x), (self.view.height, self.view.width), frame.sizes, strict=True)
         row, column = (min(int(at / shown * size), size - 1) for at, shown, size in places)
         return row, column
 
+    def _draw(self, frame: Frame) -> None:
+        self._scaling.value = _scaling_in_words(frame)
+        if frame.input_image is None:
+            self.view.show(b"", 0, 0)
+            self._title.value = _caption("The model's input holds no picture to show.")
+            return
+        self._title.value = _image_in_words(frame, frame.input_image)
+        pixels = self._pixels(frame.input_image, frame.scaling.name, frame.data_format, frame.ratio)
+        over, words = None, f"{frame.picture}, as the model sees it."
+        if frame.opacity:
+            colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
+            over = self._map(frame.maps, frame.statistics, frame.channel, frame.norm, colours)
+            words += f" Channel {frame.channel} lies over it, at {frame.opacity} %."
+        height, width = (side // frame.ratio for side in pixels.shape[:2])
+        self.view.show(self._png(pixels, over, frame.opacity), width, height, alt=words, mark=self.view.mark)
+
+    def _pixel_on_screen(self, frame: Frame, selection: Selection) -> tuple[float, ...]:
+        if selection.traced is None:
+            return ()
+        row, column = selection.traced.pixel
+        return self._on_screen((row, column, row + 1, column + 1), frame)
+
+    def _show_field(self, frame: Frame, unit: Unit | None) -> None:
+        region: tuple[float, ...] = ()
+        words = ""
+        if unit is not None and frame.input_image is not None:
+            field = self._receptive_fields.receptive_field(frame, unit.row, unit.column)
+            words = field_in_words(field, frame.sizes)
+            if field is not None and field.box is not None:
+                region = self._on_screen(field.box, frame)
+        self.view.region = list(region)
+        self._field_text.value = _caption(html.escape(words))
+
     def _on_screen(self, box: tuple[int, int, int, int], frame: Frame) -> tuple[float, ...]:
-        """A box of the model's input as `x, y, width, height` in CSS px of the picture."""
+        """Return a box of the model's input as `x, y, width, height` in CSS px of the picture."""
         top, left, bottom, right = box
         height, width = frame.sizes
         down, across = self.view.height / height, self.view.width / width
@@ -111,7 +118,7 @@ class InputPanel:
 
 
 def field_in_words(field: Field | None, sizes: tuple[int, ...]) -> str:
-    """What one unit sees of an input of these sizes, in words."""
+    """Describe the receptive field of a unit in an input of this height and width."""
     whole = shape_text(sizes)
     if field is None:
         return "finding out what it sees …"
@@ -127,8 +134,8 @@ def field_in_words(field: Field | None, sizes: tuple[int, ...]) -> str:
     return f"sees {size} of {whole} px"
 
 
-def _picture_in_words(frame: Frame, seen: Array) -> str:
-    values = f"{shape_text(seen.shape)}, values {number(seen.min())} to {number(seen.max())}"
+def _image_in_words(frame: Frame, image: Array) -> str:
+    values = f"{shape_text(image.shape)}, values {number(image.min())} to {number(image.max())}"
     return _caption(f"<b>{html.escape(frame.picture)}</b>, as the model sees it<br>{values}")
 
 

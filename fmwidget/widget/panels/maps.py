@@ -1,4 +1,4 @@
-"""The panels of the widget: each is a small box that is shown what is being looked at, and draws its part."""
+"""The panels of feature maps: the grid of a layer's channels, and the chosen channel enlarged."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from fmwidget.rendering.palette import cmap_for, encode_png, palette
 from fmwidget.rendering.sampling import Area, Sampling, Unit, refine, unit_at, unit_box
 
 if TYPE_CHECKING:
-    from fmwidget.widget.tracing import TracedPixel
+    from fmwidget.widget.selection import Selection
 
 Array = np.ndarray[Any, Any]
 
 
 class CachedPage:
-    """A page and its PNG, each made anew only when what it depends on has changed.
+    """A page and its PNG, each drawn again only when what it depends on has changed.
 
-    Another colormap or theme is another palette for the same indices.
+    Pages hold palette indices: another colormap or theme is another palette for the same page.
     """
 
     def __init__(self, draw: Callable[..., Page]) -> None:
@@ -37,7 +37,7 @@ class CachedPage:
         self._png = Latest(encode_png)
 
     def png(self, frame: Frame, page: Page) -> bytes:
-        """The page as a PNG in the colours that are asked for."""
+        """Return a page as a PNG in the frame's colors."""
         colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
         return self._png(self._indices(page), colours, frame.ratio)
 
@@ -48,31 +48,24 @@ class GridPanel:
     def __init__(self) -> None:
         self.box = PictureView(label="Feature maps of the layer")
         self._drawing = CachedPage(draw_grid)
+        self._frame: Frame | None = None
 
-    def show(self, frame: Frame) -> None:
-        """Draws the page of the grid that is looked at."""
-        png = self._drawing.png(frame, self._page(frame))
-        layout = frame.layout
-        self.box.show(
-            png,
-            layout.width,
-            layout.height,
-            alt=_grid_in_words(frame),
-            mark=_chosen_tile(frame) or (),
-            tiles=layout.tiles(frame.page),
-            tile=layout.place_of(frame.channel),
-        )
+    def update(self, frame: Frame, selection: Selection) -> None:
+        """Draw a new frame; outline the selected unit and show its value, or else the channel's range."""
+        if frame is not self._frame:
+            self._frame = frame
+            self._draw(frame)
+        unit = selection.unit
+        region: Area | tuple[()] = ()
+        if unit is not None and frame.layout.page_of(unit.channel) == frame.page:
+            region = frame.layout.unit_box(unit, frame.ratio)
+        with self.box.hold_sync():
+            self.box.region = list(region)
+            self.box.readout = unit_text(frame.maps, unit) or channel_text(frame.statistics, frame.channel)
 
     def unit_at(self, frame: Frame, x: float, y: float) -> Unit | None:
-        """The unit that is drawn at a point of the page, in CSS px."""
+        """Return the unit that is drawn at a point of the page, in CSS px."""
         return frame.layout.unit_at(x, y, frame.page, frame.ratio)
-
-    def point(self, frame: Frame, unit: Unit | None) -> None:
-        """Outlines a unit and says what its value is; where there is none, what the chosen channel's are."""
-        on_page = unit is not None and frame.layout.page_of(unit.channel) == frame.page
-        with self.box.hold_sync():
-            self.box.region = list(frame.layout.unit_box(unit, frame.ratio)) if unit and on_page else []
-            self.box.readout = unit_text(frame.maps, unit) or channel_text(frame.statistics, frame.channel)
 
     def figure(self, frame: Frame, ratio: int | None = None) -> FeatureFigure:
         """Return the page on screen as a figure, at `ratio` device pixels per CSS pixel or the screen's."""
@@ -85,6 +78,19 @@ class GridPanel:
             cmap=cmap_for(frame.norm, frame.cmap),
             dark=frame.display.dark,
             selected=_chosen_tile(frame),
+        )
+
+    def _draw(self, frame: Frame) -> None:
+        png = self._drawing.png(frame, self._page(frame))
+        layout = frame.layout
+        self.box.show(
+            png,
+            layout.width,
+            layout.height,
+            alt=_grid_in_words(frame),
+            mark=_chosen_tile(frame) or (),
+            tiles=layout.tiles(frame.page),
+            tile=layout.place_of(frame.channel),
         )
 
     def _page(self, frame: Frame) -> Page:
@@ -106,34 +112,24 @@ def _grid_in_words(frame: Frame) -> str:
 
 
 class ChannelPanel:
-    """The chosen channel large, with its own colour bar."""
+    """The chosen channel enlarged, with its own colour bar."""
 
     def __init__(self) -> None:
         self.box = PictureView(label="Chosen channel")
         self._drawing = CachedPage(draw_channel)
+        self._frame: Frame | None = None
 
-    def show(self, frame: Frame) -> None:
-        """Draws the chosen channel."""
-        page = channel_page(frame, draw=self._drawing.page)
-        low, high = frame.statistics.min[frame.channel], frame.statistics.max[frame.channel]
-        alt = (
-            f"Channel {frame.channel} of layer {frame.layer.path}, with values from {low:.4g} to {high:.4g}."
-        )
-        self.box.show(self._drawing.png(frame, page), page.width, page.height, alt=alt, mark=self.box.mark)
+    def update(self, frame: Frame, selection: Selection) -> None:
+        """Draw a new frame; mark the projective field of the traced pixel, and the position of the unit.
 
-    def unit_at(self, frame: Frame, x: float, y: float) -> Unit | None:
-        """The unit that is drawn at a point of the picture, in CSS px."""
-        map_shape, sampling, tile = _single_tile(frame)
-        unit = unit_at(sampling, map_shape, (x - tile.x) * frame.ratio, (y - tile.y) * frame.ratio)
-        return None if unit is None else Unit(frame.channel, *unit)
-
-    def trace(self, frame: Frame, trace: TracedPixel | None, _pinned: Unit | None) -> None:
-        """Marks the units that see the pixel of the picture that is followed."""
-        box = trace.viewers.box if trace and trace.viewers else None
-        self.box.mark = list(_units_on_screen(frame, box)) if box else []
-
-    def point(self, frame: Frame, unit: Unit | None) -> None:
-        """Outlines the place of a unit of any channel, and says the chosen channel's value there."""
+        The selected unit may be of any channel: outline and value are those of the chosen one, there.
+        """
+        if frame is not self._frame:
+            self._frame = frame
+            self._draw(frame)
+        field = selection.traced and selection.traced.field
+        self.box.mark = list(_units_on_screen(frame, field.box)) if field and field.box else []
+        unit = selection.unit
         region: Area | tuple[()] = ()
         if unit is not None:
             unit = Unit(frame.channel, unit.row, unit.column)
@@ -142,9 +138,23 @@ class ChannelPanel:
             self.box.region = list(region)
             self.box.readout = unit_text(frame.maps, unit)
 
+    def unit_at(self, frame: Frame, x: float, y: float) -> Unit | None:
+        """Return the unit that is drawn at a point of the picture, in CSS px."""
+        map_shape, sampling, tile = _single_tile(frame)
+        unit = unit_at(sampling, map_shape, (x - tile.x) * frame.ratio, (y - tile.y) * frame.ratio)
+        return None if unit is None else Unit(frame.channel, *unit)
+
+    def _draw(self, frame: Frame) -> None:
+        page = channel_page(frame, draw=self._drawing.page)
+        low, high = frame.statistics.min[frame.channel], frame.statistics.max[frame.channel]
+        alt = (
+            f"Channel {frame.channel} of layer {frame.layer.path}, with values from {low:.4g} to {high:.4g}."
+        )
+        self.box.show(self._drawing.png(frame, page), page.width, page.height, alt=alt, mark=self.box.mark)
+
 
 def _units_on_screen(frame: Frame, units: tuple[int, int, int, int]) -> Area:
-    """Where a box of units is drawn, given as its top, left, bottom and right: in CSS px of the picture."""
+    """Return where units from `top, left` to before `bottom, right` are drawn, in CSS px of the picture."""
     map_shape, sampling, tile = _single_tile(frame)
     top, left, bottom, right = units
     x, y, *_ = unit_box(sampling, map_shape, top, left)
@@ -155,7 +165,7 @@ def _units_on_screen(frame: Frame, units: tuple[int, int, int, int]) -> Area:
 
 
 def _single_tile(frame: Frame) -> tuple[tuple[int, int], Sampling, Box]:
-    """The maps' height and width, how the chosen one is drawn in device pixels, and where in CSS px."""
+    """Return the maps' height and width, the sampling of the enlarged one, and its place in CSS px."""
     height, width, _ = frame.maps.shape
     sampling, tile = single_tile((height, width), DETAIL_BOX)
     return (height, width), refine(sampling, height, width, frame.ratio), tile

@@ -1,4 +1,4 @@
-"""The numbers behind the pictures: of the chosen channel and of its layer, and how the values are spread."""
+"""Statistics of the chosen channel and of its layer, and a histogram of the channel."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from fmwidget.frontend.picture_view import PictureView
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.formatting import number, percent
 from fmwidget.rendering.histogram import WIDTH, draw_histogram
+from fmwidget.widget.selection import Selection
 
 from .maps import CachedPage
 
-TABLE = 560  # CSS px that the longest numbers need
+TABLE = 560  # CSS px, which the longest numbers take
 
 
 class NumbersPanel:
-    """The numbers of the chosen channel beside those of its layer, and a histogram of the channel."""
+    """A table of the channel's and the layer's statistics, beside the channel's histogram."""
 
     def __init__(self) -> None:
         self._table = ipywidgets.HTML()
@@ -28,11 +29,15 @@ class NumbersPanel:
         layout = {"flex_flow": "row wrap", "flex": f"1 1 {TABLE}px"}
         self.box = ipywidgets.HBox([self._table, self._view], layout=layout)
         self.box.add_class("fmw-panel")
+        self._frame: Frame | None = None
         self._layer = Latest(layer_summary)
         self._drawing = CachedPage(draw_histogram)
 
-    def show(self, frame: Frame) -> None:
-        """Shows the numbers of what is looked at."""
+    def update(self, frame: Frame, _selection: Selection) -> None:
+        """Show the statistics of a new frame."""
+        if frame is self._frame:
+            return
+        self._frame = frame
         channel = channel_summary(frame.statistics, frame.channel)
         self._table.value = numbers_html(channel, self._layer(frame.statistics), frame.channel)
         page = self._drawing.page(frame.statistics, frame.channel, frame.norm, frame.ratio)
@@ -41,13 +46,15 @@ class NumbersPanel:
 
 
 def numbers_html(channel: Summary, layer: Summary, index: int) -> str:
-    """A table of two summaries."""
+    """Return a table of the summaries of a channel and of its layer."""
     columns = [
-        (name, *(_number(getattr(each, name)) for each in (channel, layer)))
+        (name, *(_number(getattr(summary, name)) for summary in (channel, layer)))
         for name in ("min", "max", "mean", "std")
     ]
-    columns.append(("zeros", *(percent(each.zeros) for each in (channel, layer))))
-    columns += [(label, *(str(getattr(each, name)) for each in (channel, layer))) for label, name in _COUNTS]
+    columns.append(("zeros", *(percent(summary.zeros) for summary in (channel, layer))))
+    columns += [
+        (label, *(str(getattr(summary, name)) for summary in (channel, layer))) for label, name in _COUNTS
+    ]
     names, ours, theirs = (
         "".join(f"<{tag}{_loud(column)}>{html.escape(column[row])}</{tag[:2]}>" for column in columns)
         for row, tag in enumerate(('th scope="col"', "td", "td"))
@@ -62,9 +69,9 @@ _COUNTS = (("NaN", "nan"), ("±inf", "inf"))
 
 
 def _loud(column: tuple[str, ...]) -> str:
-    """What is not finite is not to be overlooked."""
+    """Return the class of a column that counts NaN or infinite values: bold if there are any."""
     name, *counts = column
-    is_loud = name in ("NaN", "±inf") and any(each != "0" for each in counts)
+    is_loud = name in ("NaN", "±inf") and any(count != "0" for count in counts)
     return ' class="fmw-loud"' if is_loud else ""
 
 

@@ -1,4 +1,4 @@
-"""One channel alone, as large as the reader likes, with the values in its cells."""
+"""The chosen channel in a view of its own, zoomed until its values can be read in their cells."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from fmwidget.rendering.palette import cmap_for, encode_png, palette
 if TYPE_CHECKING:
     from fmwidget.analysis.channel_stats import Array
     from fmwidget.pipeline import Frame
-    from fmwidget.rendering.sampling import Unit
+    from fmwidget.widget.selection import Selection
 
 
 class ZoomPanel:
-    """The chosen channel alone, while the reader wants it so."""
+    """The chosen channel in a view of its own, drawn only while that is open."""
 
     def __init__(self) -> None:
         self.box = ZoomView()
         self._indices = Latest(map_indices)
         self._png = Latest(encode_png)
-        self._map: Array = np.empty((0, 0))  # what is on screen
-        self.box.on_values_request(self._write)
+        self._frame: Frame | None = None  # the last that was drawn
+        self._map: Array = np.empty((0, 0))  # the values on screen
+        self.box.on_values_request(self._send_values)
         self.box.on_close(self._close)
 
     def open(self, frame: Frame) -> None:
-        """Shows the chosen channel alone until the reader puts it away."""
+        """Show the chosen channel until the user closes the view."""
         self._draw(frame)
         self.box.shown = True
 
-    def show(self, frame: Frame) -> None:
-        """Draws the chosen channel, if it is to be seen alone."""
-        if self.box.shown:
+    def update(self, frame: Frame, selection: Selection) -> None:
+        """Draw a new frame; outline the selected unit and show its value."""
+        if not self.box.shown:
+            return
+        if frame is not self._frame:
             self._draw(frame)
-
-    def point(self, frame: Frame, unit: Unit | None) -> None:
-        """Outlines a unit, and says what its value is."""
-        if self.box.shown:
-            with self.box.hold_sync():
-                inside = unit is not None and unit.channel == frame.channel
-                self.box.unit = [unit.row, unit.column] if unit and inside else []
-                self.box.readout = unit_text(frame.maps, unit)
+        unit = selection.unit
+        with self.box.hold_sync():
+            self.box.unit = [unit.row, unit.column] if unit and unit.channel == frame.channel else []
+            self.box.readout = unit_text(frame.maps, unit)
 
     def _draw(self, frame: Frame) -> None:
+        self._frame = frame
         indices = self._indices(frame.maps, frame.statistics, frame.channel, frame.norm)
         colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
         height, width, _ = frame.maps.shape
@@ -60,7 +60,7 @@ class ZoomPanel:
             self._map = frame.maps[..., frame.channel]
             self.box.stamp += 1
 
-    def _write(self, window: ValuesRequest) -> None:
+    def _send_values(self, window: ValuesRequest) -> None:
         row, column = window.row, window.column
         part = self._map[row : row + window.rows, column : column + window.columns]
         self.box.write(row, column, [[cell_text(value) for value in line] for line in part])
@@ -70,5 +70,5 @@ class ZoomPanel:
 
 
 def cell_text(value: np.generic) -> str:
-    """A value as short as fits a cell: four digits, or a word for what is no number."""
+    """Return a value as short as fits a cell: four digits, or NaN or ±inf."""
     return number(float(value)) if np.isfinite(value) else value_text(value).replace("-", MINUS)

@@ -13,8 +13,7 @@ import pytest
 from fmwidget import FeatureMapWidget
 from fmwidget.frontend.channel_list import ChannelList
 from fmwidget.rendering.sampling import Unit
-from fmwidget.widget.panels.maps import ChannelPanel
-from fmwidget.widget.panels.viewers import bars, strongest
+from fmwidget.widget.panels.projective_field import bar_lengths, strongest
 from tests.support import zoo
 from tests.support.images import encoded
 from tests.widget.test_receptive_field_service import until
@@ -33,11 +32,9 @@ class Page:
 
     def __init__(self, model: keras.Model, picture: Any = PICTURE, **options: Any) -> None:
         self.widget = FeatureMapWidget(model, {"noise": picture}, **options)
-        self.picture = self.widget._input.view
-        self.detail = next(each for each in self.widget._panels if isinstance(each, ChannelPanel)).box
-        self.panel = next(
-            each for each in self.widget._panels if type(each).__name__ == "ProjectiveFieldPanel"
-        ).box
+        self.picture = self.widget._panels.input.view
+        self.detail = self.widget._panels.detail.box
+        self.panel = self.widget._panels.projective_field.box
         self.title, self.list = self.panel.children
 
     def click(self, row: int, column: int) -> None:
@@ -77,7 +74,7 @@ def test_the_units_that_see_a_pixel_are_marked_and_the_nearest_is_pinned():
     assert page.panel.layout.display == "flex"
     assert page.marked() == pytest.approx((8, 0, 13, 3))  # two to each side, cut at the edge
     assert "row 10, column 0 of the picture: seen from 5 × 3 of 20 × 24 positions" in page.words()
-    assert page.widget._interactions.unit == Unit(0, 10, 0)
+    assert page.widget._selection.unit == Unit(0, 10, 0)
     x, y, width, height = page.picture.mark
     assert (y / page.picture.height * 20, x) == pytest.approx((10, 0))
     assert (height / page.picture.height * 20, width / page.picture.width * 24) == pytest.approx((1, 1))
@@ -108,7 +105,7 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     page.widget.layer = "half"  # unit r sees rows 2r - 2 to 2r + 4
     assert page.marked() == pytest.approx((3, 4, 7, 8))
     assert "4 × 4 of 9 × 11 positions" in page.words()
-    nearest = page.widget._interactions.unit
+    nearest = page.widget._selection.unit
     assert nearest is not None
     row, column = nearest.row, nearest.column
     assert 3 <= row < 7
@@ -118,11 +115,11 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     page.widget.layer = "all"
     assert page.marked() == pytest.approx((0, 0, 1, 1))
     page.widget.layer = "conv"
-    assert page.widget._interactions.unit == Unit(0, 10, 12)
+    assert page.widget._selection.unit == Unit(0, 10, 12)
     page.widget._interactions.pin(Unit(1, 2, 3))
     assert page.panel.layout.display == "none"
     assert page.detail.mark == page.picture.mark == []
-    assert page.widget._interactions.unit is not None
+    assert page.widget._selection.unit is not None
 
 
 def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
@@ -130,16 +127,16 @@ def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
     page.click(10, 12)
     asked: list[tuple[int, ...]] = []
     lookout = page.widget._receptive_fields
-    answer = lookout.viewers
+    answer = lookout.projective_field
 
     def counted(frame: Any, *pixel: int) -> Any:
         asked.append(pixel)
         return answer(frame, *pixel)
 
-    monkeypatch.setattr(lookout, "viewers", counted)
+    monkeypatch.setattr(lookout, "projective_field", counted)
     for x in range(60, 160, 5):
         page.detail._receive(page.detail, {"type": "hover", "x": x, "y": 100}, [])
-    assert page.widget._interactions.unit != Unit(0, 10, 12)
+    assert page.widget._selection.unit != Unit(0, 10, 12)
     assert asked == []
     page.widget.channel = 1
     assert asked == [(10, 12)]
@@ -148,9 +145,9 @@ def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
 def test_a_picture_of_another_size_has_other_pixels():
     page = Page(zoo.free_size(), layer="conv")
     page.click(12, 6)
-    page.widget._add_picture("same size", encoded(PICTURE[::-1].copy()))
+    page.widget._add_image("same size", encoded(PICTURE[::-1].copy()))
     assert page.picture.mark != []
-    page.widget._add_picture("wide", encoded(np.zeros((10, 50, 3), np.uint8)))
+    page.widget._add_image("wide", encoded(np.zeros((10, 50, 3), np.uint8)))
     assert page.picture.mark == page.detail.mark == []
     assert page.panel.layout.display == "none"
 
@@ -161,7 +158,7 @@ def test_what_nobody_sees_and_what_nobody_knows_is_said():
     page.click(1, 1)
     assert "row 1, column 1 of the picture: no position of these maps sees it" in page.words()
     assert page.list.channels == page.detail.mark == []
-    assert page.widget._interactions.unit is None
+    assert page.widget._selection.unit is None
     hidden = Page(zoo.compiled_layer(), layer="relu")
     hidden.click(5, 5)
     assert (
@@ -202,6 +199,6 @@ def test_the_page_may_choose_only_what_is_listed(caplog):
 def test_nan_comes_before_all_others_and_has_no_bar():
     values = np.array([1, np.nan, -np.inf, 5, np.inf, -2], np.float32)
     assert strongest(values, 0) == [1, 4, 3, 0, 5, 2]
-    assert bars(values) == pytest.approx([0.2, 0, -1, 1, 1, -0.4])
-    assert bars(np.zeros(3)) == [0, 0, 0]
+    assert bar_lengths(values) == pytest.approx([0.2, 0, -1, 1, 1, -0.4])
+    assert bar_lengths(np.zeros(3)) == [0, 0, 0]
     assert strongest(np.arange(20.0), 2) == [*range(19, 7, -1), 2]

@@ -1,4 +1,4 @@
-"""The controls: they show the widget's state, and report what the person chooses."""
+"""The controls of the widget's traits: they show the state, and report what the user chooses."""
 
 from __future__ import annotations
 
@@ -36,11 +36,9 @@ ORDER_LABELS = {
     "max": "strongest max",
     "variance": "most varied",
 }
-
-
 _SCALING_OPTIONS = [(f"{name}: {label}", name) for name, label in SCALINGS.items()]
 
-LAYER_MS, CHANNEL_MS = 800, 300  # that a film shows each of them at least
+LAYER_MS, CHANNEL_MS = 800, 300  # shown at least for so long while they are played
 
 
 def _row(*children: ipywidgets.Widget) -> ipywidgets.HBox:
@@ -49,22 +47,24 @@ def _row(*children: ipywidgets.Widget) -> ipywidgets.HBox:
     )
 
 
-class Controls:
-    """One control for each trait of the widget that a person can set, under the trait's name.
+class TraitControls:
+    """One control for each trait of the widget that users set, under the trait's name, and a few buttons.
 
     Args:
-        choose: Called with a trait's name and the value that the person chose for it.
-        add: Called with the name and the bytes of a picture that the person adds; see `Uploader`.
-        draw: Returns name and bytes of the picture that the person saves; see `SaveButton`.
+        choose: Called with a trait's name and the value that the user chose for it.
+        relist: Called when the filter of layers has changed, to have the controls updated.
+        add: Called with the name and the bytes of an image that the user adds; see `Uploader`.
+        draw: Returns name and bytes of the picture that the user saves; see `SaveButton`.
     """
 
     def __init__(
         self,
         choose: Callable[[str, Any], None],
+        relist: Callable[[], None],
         add: Callable[[str, bytes], None],
         draw: Callable[[], tuple[str, bytes]],
     ) -> None:
-        self.layer = LayerChooser(lambda path: self._report("layer", path))
+        self.layer = LayerChooser(lambda path: self._report("layer", path), relist)
         self.channel = slider("Channel", "185px")
         self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "240px")
         self.cmap = dropdown("Colours", [(name, name) for name in CMAPS], "130px")
@@ -108,73 +108,72 @@ class Controls:
         self.input = _row(self.opacity, self.preprocess, self.fit)
 
         self._choose = choose
-        self._shown_by: int | None = None
-        self._names: tuple[str, ...] = ()
+        self._updating: int | None = None  # the thread that updates the controls just now
+        self._image_names: tuple[str, ...] = ()
         for name in ("channel", "norm", "cmap", "order", "preprocess", "fit", "opacity", "profile"):
             getattr(self, name).observe(self._reporter(name), names="value")
-        self.image.observe(self._report_picture, names="value")
+        self.image.observe(self._report_image, names="value")
         self.page.on_turn(lambda page: self._report("page", page))
 
     def pause(self) -> None:
-        """Stops the films."""
+        """Stop playing layers and channels."""
         self.play_layers.playing = self.play_channels.playing = False
 
-    def offer_layers(self, layers: Sequence[FeatureLayer]) -> None:
-        """Lists the layers, each with its type and shape."""
-        self.layer.offer(layers)
+    def set_images(self, images: Mapping[str, NamedImage]) -> None:
+        """Offer other images, by their thumbnails."""
+        self._image_names = tuple(images)
+        thumbs = [image.thumbnail() for image in images.values()]
+        self._without_reports(lambda: self.image.offer(self._image_names, thumbs, self.image.value))
+        self.upload.room = max(0, MAX_IMAGES - len(images))
 
-    def offer_pictures(self, pictures: Mapping[str, NamedImage]) -> None:
-        """Shows a thumbnail of each picture."""
-        self._names = tuple(pictures)
-        thumbs = [picture.thumbnail() for picture in pictures.values()]
-        self._silently(lambda: self.image.offer(self._names, thumbs, self.image.value))
-        self.upload.room = max(0, MAX_IMAGES - len(pictures))
-
-    def show(self, state: ViewState, *, channels: int, pages: int) -> None:
-        """Brings every control in line with the state.
+    def update(self, state: ViewState, *, layers: Sequence[FeatureLayer], channels: int, pages: int) -> None:
+        """Bring every control in line with the state.
 
         Args:
-            state: What is chosen.
-            channels: How many channels the layer has.
-            pages: How many pages they fill.
+            state: The state.
+            layers: The layers on offer.
+            channels: Number of channels of the layer.
+            pages: Number of pages that they fill.
         """
 
-        def show() -> None:
+        def update() -> None:
             for name in ("norm", "order", "fit", "opacity", "profile"):
                 getattr(self, name).value = getattr(state, name)
-            self.layer.show(state.layer)
-            _show_option(self.cmap, state.cmap, state.cmap)
-            _show_option(self.preprocess, "your function", state.preprocess)
+            self.layer.update(layers, state.layer)
+            _select_option(self.cmap, state.cmap, state.cmap)
+            _select_option(self.preprocess, "your function", state.preprocess)
             move_slider(self.channel, state.channel, last=channels - 1)
-            self.image.value = self._names.index(state.image)
-            self.page.show(state.page, pages)
+            self.image.value = self._image_names.index(state.image)
+            self.page.update(state.page, pages)
 
-        self._silently(show)
+        self._without_reports(update)
 
     def _reporter(self, name: str) -> Callable[[dict[str, Any]], None]:
         return lambda change: self._report(name, change["new"])
 
-    def _report_picture(self, change: dict[str, Any]) -> None:
-        if 0 <= change["new"] < len(self._names):
-            self._report("image", self._names[change["new"]])
+    def _report_image(self, change: dict[str, Any]) -> None:
+        if 0 <= change["new"] < len(self._image_names):
+            self._report("image", self._image_names[change["new"]])
 
     def _report(self, name: str, value: Any) -> None:
-        # What this thread sets while it shows the state is no choice of a person; other threads' events are.
-        if self._shown_by != threading.get_ident():
+        # What this thread sets while it updates the controls is no choice of the user. Events that other
+        # threads handle meanwhile are: a flag without the thread's identity would swallow them.
+        if self._updating != threading.get_ident():
             self._choose(name, value)
 
-    def _silently(self, show: Callable[[], None]) -> None:
-        before = self._shown_by
+    def _without_reports(self, update: Callable[[], None]) -> None:
+        before = self._updating
         try:
-            # In here, and not in a context manager: an interrupt could keep that from ever being left.
-            self._shown_by = threading.get_ident()
-            show()
+            # Set inside of `try`, and not by a context manager: a KeyboardInterrupt between entering one and
+            # its body would leave the flag set, and every later choice of this thread would be swallowed.
+            self._updating = threading.get_ident()
+            update()
         finally:
-            self._shown_by = before
+            self._updating = before
 
 
 class Pager:
-    """Two buttons that turn pages, and which page it is; not there while there is but one page."""
+    """Two buttons that turn pages, and the page's number; hidden while there is one page."""
 
     def __init__(self) -> None:
         self._back, self._on = step_buttons("page")
@@ -183,20 +182,20 @@ class Pager:
         self._page = 0
 
     def on_turn(self, turn: Callable[[int], None]) -> None:
-        """Calls `turn(page)` when the person asks for another page."""
+        """Call `turn(page)` when the user asks for another page."""
         self._back.on_click(lambda _: turn(self._page - 1))
         self._on.on_click(lambda _: turn(self._page + 1))
 
-    def show(self, page: int, pages: int) -> None:
-        """Shows which of how many pages is on screen, counted from 0."""
+    def update(self, page: int, pages: int) -> None:
+        """Show the number of the page on screen, counted from 0, and of how many."""
         self._page = page
         self._label.value = f"page {page + 1} of {pages}"
         self._back.disabled, self._on.disabled = page == 0, page == pages - 1
         self.box.layout.display = "none" if pages == 1 else "flex"
 
 
-def _show_option(dropdown: ipywidgets.Dropdown, label: str, value: Any) -> None:
-    """Chooses a value, which becomes an option if it is none."""
+def _select_option(dropdown: ipywidgets.Dropdown, label: str, value: Any) -> None:
+    """Select a value; add it as an option first if it is none."""
     if all(value != option for _, option in dropdown.options):
         dropdown.options = (*dropdown.options, (label, value))
     dropdown.value = value
