@@ -11,8 +11,10 @@ import traitlets
 from ipywidgets import Layout, widget_serialization
 from ipywidgets.widgets.trait_types import InstanceDict
 
+from fmwidget._errors import brief
+
 from .bundle import sent, style
-from .messages import asked_by, brief, parse_message
+from .messages import asked_by, parse_message
 
 log = logging.getLogger(__name__)
 

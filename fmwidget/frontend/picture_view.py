@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import traitlets
 
+from fmwidget._errors import brief
 from fmwidget.pipeline import DisplayContext
 
 from .base import EventWidget
 from .bundle import joined, sent
-from .messages import MAX_PX, Hover, Nudge, Open, Place, Point, Release, brief, is_number
+from .messages import MAX_PX, Hover, Nudge, Open, Place, Point, Release, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,9 +8,10 @@ from typing import Any
 
 import traitlets
 
+from fmwidget._errors import brief
+
 from .base import FrontEndWidget
 from .bundle import joined, sent, style
-from .messages import brief
 
 log = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from fmwidget._errors import brief
 from fmwidget.images.arrays import ImageError
 from fmwidget.images.loading import MAX_IMAGES
 
 from .base import ReadOnlyWidget, ignore
 from .bundle import joined, sent
-from .messages import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fmwidget._errors import quote
+
 Pixels = np.ndarray  # (H, W, 3) uint8, read-only
 
 MAX_SIDE = 16_384
@@ -17,18 +19,6 @@ _OVERSHOOT = 1e-3
 
 class ImageError(ValueError):
     """A picture that cannot be used; the message is one sentence that names it and says what to do."""
-
-
-def quote(name: str) -> str:
-    """A name as messages show it: between quotes, on one line, never endless.
-
-    Args:
-        name: Any text.
-
-    Returns:
-        Its `repr`, its middle left out where it is long.
-    """
-    return repr(name if len(name) <= 160 else f"{name[:80]}…{name[-79:]}")
 
 
 def check_size(width: int, height: int, name: str) -> None:

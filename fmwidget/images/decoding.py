@@ -11,7 +11,9 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageFile
 
-from .arrays import ImageError, Pixels, check_size, from_array, quote
+from fmwidget._errors import quote
+
+from .arrays import ImageError, Pixels, check_size, from_array
 
 MAX_BYTES = 512 * 2**20
 

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .arrays import ImageError, number_array, quote
+from fmwidget._errors import quote
+
+from .arrays import ImageError, number_array
 from .source import NamedImage, as_path, unknown_source
 
 MAX_IMAGES = 60

@@ -12,7 +12,9 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from .arrays import ImageError, Pixels, from_array, number_array, quote
+from fmwidget._errors import quote
+
+from .arrays import ImageError, Pixels, from_array, number_array
 from .decoding import decode, from_image, open_file
 
 THUMBNAIL_SIZE = 144  # twice what is shown, for high-density screens
