@@ -12,8 +12,16 @@ from fmwidget.activations.layers import FeatureLayer
 from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.channel_stats import ChannelStatistics, channel_order, channel_statistics
 from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
+from fmwidget.images.arrays import Bands
 from fmwidget.images.source import NamedImage
-from fmwidget.models.batch import ExtraInputs, Preprocess, input_image, model_batch, resolve_scaling
+from fmwidget.models.batch import (
+    ExtraInputs,
+    Preprocess,
+    image_array,
+    input_image,
+    model_batch,
+    resolve_scaling,
+)
 from fmwidget.models.input_scaling import Scaling
 from fmwidget.models.inputs import Batch
 from fmwidget.models.outputs import maps_shape
@@ -72,6 +80,7 @@ class Frame:
         norm: How maps become levels.
         cmap: Name of a colormap.
         picture: Name of the picture.
+        bands: Indices of the channels to display, of an image that is not grey, RGB or RGBA.
         seen: The picture in the model's input, `(1, H, W, C)`, or `None`.
         data_format: Where `seen` has its channels.
         scaling: How the picture was scaled.
@@ -92,6 +101,7 @@ class Frame:
     norm: str
     cmap: str
     picture: str
+    bands: Bands | None
     input_image: Array | None
     data_format: str
     scaling: Scaling
@@ -138,8 +148,8 @@ class FramePipeline:
         self._activations = activations
         self._weights = 0  # their version
         model = activations.model
-        self._scaling = Latest(lambda preprocess: resolve_scaling(model, preprocess))
-        self._batch = Latest(lambda pixels, how, fit: model_batch(model, pixels, how, fit, inputs))
+        self._scaling = Latest(lambda preprocess, channels: resolve_scaling(model, preprocess, channels))
+        self._batch = Latest(lambda array, how, fit: model_batch(model, array, how, fit, inputs))
         self._seen = Latest(lambda batch: input_image(model, batch))
         self._maps = Latest(
             lambda batch, layer, weights: activations.activations(batch, layer, version=weights)
@@ -160,9 +170,12 @@ class FramePipeline:
 
     def batch(self, state: ViewState) -> Batch:
         """The model's input."""
-        how = state.preprocess
-        how = how if callable(how) else self._scaling(how).name
-        return self._batch(self.pictures[state.image].pixels(), how, state.fit)
+        array, how = self._array(state), state.preprocess
+        how = how if callable(how) else self._scaling(how, array.shape[2]).name
+        return self._batch(array, how, state.fit)
+
+    def _array(self, state: ViewState) -> Array:
+        return image_array(self._activations.model, self.pictures[state.image])
 
     def maps(self, state: ViewState) -> Array:
         """The maps `(H, W, C)` of the layer, read-only."""
@@ -199,9 +212,10 @@ class FramePipeline:
             norm=state.norm,
             cmap=state.cmap,
             picture=state.image,
+            bands=self.pictures[state.image].bands,
             input_image=seen,
             data_format=data_format,
-            scaling=self._scaling(state.preprocess),
+            scaling=self._scaling(state.preprocess, self._array(state).shape[2]),
             fit=state.fit,
             opacity=state.opacity,
             outputs=self.outputs(state),

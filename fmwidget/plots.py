@@ -9,10 +9,10 @@ from fmwidget.activations.layers import FeatureLayer
 from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.channel_stats import channel_order, channel_statistics
 from fmwidget.analysis.depth_profile import depth_profile
-from fmwidget.images.arrays import ImageError
+from fmwidget.images.arrays import ImageError, check_bands
 from fmwidget.images.loading import load_images
-from fmwidget.images.source import to_pixels
-from fmwidget.models.batch import model_batch
+from fmwidget.images.source import to_image
+from fmwidget.models.batch import image_array, model_batch
 from fmwidget.rendering.canvas import stack
 from fmwidget.rendering.depth_profile import draw_profile
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
@@ -41,6 +41,7 @@ def plot_feature_maps(
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
     inputs: ExtraInputs | None = None,
+    bands: Sequence[int] | None = None,
     norm: str = "standardize",
     cmap: str = "viridis",
     order: str = "index",
@@ -53,13 +54,16 @@ def plot_feature_maps(
     Args:
         model: A Keras model, or an `ActivationModel`, which keeps what it has computed.
         image: The picture: a path, the bytes of a file, a PIL image, or an array `(H, W)`, `(H, W, 1)`,
-            `(H, W, 3)` or `(H, W, 4)`.
+            `(H, W, 3)` or `(H, W, 4)`; of other channels it is given to the model as it is.
         layers: Path of a layer, as `ActivationModel(model).layers` lists them, or several paths; `None` for
             all layers, those before an activation aside.
         preprocess: How the picture is scaled: `"auto"`, one of `preprocessing.SCALINGS`, or a function that
-            is given the picture, uint8 `(H, W, 3)`, and returns the model's input, a batch of one.
+            is given the picture, uint8 `(H, W, 3)` or the array `(H, W, C)` of other channels, and returns
+            the model's input, a batch of one.
         fit: How the picture fills an input of other proportions: `"stretch"`, `"crop"` or `"pad"`.
         inputs: What the model takes beside the picture, by the inputs' names.
+        bands: Indices of the channels to display, as for `FeatureMapWidget`: they are one or three, and the
+            last axis of an array of unusual shape is then known to hold the channels.
         norm: How maps become colours: `"standardize"` and `"channel"` for each channel by itself, `"shared"`
             and `"symmetric"` with one scale, and a colour bar, for each layer.
         cmap: Name of a matplotlib colormap. `"symmetric"` is drawn in `"RdBu_r"` unless this is diverging.
@@ -82,7 +86,8 @@ def plot_feature_maps(
     require_norm(norm)
     require_cmap(cmap)
     am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-    batch = model_batch(am.model, to_pixels(image, "image"), preprocess, fit, inputs)
+    array = image_array(am.model, to_image(image, "image", check_bands(bands)))
+    batch = model_batch(am.model, array, preprocess, fit, inputs)
     am.predictions(
         batch
     )  # one pass: from here on the layers are known, and their maps for this picture there
@@ -111,6 +116,7 @@ def plot_channel(
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
     inputs: ExtraInputs | None = None,
+    bands: Sequence[int] | None = None,
     norm: str = "standardize",
     cmap: str = "viridis",
     dark: bool = False,
@@ -127,6 +133,8 @@ def plot_channel(
         preprocess: How the picture is scaled, as for `plot_feature_maps`.
         fit: How the picture fills an input of other proportions.
         inputs: What the model takes beside the picture, by the inputs' names.
+        bands: Indices of the channels to display, as for `FeatureMapWidget`: they are one or three, and the
+            last axis of an array of unusual shape is then known to hold the channels.
         norm: How the map becomes colours; `"shared"` and `"symmetric"` use the scale of the whole layer.
         cmap: Name of a matplotlib colormap. `"symmetric"` is drawn in `"RdBu_r"` unless this is diverging.
         dark: Whether the page is dark.
@@ -143,7 +151,8 @@ def plot_channel(
     require_norm(norm)
     require_cmap(cmap)
     am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-    batch = model_batch(am.model, to_pixels(image, "image"), preprocess, fit, inputs)
+    array = image_array(am.model, to_image(image, "image", check_bands(bands)))
+    batch = model_batch(am.model, array, preprocess, fit, inputs)
     path = _path(layer)
     maps = am.activations(batch, path)
     count = maps.shape[-1]
@@ -170,6 +179,7 @@ def plot_depth_profile(
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
     inputs: ExtraInputs | None = None,
+    bands: Sequence[int] | None = None,
     dark: bool = False,
     width: int = PAGE_WIDTH,
     ratio: int = 2,
@@ -183,6 +193,8 @@ def plot_depth_profile(
         preprocess: How the pictures are scaled, as for `plot_feature_maps`.
         fit: How they fill an input of other proportions.
         inputs: What the model takes beside the picture, by the inputs' names.
+        bands: Indices of the channels to display, as for `FeatureMapWidget`: they are one or three, and the
+            last axis of an array of unusual shape is then known to hold the channels.
         dark: Whether the page is dark.
         width: Width of the page in CSS pixels, at least 200.
         ratio: Pixels to a CSS pixel.
@@ -195,11 +207,12 @@ def plot_depth_profile(
         ValueError: If a picture cannot be used, a name is unknown, or the model has no feature maps.
     """
     am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-    pictures, problems = load_images(images)
+    pictures, problems = load_images(images, bands)
     if problems or not pictures:
         raise ImageError(" ".join(problems or ["There is no picture to look at."]))
     batches = (
-        model_batch(am.model, picture.pixels(), preprocess, fit, inputs) for picture in pictures.values()
+        model_batch(am.model, image_array(am.model, picture), preprocess, fit, inputs)
+        for picture in pictures.values()
     )
     profile = depth_profile(am, batches)
     title = f"{am.model.name} · depth profile"

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from fmwidget.analysis.channel_stats import ChannelStatistics
+from fmwidget.images.arrays import Bands
 from fmwidget.images.preprocessing import restore
 
 from .feature_grid import map_indices
@@ -16,12 +17,9 @@ from .grid_layout import DETAIL_BOX
 from .palette import Array
 
 
-def seen_pixels(seen: Array, scaling: str, data_format: str, ratio: int) -> Array:
+def seen_pixels(seen: Array, scaling: str, data_format: str, ratio: int, bands: Bands | None = None) -> Array:
     """The picture in a model's input, in device pixels of the size it is shown at: RGB, uint8."""
-    if scaling == "custom":
-        low, high = seen.min(), seen.max()
-        seen, scaling = (seen - low) / max(high - low, 1e-12), "unit"
-    picture = Image.fromarray(restore(seen, scaling, data_format))
+    picture = Image.fromarray(restore(seen, scaling, data_format, bands))
     longest = max(picture.size)
     factor = DETAIL_BOX // longest if longest <= DETAIL_BOX else DETAIL_BOX / longest
     width, height = (max(1, round(side * factor)) * ratio for side in picture.size)

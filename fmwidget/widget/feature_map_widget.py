@@ -25,7 +25,7 @@ from fmwidget.export.code import code_for
 from fmwidget.export.notebook import SavedPicture, on_paper
 from fmwidget.frontend.accessible_names import AccessibleNames
 from fmwidget.frontend.play_button import next_stop
-from fmwidget.images.arrays import ImageError
+from fmwidget.images.arrays import ImageError, check_bands
 from fmwidget.images.loading import free_name, load_images
 from fmwidget.images.preprocessing import FITS
 from fmwidget.images.source import NamedImage
@@ -81,7 +81,8 @@ class FeatureMapWidget(ipywidgets.VBox):
         images: What to look at: paths, folders, glob patterns, PIL images, arrays, a dict from name to any of
             these, a `tf.data.Dataset`, or a list. The built-in samples if `None`.
         preprocess: How pictures are scaled for the model: `"auto"`, a name in `preprocessing.SCALINGS`, or a
-            function that is given the picture `(H, W, 3)`, uint8, and returns the model's whole input.
+            function that is given the picture, uint8 `(H, W, 3)` or the array `(H, W, C)` of other channels,
+            and returns the model's whole input.
         fit: How pictures are brought to the model's size: `"stretch"`, `"crop"` or `"pad"`.
         layer: Path of the layer to begin with; the first with a kernel if `None`.
         channel: Index of the channel to begin with.
@@ -97,6 +98,8 @@ class FeatureMapWidget(ipywidgets.VBox):
             Keras has stored them.
         inputs: What the model takes beside the picture, by the inputs' names: arrays, or functions of the
             picture that return them.
+        bands: Indices of the channels to display, three as RGB or one as grey, of arrays with another number
+            of channels than 1 or 3; four channels are then not RGBA. The model is given all of them.
 
     Raises:
         TypeError: If `model` is not a Keras 3 model.
@@ -139,9 +142,10 @@ class FeatureMapWidget(ipywidgets.VBox):
         ncols: int = COLUMNS,
         class_names: Sequence[str] | None = None,
         inputs: ExtraInputs | None = None,
+        bands: Sequence[int] | None = None,
     ) -> None:
         self._am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-        pictures, problems = load_images(sample_images() if images is None else images)
+        pictures, problems = load_images(sample_images() if images is None else images, bands)
         if not pictures:
             raise ValueError(" ".join(["None of the pictures can be used.", *problems]))
         self._lock = threading.RLock()
@@ -152,6 +156,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._ncols, self._inputs, self._own_images = ncols, inputs, images is not None
         given = {"class_names": class_names, "inputs": inputs}
         self._by_name = [f"{name}={name}" for name, value in given.items() if value is not None]
+        self._by_name += [] if bands is None else [f"bands={check_bands(bands)}"]
 
         self._reported: Exception | None = None
         self._controls = Controls(self._choose, self._add_picture, self._file)

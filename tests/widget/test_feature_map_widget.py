@@ -112,7 +112,7 @@ def test_looking_around_costs_one_forward_a_picture(model):
         ("order", "size", "no order"),
         ("fit", "squeeze", "no fit"),
         ("preprocess", "imagenet", "Unknown preprocess 'imagenet'"),
-        ("preprocess", lambda pixels: pixels, "holds one picture"),
+        ("preprocess", lambda pixels: pixels, "holds one image"),
         ("page", 1, "no page 1"),
         ("opacity", 101, "no opacity 101.*0 to 100"),
         ("channel", "3", "expected an int"),
