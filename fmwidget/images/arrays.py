@@ -102,7 +102,7 @@ def from_array(array: Array, name: str, peak: float | None = None, bands: Bands 
     image = _as_height_width_channels(array, name, bands)
     check_size(image.shape[1], image.shape[0], name)
     if has_bands(image.shape[2], bands):
-        pixels = band_pixels(_to_float(image, name), bands, name)
+        pixels = band_pixels(image, bands, name)
     else:
         levels = _to_8_bit(image, name, peak)
         if levels.shape[2] == 4:
@@ -118,7 +118,7 @@ def band_pixels(image: Array, bands: Bands | None, name: str = "image") -> Pixel
     """Return one band as grey or three as RGB, each stretched from its own finite range to 0…255.
 
     Args:
-        image: Numbers of shape `(H, W, C)`.
+        image: Real numbers of shape `(H, W, C)`.
         bands: Indices of the channels; by default the first three, or the first if there are fewer.
         name: Name of the image in messages.
 
@@ -126,7 +126,7 @@ def band_pixels(image: Array, bands: Bands | None, name: str = "image") -> Pixel
         uint8 array `(H, W, 3)`.
 
     Raises:
-        ImageError: If there is no such channel.
+        ImageError: If there is no such channel, or the numbers are not real.
     """
     channels = image.shape[2]
     bands = bands or ((0, 1, 2) if channels >= 3 else (0,))
@@ -134,17 +134,16 @@ def band_pixels(image: Array, bands: Bands | None, name: str = "image") -> Pixel
         raise ImageError(
             f"{quote(name)} has the channels 0 to {channels - 1}. Received bands={bands}; pass other indices."
         )
-    levels = [stretch(image[..., band]) for band in bands]
+    levels = [stretch(_to_float(image[..., band], name)) for band in bands]
     return np.stack(levels * (3 // len(levels)), axis=-1)
 
 
 def stretch(values: Array) -> Array:
-    """Map real numbers linearly from their finite range to 0…255.
+    """Map floating-point numbers linearly from their finite range to 0…255.
 
     Returns:
         uint8 array of the same shape. NaN and constant values become 0, infinite ones 0 or 255.
     """
-    values = values.astype(np.result_type(values, np.float32), copy=False)
     finite = np.isfinite(values)
     low = values.min(where=finite, initial=np.inf)
     high = values.max(where=finite, initial=-np.inf)
@@ -216,7 +215,7 @@ def _to_float(array: Array, name: str) -> Array:
 def _check_range(array: Array, lowest: float, highest: float, expected: str, name: str) -> None:
     low, high = array.min(), array.max()
     if low < lowest or high > highest:
-        bands = " or `bands=` if its four channels are not RGBA," if array.shape[2] == 4 else ""
+        bands = " `bands=` if its four channels are not RGBA, or" if array.shape[2] == 4 else ""
         raise ImageError(
             f"{quote(name)} holds values from {low:.4g} to {high:.4g}; expected {expected}: undo its scaling "
             f"first, or pass{bands} `preprocess=`, a function that returns the model's input."
