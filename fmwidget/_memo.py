@@ -21,7 +21,7 @@ class Latest(Generic[Result]):
         self._result: Result
 
     def __call__(self, *arguments: Any, **named: Any) -> Result:
-        """The function's result for these arguments."""
+        """Return the function's result for these arguments."""
         received = (*arguments, tuple(named), *named.values())
         if self._arguments is None or not all(map(_same, received, self._arguments)):
             self._result = self._function(*arguments, **named)

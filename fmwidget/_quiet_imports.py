@@ -1,4 +1,4 @@
-"""Keeps what TensorFlow's C++ code logs while it loads out of people's notebooks."""
+"""A filter for the messages that TensorFlow's C++ code logs while it is imported."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _NOISE = re.compile(
     rb".*failed call to cuInit.*\(303\)"  # there is no CUDA driver at all
 )
 
-# Two threads that swap descriptor 2 at once would put it back in the wrong order, and lose it.
+# Two threads that swap descriptor 2 at once would restore it in the wrong order, and lose it.
 _lock = threading.RLock()
 
 
 @contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Drops C++ start-up messages while modules are imported; everything else written to stderr still shows.
+    """Drop C++ start-up messages while modules are imported; everything else written to stderr still shows.
 
     TensorFlow writes them to file descriptor 2 before its own log level counts, so neither
     `TF_CPP_MIN_LOG_LEVEL` nor `%%capture` keeps them out of a notebook.
@@ -37,7 +37,7 @@ def quiet_imports() -> Iterator[None]:
     with _lock:
         try:
             stderr = os.dup(2)
-        except OSError:  # a program without a stderr has nothing to keep clean
+        except OSError:  # a program without a stderr
             yield
             return
         with tempfile.TemporaryFile() as written, warnings.catch_warnings():
@@ -46,18 +46,17 @@ def quiet_imports() -> Iterator[None]:
             os.dup2(written.fileno(), 2)
             try:
                 yield
-                _look_for_devices()
+                _list_devices()
             finally:
                 os.dup2(stderr, 2)
                 os.close(stderr)
                 written.seek(0)
-                rest = b"".join(line for line in written if not _NOISE.match(line))
-                if rest:
+                if rest := b"".join(line for line in written if not _NOISE.match(line)):
                     os.write(2, rest)
 
 
-def _look_for_devices() -> None:
-    # On a machine without a GPU the first operation logs an error; listing the devices brings it forward to
-    # here and, unlike an operation, leaves the person free to configure them afterwards.
+def _list_devices() -> None:
+    # On a machine without a GPU the first operation logs an error. Listing the devices logs it here instead
+    # and, unlike an operation, still allows the user to configure them afterwards.
     if tensorflow := sys.modules.get("tensorflow"):
         tensorflow.config.list_physical_devices()

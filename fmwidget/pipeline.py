@@ -12,8 +12,16 @@ from fmwidget.activations.layers import FeatureLayer
 from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.channel_stats import ChannelStatistics, channel_order, channel_statistics
 from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
+from fmwidget.images.arrays import Bands
 from fmwidget.images.source import NamedImage
-from fmwidget.models.batch import ExtraInputs, Preprocess, input_image, model_batch, resolve_scaling
+from fmwidget.models.batch import (
+    ExtraInputs,
+    Preprocess,
+    image_array,
+    input_image,
+    model_batch,
+    resolve_scaling,
+)
 from fmwidget.models.input_scaling import Scaling
 from fmwidget.models.inputs import Batch
 from fmwidget.models.outputs import maps_shape
@@ -71,7 +79,8 @@ class Frame:
         page: The page of the layout on screen.
         norm: The normalization, one of `NORMS`.
         cmap: Name of a matplotlib colormap.
-        picture: Name of the image.
+        image: Name of the image.
+        bands: Indices of the channels to display, of an image that is not grey, RGB or RGBA.
         input_image: The image in the model's input, `(1, H, W, C)`, or `None`.
         data_format: Data format of `input_image`, `"channels_last"` or `"channels_first"`.
         scaling: The scaling of the image for the model.
@@ -91,7 +100,8 @@ class Frame:
     page: int
     norm: str
     cmap: str
-    picture: str
+    image: str
+    bands: Bands | None
     input_image: Array | None
     data_format: str
     scaling: Scaling
@@ -123,7 +133,7 @@ class FramePipeline:
 
     Args:
         activations: The model.
-        pictures: The images on offer, by name.
+        images: The images on offer, by name.
         inputs: The model's inputs other than the image, by name.
         ncols: Tiles in a row of the grid.
         max_rows: Most rows on a page of the grid, all if `None`; see `grid_layout`.
@@ -132,19 +142,19 @@ class FramePipeline:
     def __init__(
         self,
         activations: ActivationModel,
-        pictures: Mapping[str, NamedImage],
+        images: Mapping[str, NamedImage],
         inputs: ExtraInputs | None = None,
         ncols: int = COLUMNS,
         max_rows: int | None = PAGE_ROWS,
     ) -> None:
-        self.pictures = pictures
+        self.images = images
         self._activations = activations
         self._settings = inputs, ncols, max_rows
         self._version = 0  # of the weights
         model = activations.model
-        self._scaling = Latest(lambda preprocess: resolve_scaling(model, preprocess))
+        self._scaling = Latest(lambda preprocess, channels: resolve_scaling(model, preprocess, channels))
         self._batch = Latest(
-            lambda pixels, preprocess, fit: model_batch(model, pixels, preprocess, fit, inputs)
+            lambda array, preprocess, fit: model_batch(model, array, preprocess, fit, inputs)
         )
         self._input_image = Latest(lambda batch: input_image(model, batch))
         self._maps = Latest(
@@ -163,7 +173,7 @@ class FramePipeline:
 
     def copy(self) -> FramePipeline:
         """Return a pipeline of the same settings with nothing computed yet, for use beside this one."""
-        return FramePipeline(self._activations, self.pictures, *self._settings)
+        return FramePipeline(self._activations, self.images, *self._settings)
 
     def check_weights(self) -> bool:
         """Check the model's weights; return whether they have changed since the last check."""
@@ -172,9 +182,14 @@ class FramePipeline:
 
     def batch(self, state: ViewState) -> Batch:
         """Return the model's input."""
-        preprocess = state.preprocess
-        preprocess = preprocess if callable(preprocess) else self._scaling(preprocess).name
-        return self._batch(self.pictures[state.image].pixels(), preprocess, state.fit)
+        return self.prepare(state)[0]
+
+    def prepare(self, state: ViewState) -> tuple[Batch, Scaling]:
+        """Return the model's input, and the scaling of the image in it."""
+        array = image_array(self._activations.model, self.images[state.image])
+        scaling = self._scaling(state.preprocess, array.shape[2])
+        preprocess = state.preprocess if callable(state.preprocess) else scaling.name
+        return self._batch(array, preprocess, state.fit), scaling
 
     def maps(self, state: ViewState) -> Array:
         """Return the layer's feature maps `(H, W, C)`, read-only."""
@@ -194,16 +209,18 @@ class FramePipeline:
         """Return the layout of the layer's grid."""
         return self._layout_of(self.maps(state), state.order, display)
 
-    def frame(self, state: ViewState, display: DisplayContext, batch: Batch | None = None) -> Frame:
+    def frame(
+        self, state: ViewState, display: DisplayContext, prepared: tuple[Batch, Scaling] | None = None
+    ) -> Frame:
         """Return the frame of a view state.
 
         Args:
             state: The view state.
             display: The display context.
-            batch: The result of `batch(state)`, for many frames of one image: to compare a large image with
-                its last pixels takes longer than to draw a page.
+            prepared: The result of `prepare(state)`, for many frames of one image: to compare a large
+                image with its last pixels takes longer than to draw a page.
         """
-        batch = self.batch(state) if batch is None else batch
+        batch, scaling = self.prepare(state) if prepared is None else prepared
         maps = self._maps(batch, state.layer, self._version)
         image, data_format = self._input_image(batch)
         return Frame(
@@ -215,10 +232,11 @@ class FramePipeline:
             page=state.page,
             norm=state.norm,
             cmap=state.cmap,
-            picture=state.image,
+            image=state.image,
+            bands=self.images[state.image].bands,
             input_image=image,
             data_format=data_format,
-            scaling=self._scaling(state.preprocess),
+            scaling=scaling,
             fit=state.fit,
             opacity=state.opacity,
             outputs=self._outputs(batch, self._version),

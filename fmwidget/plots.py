@@ -45,6 +45,7 @@ def plot_feature_maps(
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
     inputs: ExtraInputs | None = None,
+    bands: Sequence[int] | None = None,
     norm: str = "standardize",
     cmap: str = "viridis",
     order: str = "index",
@@ -58,13 +59,15 @@ def plot_feature_maps(
         model: A Keras model, or an `ActivationModel`, which keeps what it has computed.
         image: A path, the bytes of a file, a PIL image, an array `(H, W)`, `(H, W, 1)`, `(H, W, 3)` or
             `(H, W, 4)`, or anything that `FeatureMapWidget` takes if it holds one image: a folder, a list, a
-            dict from name to image.
+            dict from name to image. Arrays of other channels are given to the model as they are.
         layers: A layer path or `FeatureLayer`, as `ActivationModel(model).layers` lists them, or a sequence
             of these; `None` for all layers, without the maps before activations.
         preprocess: The scaling of the image: `"auto"`, one of `preprocessing.SCALINGS`, or a function that
-            takes the image, uint8 `(H, W, 3)`, and returns the model's input, a batch of one.
+            takes the image, uint8 `(H, W, 3)` or the array `(H, W, C)` of other channels, and returns the
+            model's input, a batch of one.
         fit: How an image of other proportions fills the model's input: `"stretch"`, `"crop"` or `"pad"`.
         inputs: The model's inputs other than the image, by name.
+        bands: Indices of the channels to display, as for `FeatureMapWidget`.
         norm: The scale of the colours: `"standardize"` or `"channel"` for each channel on its own,
             `"shared"` or `"symmetric"` for one scale per layer, with a colour bar.
         cmap: Name of a matplotlib colormap. `"symmetric"` uses `"RdBu_r"` unless this is diverging.
@@ -89,7 +92,7 @@ def plot_feature_maps(
     require_norm(norm)
     require_cmap(cmap)
     am = _activation_model(model)
-    name, images = _single_image(image)
+    name, images = _single_image(image, bands)
     pipeline = FramePipeline(am, images, inputs, ncols, max_rows=None)
     pipeline.check_weights()
     state = ViewState(layer="", image=name, preprocess=preprocess, fit=fit, norm=norm, cmap=cmap, order=order)
@@ -98,8 +101,8 @@ def plot_feature_maps(
     # A grid's height follows from its layer's shape: a page too tall is refused before any maps are read.
     layouts = [grid_layout(layer.shape, ncols=ncols, max_rows=None) for layer in chosen]
     ratio = _drawable_ratio(layouts, ratio)
-    batch = pipeline.batch(state)
-    frames = (pipeline.frame(replace(state, layer=layer.path), display, batch) for layer in chosen)
+    prepared = pipeline.prepare(state)
+    frames = (pipeline.frame(replace(state, layer=layer.path), display, prepared) for layer in chosen)
     pages = [grid_page(frame, ratio) for frame in frames]
     return feature_figure(stack(pages, GAP_BETWEEN_LAYERS), cmap=cmap_for(norm, cmap), dark=dark)
 
@@ -113,6 +116,7 @@ def plot_channel(
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
     inputs: ExtraInputs | None = None,
+    bands: Sequence[int] | None = None,
     norm: str = "standardize",
     cmap: str = "viridis",
     dark: bool = False,
@@ -129,6 +133,7 @@ def plot_channel(
         preprocess: The scaling of the image, as in `plot_feature_maps`.
         fit: How an image of other proportions fills the model's input.
         inputs: The model's inputs other than the image, by name.
+        bands: Indices of the channels to display, as for `FeatureMapWidget`.
         norm: The scale of the colours; `"shared"` and `"symmetric"` use that of the whole layer.
         cmap: Name of a matplotlib colormap. `"symmetric"` uses `"RdBu_r"` unless this is diverging.
         dark: Whether the background is dark.
@@ -147,7 +152,7 @@ def plot_channel(
     require_cmap(cmap)
     am = _activation_model(model)
     path = _layer_path(layer, "layer must be a layer path or a FeatureLayer.")
-    name, images = _single_image(image)
+    name, images = _single_image(image, bands)
     pipeline = FramePipeline(am, images, inputs)
     pipeline.check_weights()
     channel = operator.index(channel)
@@ -169,6 +174,7 @@ def plot_depth_profile(
     preprocess: Preprocess = "auto",
     fit: str = "stretch",
     inputs: ExtraInputs | None = None,
+    bands: Sequence[int] | None = None,
     dark: bool = False,
     width: int = PAGE_WIDTH,
     ratio: int = 2,
@@ -182,6 +188,7 @@ def plot_depth_profile(
         preprocess: The scaling of the images, as in `plot_feature_maps`.
         fit: How images of other proportions fill the model's input.
         inputs: The model's inputs other than the image, by name.
+        bands: Indices of the channels to display, as for `FeatureMapWidget`.
         dark: Whether the background is dark.
         width: Width of the page in CSS pixels, at least 200.
         ratio: Pixels per CSS pixel.
@@ -196,7 +203,7 @@ def plot_depth_profile(
         ImageError: If one of the images cannot be used.
     """
     am = _activation_model(model)
-    loaded = _usable(*load_images(images))
+    loaded = _usable(*load_images(images, bands))
     pipeline = FramePipeline(am, loaded, inputs)
     states = (ViewState(layer="", image=name, preprocess=preprocess, fit=fit) for name in loaded)
     profile = depth_profile(am, map(pipeline.batch, states))
@@ -208,7 +215,7 @@ def _activation_model(model: keras.Model | ActivationModel) -> ActivationModel:
     return model if isinstance(model, ActivationModel) else ActivationModel(model)
 
 
-def _single_image(source: Any) -> tuple[str, dict[str, NamedImage]]:
+def _single_image(source: Any, bands: Sequence[int] | None) -> tuple[str, dict[str, NamedImage]]:
     """Return the image of a source that holds one, by its name.
 
     Raises:
@@ -218,7 +225,7 @@ def _single_image(source: Any) -> tuple[str, dict[str, NamedImage]]:
     is_file_content = isinstance(source, bytes | bytearray | memoryview)
     is_collection = isinstance(source, Iterable) and not (is_file_content or hasattr(source, "__array__"))
     has_names = is_collection or isinstance(source, str | os.PathLike | NamedImage)
-    images, problems = load_images(source if has_names else {"image": source})  # the parameter's name
+    images, problems = load_images(source if has_names else {"image": source}, bands)  # the parameter's name
     if len(images) > 1:
         names = [*map(repr, images)]
         listed = ", ".join([*names[:MOST_NAMES], "…"] if len(names) > MOST_NAMES else names)

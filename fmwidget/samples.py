@@ -1,4 +1,4 @@
-"""Built-in pictures and a small trained model: something to look at without a download.
+"""Built-in images and a small trained model, available without a download.
 
 The photographs are in the public domain or under CC0 (`data/LICENCES.md` names the source and licence of
 each); the test patterns are drawn here. The model was trained by `scripts/train_sample_model.py`.
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 
 PHOTOGRAPHS = ("cat", "astronaut", "coffee", "photographer")
 
-# Twice the side of the sample model's input: halving moves no edge and spoils no period.
+# Twice the side of the sample model's input: halving blurs no edge and changes no period.
 PATTERN_SIZE = 300
 
 
 def sample_images() -> dict[str, np.ndarray]:
-    """Built-in pictures: four photographs, the cat first, and three test patterns.
+    """Return the built-in images: four photographs, the cat first, and three test patterns.
 
     The patterns make filters easy to read: `"gratings"` shows six orientations (columns) at five
     frequencies (rows), `"colour wheel"` every hue and saturation, `"shapes"` a disc, a square and a
     triangle as dark, as light and as outlined figures.
 
     Returns:
-        A dict from name to picture, a read-only uint8 array of shape `(height, width, 3)`. The dict is
-        yours to change, the arrays are shared.
+        A dict from name to image, a read-only uint8 array of shape `(height, width, 3)`. The dict is new in
+        each call, the arrays are shared.
     """
-    return dict(_pictures())
+    return dict(_images())
 
 
 def sample_model() -> keras.Model:
-    """A small convolutional network that recognises the built-in pictures.
+    """Return a small convolutional network that recognises the built-in images.
 
     Four convolutions of 3 by 3 (32, 64, 128 and 128 filters, ReLU), each followed by max pooling of 2 by 2,
-    under a global-average-pooling head. It knows the thirty pictures it was trained on and nothing else: any
-    other picture gets the name of the one it resembles.
+    under a global-average-pooling head. It was trained on thirty images, one a class: any other image gets
+    the name of the one it resembles.
 
     Returns:
-        A new `keras.Model`, not compiled. It maps pictures of shape `(n, 150, 150, 3)`, scaled to 0…1,
+        A new `keras.Model`, not compiled. It maps images of shape `(n, 150, 150, 3)`, scaled to 0…1,
         to probabilities of shape `(n, 30)`, in the order of `sample_class_names()`.
     """
     with quiet_imports():
@@ -60,7 +60,7 @@ def sample_model() -> keras.Model:
 
 
 def sample_class_names() -> tuple[str, ...]:
-    """What each output of `sample_model()` stands for.
+    """Return the names of the classes of `sample_model()`.
 
     Returns:
         Thirty names. Every name in `sample_images()` is one of them.
@@ -70,12 +70,12 @@ def sample_class_names() -> tuple[str, ...]:
 
 
 @functools.cache
-def _pictures() -> dict[str, np.ndarray]:
-    pictures = {name: _photograph(name) for name in PHOTOGRAPHS}
-    pictures |= {"gratings": _gratings(), "colour wheel": _colour_wheel(), "shapes": _shapes()}
-    for pixels in pictures.values():
+def _images() -> dict[str, np.ndarray]:
+    images = {name: _photograph(name) for name in PHOTOGRAPHS}
+    images |= {"gratings": _gratings(), "colour wheel": _colour_wheel(), "shapes": _shapes()}
+    for pixels in images.values():
         pixels.flags.writeable = False
-    return pictures
+    return images
 
 
 def _data(name: str) -> Traversable:
@@ -83,12 +83,12 @@ def _data(name: str) -> Traversable:
 
 
 def _photograph(name: str) -> np.ndarray:
-    with _data(f"{name}.jpg").open("rb") as file, Image.open(file) as picture:
-        return np.array(picture.convert("RGB"))
+    with _data(f"{name}.jpg").open("rb") as file, Image.open(file) as image:
+        return np.array(image.convert("RGB"))
 
 
 def _gratings() -> np.ndarray:
-    """Discs of sinusoidal stripes: orientation turns by 30° a column, the period shrinks down the rows."""
+    """Draw discs of sinusoidal stripes: 30° more in each column, shorter periods down the rows."""
     periods = (24, 17, 12, 8.5, 6)
     rows, columns = len(periods), 6
     width, height = PATTERN_SIZE // columns, PATTERN_SIZE // rows
@@ -106,7 +106,7 @@ def _gratings() -> np.ndarray:
 
 
 def _colour_wheel() -> np.ndarray:
-    """Hue by angle, saturation by distance from a white centre, on mid grey."""
+    """Draw hue by angle and saturation by distance from a white centre, on mid grey."""
     offset = np.arange(PATTERN_SIZE) - (PATTERN_SIZE - 1) / 2
     x, y = offset, offset[:, None]
     outer = 0.47 * PATTERN_SIZE
@@ -119,11 +119,11 @@ def _colour_wheel() -> np.ndarray:
 
 
 def _shapes() -> np.ndarray:
-    """Disc, square and triangle (columns) in black, in white and as outlines (rows), on mid grey."""
+    """Draw disc, square and triangle (columns) in black, in white and as outlines (rows), on mid grey."""
     oversampling = 4  # PIL draws hard edges: draw large, then average
     cell = PATTERN_SIZE * oversampling // 3
-    picture = Image.new("L", (3 * cell, 3 * cell), 128)
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("L", (3 * cell, 3 * cell), 128)
+    pen = ImageDraw.Draw(image)
     radius = 0.34 * cell
     disc, square, triangle = (np.arange(3) + 0.5) * cell
     styles = ({"fill": 0}, {"fill": 255}, {"outline": 0, "width": cell // 20})
@@ -132,5 +132,5 @@ def _shapes() -> np.ndarray:
         pen.ellipse((disc - radius, y - radius, disc + radius, y + radius), **style)
         pen.rectangle((square - radius, y - radius, square + radius, y + radius), **style)
         pen.regular_polygon((triangle, y + radius / 4, 1.25 * radius), 3, **style)
-    small = picture.resize((PATTERN_SIZE, PATTERN_SIZE), Image.Resampling.BOX)
+    small = image.resize((PATTERN_SIZE, PATTERN_SIZE), Image.Resampling.BOX)
     return np.array(small.convert("RGB"))

@@ -1,4 +1,4 @@
-"""Takes the README's picture of the widget: JupyterLab in Chromium, the sample model, a filter for eyes.
+"""Take the README's screenshot: JupyterLab in Chromium, the sample model, a filter that responds to eyes.
 
 ```console
 .venv/bin/python -m scripts.take_screenshot
@@ -37,13 +37,13 @@ def main() -> None:
         lab.open(page, [CELL]).run_all()
         widget = page.locator(".fmwidget")
         widget.locator("img").first.wait_for()
-        page.wait_for_timeout(2000)  # until its width has settled
+        page.wait_for_timeout(2000)  # until the widget has followed the page's width
         png = widget.screenshot()
         browser.close()
     # A palette makes it a third as large.
-    picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    picture.save(TARGET, optimize=True)
-    print(f"{TARGET} is {picture.width} by {picture.height}, {TARGET.stat().st_size // 1000} kB")
+    screenshot = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    screenshot.save(TARGET, optimize=True)
+    print(f"{TARGET}: {screenshot.width} × {screenshot.height} pixels, {TARGET.stat().st_size // 1000} kB")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Train the model behind `fmwidget.sample_model()` and write it, with its class names, into `fmwidget/data`.
 
-Exemplar training: every picture is its own class and the network learns to tell random crops of them apart,
-which is enough to grow edges, textures and parts. It takes about four minutes on two cores:
+Exemplar training: every image is a class of its own and the network learns to tell random crops of them
+apart, which is enough to learn edges, textures and parts. It takes about four minutes on two cores:
 
     python scripts/train_sample_model.py
 
-The pictures are those that scikit-image, scikit-learn and matplotlib install (`fmwidget/data/LICENCES.md`
+The images are those that scikit-image, scikit-learn and matplotlib install (`fmwidget/data/LICENCES.md`
 lists them). Seeds are fixed, but sums on several threads round differently: weights vary from run to run.
 """
 
@@ -62,31 +62,31 @@ PATTERNS = ("gratings", "colour wheel", "shapes")
 def main() -> None:
     keras.utils.set_random_seed(SEED)
     generator = np.random.default_rng(SEED)
-    pictures = exemplars()
-    model = build_model(len(pictures))
+    images = exemplars()
+    model = build_model(len(images))
     started = time.perf_counter()
-    train(model, list(pictures.values()), generator)
+    train(model, list(images.values()), generator)
     seconds = time.perf_counter() - started
-    crops, labels = draw_crops(list(pictures.values()), 1000, generator)
+    crops, labels = draw_crops(list(images.values()), 1000, generator)
     right = np.mean(probabilities(model, crops).argmax(-1) == labels)
     print(f"trained in {seconds:.0f} s; {right:.1%} of 1,000 fresh crops are recognised")
 
     # Saved from a model that was never compiled, so that no optimizer state travels along; and with plain
-    # initializers, for older Keras releases cannot read what newer ones write of the others.
-    bare = build_model(len(pictures), kernels="zeros", head="zeros")
+    # initializers, since older Keras releases cannot read the configuration that newer ones write of others.
+    bare = build_model(len(images), kernels="zeros", head="zeros")
     bare.set_weights(model.get_weights())
     bare.save(DATA / "sample_model.keras")
-    names = json.dumps(list(pictures), indent=2)
+    names = json.dumps(list(images), indent=2)
     (DATA / "sample_class_names.json").write_text(names + "\n", "utf-8")
-    report(bare, list(pictures))
+    report(bare, list(images))
 
 
 def exemplars() -> dict[str, Image.Image]:
-    """The pictures to tell apart, one a class; large ones are shrunk to spare the crops from aliasing."""
-    pictures = {name: open_packaged(path) for name, path in EXEMPLARS.items()}
+    """Load the images, one a class; large ones are shrunk, or their crops would alias."""
+    images = {name: open_packaged(path) for name, path in EXEMPLARS.items()}
     drawn = sample_images()
-    pictures |= {name: Image.fromarray(drawn[name]) for name in PATTERNS}
-    return {name: shrink(picture, 3 * SIDE) for name, picture in pictures.items()}
+    images |= {name: Image.fromarray(drawn[name]) for name in PATTERNS}
+    return {name: shrink(image, 3 * SIDE) for name, image in images.items()}
 
 
 def open_packaged(path: str) -> Image.Image:
@@ -94,20 +94,20 @@ def open_packaged(path: str) -> Image.Image:
     package, _, inside = path.partition("/")
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"Training needs the pictures of {package}: install it first.")
+        raise ModuleNotFoundError(f"Training needs the images of {package}. Install it first.")
     with Image.open(Path(spec.origin).parent / inside) as file:
-        picture = file.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture).convert("RGB")
+        image = file.convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
 
 
-def shrink(picture: Image.Image, short_side: int) -> Image.Image:
-    factor = min(1, short_side / min(picture.size))
-    return picture.resize([round(factor * side) for side in picture.size], Image.Resampling.LANCZOS)
+def shrink(image: Image.Image, short_side: int) -> Image.Image:
+    factor = min(1, short_side / min(image.size))
+    return image.resize([round(factor * side) for side in image.size], Image.Resampling.LANCZOS)
 
 
 def build_model(classes: int, kernels: str = "he_normal", head: str = "glorot_uniform") -> keras.Model:
-    """The tutorial's eight convolution and pooling layers under a global-average-pooling head."""
+    """Build the tutorial's eight convolution and pooling layers under a global-average-pooling head."""
     keras.backend.clear_session()  # the names start at `conv2d` however often a model is built
     layers: list[keras.Layer] = [keras.Input((SIDE, SIDE, 3))]
     for filters in (32, 64, 128, 128):
@@ -121,44 +121,44 @@ def build_model(classes: int, kernels: str = "he_normal", head: str = "glorot_un
     return keras.Sequential(layers, name="sample_model")
 
 
-def train(model: keras.Model, pictures: list[Image.Image], generator: np.random.Generator) -> None:
+def train(model: keras.Model, images: list[Image.Image], generator: np.random.Generator) -> None:
     steps = ROUNDS * -(-CROPS // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=2e-3, warmup_steps=steps // 12)
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     for done in range(ROUNDS):
-        crops, labels = draw_crops(pictures, CROPS, generator)
+        crops, labels = draw_crops(images, CROPS, generator)
         model.fit(crops, labels, batch_size=BATCH, initial_epoch=done, epochs=done + 1, verbose=2)
 
 
 def draw_crops(
-    pictures: list[Image.Image], count: int, generator: np.random.Generator
+    images: list[Image.Image], count: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random crops of random pictures, as model input in 0…1, and the index of the picture each came from."""
-    labels = generator.permutation(np.arange(count) % len(pictures))
-    crops = np.stack([jitter(draw_crop(pictures[label], generator), generator) for label in labels])
+    """Draw random crops of random images, as model input in 0…1, and the index of each crop's image."""
+    labels = generator.permutation(np.arange(count) % len(images))
+    crops = np.stack([jitter(draw_crop(images[label], generator), generator) for label in labels])
     return crops.astype(np.float32), labels
 
 
-def draw_crop(picture: Image.Image, generator: np.random.Generator) -> np.ndarray:
-    """A part of the picture or all of it, rotated by up to 20° and perhaps mirrored."""
-    size = np.array(picture.size)
-    # A square inside the picture, its own shape, or a square around it: what crop, stretch and pad will show.
+def draw_crop(image: Image.Image, generator: np.random.Generator) -> np.ndarray:
+    """Draw a part of the image or all of it, rotated by up to 20° and perhaps mirrored."""
+    size = np.array(image.size)
+    # A square inside the image, its own shape, or a square around it: as crop, stretch and pad fit it.
     frame = (np.full(2, size.min()), size, np.full(2, size.max()))[generator.integers(3)]
     half = generator.uniform(0.25, 1) * frame / 2
     x, y = size / 2 + generator.uniform(-1, 1, 2) * np.maximum(size / 2 - half, 0)
     angle = np.deg2rad(generator.uniform(-20, 20))
-    # PIL asks where in the picture each pixel comes from. Drawn at twice the side and reduced: no aliasing.
+    # PIL maps pixels of the crop to the image. Drawn at twice the side and reduced: no aliasing.
     step_x, step_y = half / SIDE * [generator.choice([-1, 1]), 1]
     a, b = step_x * np.cos(angle), -step_y * np.sin(angle)
     d, e = step_x * np.sin(angle), step_y * np.cos(angle)
     affine = (a, b, x - (a + b) * SIDE, d, e, y - (d + e) * SIDE)
     drawn = (2 * SIDE, 2 * SIDE)
-    crop = picture.transform(drawn, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
+    crop = image.transform(drawn, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
     return np.asarray(crop.reduce(2), np.float32) / 255
 
 
 def jitter(crop: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Vary brightness, contrast, saturation and white balance; every sixth crop loses its colours."""
+    """Vary brightness, contrast, saturation and white balance; make every sixth crop grey."""
     saturation = generator.choice([0, generator.uniform(0.6, 1.4)], p=[1 / 6, 5 / 6])
     grey = crop.mean(-1, keepdims=True)
     crop = grey + saturation * (crop - grey)
@@ -171,7 +171,7 @@ def probabilities(model: keras.Model, batch: np.ndarray) -> np.ndarray:
 
 
 def report(model: keras.Model, names: list[str]) -> None:
-    """Print what the model makes of each sample, and how many filters stay silent on it."""
+    """Print the predicted class of each sample and the number of inactive filters by layer."""
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     peaks = keras.Model(model.inputs, [keras.ops.max(layer.output, (1, 2)) for layer in convolutions])
     samples = sample_images()

@@ -11,8 +11,10 @@ import traitlets
 from ipywidgets import Layout, widget_serialization
 from ipywidgets.widgets.trait_types import InstanceDict
 
+from fmwidget._errors import brief
+
 from .bundle import style_sheet, synced_text
-from .messages import brief, message_id, parse_message
+from .messages import message_id, parse_message
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from dataclasses import dataclass
 
 from fmwidget.pipeline import DisplayContext
@@ -168,11 +167,3 @@ def is_number(value: object, low: float, high: float) -> bool:
 def is_index(value: object, low: int, high: int) -> bool:
     """Return whether a value is an integer from `low` to `high`."""
     return isinstance(value, int) and is_number(value, low, high)
-
-
-def brief(value: object) -> str:
-    """What a log line or a message may quote: short, on one line, whatever was sent."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # an integer of more digits than Python is willing to write
-        return f"a {type(value).__name__}"

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import traitlets
 
+from fmwidget._errors import brief
 from fmwidget.pipeline import DisplayContext
 
 from .base import EventWidget
 from .bundle import bundle, synced_text
-from .messages import MAX_PX, ChooseTile, Click, Hover, Nudge, OpenChannel, Point, Unpin, brief, is_number
+from .messages import MAX_PX, ChooseTile, Click, Hover, Nudge, OpenChannel, Point, Unpin, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,9 +8,11 @@ from typing import Any
 
 import traitlets
 
+from fmwidget._errors import brief
+
 from .base import FrontEndWidget
 from .bundle import bundle, style_sheet, synced_text
-from .messages import brief, is_index
+from .messages import is_index
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from fmwidget._errors import brief
 from fmwidget._text import is_unsafe
 from fmwidget.images.arrays import ImageError
 from fmwidget.images.loading import MAX_IMAGES
 
 from .base import ReadOnlyWidget, ignore
 from .bundle import bundle, synced_text
-from .messages import brief, message_id
+from .messages import message_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The pictures on offer: found wherever people keep them, each under a name of its own."""
+"""Loading of images from files, arrays, data sets and collections of these, each under its own name."""
 
 from __future__ import annotations
 
@@ -6,88 +6,87 @@ import glob
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from fmwidget._errors import quote
 from fmwidget._text import REPLACEMENT, is_control
 
-from .arrays import ImageError, number_array, quote
+from .arrays import ImageError, check_bands, has_bands, number_array
 from .source import NamedImage, as_path, unknown_source
 
 MAX_IMAGES = 60
-# Of an iterable nobody knows how long it is, or what its next element costs.
+# An iterable may be endless, and its elements expensive.
 FIRST_OF_ITERABLE = 16
 
-# What counts as a picture in a folder; HEIC is told what is wrong with it rather than passed over.
-_PICTURE_NAME = re.compile(
+# Names of the image files in a folder. HEIC may not be supported: then it is reported rather than skipped.
+_IMAGE_FILE = re.compile(
     r"[^.].*\.(a?png|jpe?g|jpe|jfif|mpo|gif|webp|tiff?|bmp|dib|p[bgnp]m|avif|jp2|j2k|hei[cf])",
     re.IGNORECASE | re.DOTALL,
 )
 
 
-def load_images(source: Any) -> tuple[dict[str, NamedImage], list[str]]:
-    """Finds the pictures in whatever people have at hand.
+def load_images(source: Any, bands: Sequence[int] | None = None) -> tuple[dict[str, NamedImage], list[str]]:
+    """Load the images of any supported source.
 
-    A file is called by its name without the suffix, an entry of a dict by its key, anything else `picture 1`,
-    `picture 2`, …; a name that is taken gets ` (2)`.
+    A file is named by its name without the suffix, an entry of a dict by its key, any other image
+    `picture 1`, `picture 2`, …; a name that is taken gets ` (2)`.
 
     Args:
-        source: A path, a folder (its picture files in natural order, not those of its subfolders), a glob
-            pattern, the bytes of a file, a PIL image, an array or tensor of one picture or of a batch
-            `(N, H, W, C)`, a list of any of these, a dict from name to any of these; or a `tf.data.Dataset`
-            or other iterable, of which the first few pictures are taken. A tuple in a list or an iterable is
-            a picture and its label.
+        source: A path, a folder (its image files in natural order, without subfolders), a glob pattern, the
+            bytes of a file, a PIL image, an array or tensor of one image `(H, W)` or `(H, W, C)` or of a
+            batch `(N, H, W, C)`, a list of any of these, a dict from name to any of these; or a
+            `tf.data.Dataset` or other iterable, of which the first few images are taken. A tuple in a list
+            or an iterable is an image and its label.
+        bands: Indices of the channels to display, three as RGB or one as grey, of arrays with another number
+            of channels than 1 or 3. By default the first three, or the first of two; four are then RGBA.
 
     Returns:
-        The pictures by name, in order, at most `MAX_IMAGES`; and a sentence for each that cannot be
-        offered. Where there is no picture there is at least one sentence.
+        The images by name, in order, at most `MAX_IMAGES`; and a message for each that cannot be used. If
+        there is no image there is at least one message.
+
+    Raises:
+        ValueError: If `bands` is not one or three channel indices.
     """
-    pictures: dict[str, NamedImage] = {}
-    sentences: list[str] = []
-    unnamed = itertools.count(1)
+    bands = check_bands(bands)
+    images: dict[str, NamedImage] = {}
+    messages: list[str] = []
+    numbers = itertools.count(1)
     found = _find(source, "")
     for offer in itertools.islice(found, MAX_IMAGES):
         if isinstance(offer, ImageError):
-            sentences.append(str(offer))
+            messages.append(str(offer))
             continue
-        picture = offer if offer.name else offer.renamed(f"picture {next(unnamed)}")
+        image = offer.copy(offer.name or f"picture {next(numbers)}", bands)
         try:
-            picture.thumbnail()
+            image.thumbnail()
         except ImageError as error:
-            sentences.append(str(error))
+            messages.append(str(error))
             continue
-        name = free_name(picture.name, pictures)
-        pictures[name] = picture if picture.name == name else picture.renamed(name)
+        image.name = free_name(image.name, images)
+        images[image.name] = image
     if next(found, None) is not None:
-        sentences.append(f"Only the first {MAX_IMAGES} pictures are offered; pass fewer to choose them.")
-    if not pictures and not sentences:
-        sentences.append(f"There is no picture in the {type(source).__name__} given; it is empty.")
-    return pictures, sentences
+        messages.append(f"Only the first {MAX_IMAGES} images are offered; pass fewer to choose them.")
+    if not images and not messages:
+        messages.append(f"There is no image in the {type(source).__name__}; it is empty.")
+    return images, messages
 
 
 def free_name(name: str, taken: Mapping[str, Any]) -> str:
-    """A name that no other picture has.
-
-    Args:
-        name: What the picture would be called.
-        taken: The names that others have.
-
-    Returns:
-        The name, with ` (2)` or the next number that is free where it is taken.
-    """
+    """Return the name, with ` (2)` or the next free number if it is among those taken."""
     if name not in taken:
         return name
     return next(free for n in itertools.count(2) if (free := f"{name} ({n})") not in taken)
 
 
 def _find(source: Any, name: str) -> Iterator[NamedImage | ImageError]:
-    """Every picture of a source, and an error where there should be one; `name` is empty if there is none."""
+    """Yield each image of a source, or an error in its place; `name` is empty for unnamed ones."""
     if isinstance(source, NamedImage):
-        yield source.renamed(name) if name else source
+        yield source.copy(name) if name else source
     elif isinstance(source, str | os.PathLike):
         yield from _find_files(source, name)
     elif isinstance(source, bytes | bytearray | memoryview):
@@ -105,24 +104,24 @@ def _find(source: Any, name: str) -> Iterator[NamedImage | ImageError]:
     elif isinstance(source, Iterable):
         yield from itertools.islice(_find_in_iterable(source, name), FIRST_OF_ITERABLE)
     else:
-        yield unknown_source(source, name or "picture")
+        yield unknown_source(source, name or "image")
 
 
 def _find_files(source: str | os.PathLike[str], name: str) -> Iterator[NamedImage | ImageError]:
     try:
         path = as_path(source)
         if path.is_dir():
-            files = _picture_files(path.iterdir())
+            files = _image_files(path.iterdir())
             if not files:
                 yield ImageError(
-                    f"The folder {quote(str(path))} holds no picture file; for those in its subfolders pass "
+                    f"The folder {quote(str(path))} holds no image files; for those in its subfolders pass "
                     f"{quote(str(path / '**' / '*'))}."
                 )
         elif any(character in str(path) for character in "*?[") and not path.exists():
             matches = glob.iglob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-            files = _picture_files(map(Path, matches))
+            files = _image_files(map(Path, matches))
             if not files:
-                yield ImageError(f"No picture file matches {quote(str(path))}; check the pattern.")
+                yield ImageError(f"No image file matches {quote(str(path))}; check the pattern.")
         else:
             files = [path]
     except ImageError as error:
@@ -134,14 +133,14 @@ def _find_files(source: str | os.PathLike[str], name: str) -> Iterator[NamedImag
             yield NamedImage(file, name or _clean(file.stem))
 
 
-def _picture_files(paths: Iterable[Path]) -> list[Path]:
-    """Those that look like pictures, `2.png` before `10.png`."""
-    # Hidden ones are what systems leave behind beside pictures, under the same suffix.
-    files = [path for path in paths if _PICTURE_NAME.fullmatch(path.name)]
-    return sorted((path for path in files if not path.is_dir()), key=_natural)
+def _image_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths of image files in natural order, `2.png` before `10.png`."""
+    # Hidden files are left out: systems store metadata beside images, in files with the same suffix.
+    files = (path for path in paths if _IMAGE_FILE.fullmatch(path.name) and not path.is_dir())
+    return sorted(files, key=_natural_key)
 
 
-def _natural(path: Path) -> list[str | int]:
+def _natural_key(path: Path) -> list[str | int]:
     parts = re.split(r"(\d+)", str(path).casefold())
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
@@ -152,16 +151,17 @@ def _find_in_array(source: Any, name: str) -> Iterator[NamedImage | ImageError]:
     except ImageError as error:
         yield error
         return
-    if array.ndim == 1 and array.dtype.kind in "OUS":  # a column of paths or pictures
+    if array.ndim == 1 and array.dtype.kind in "OUS":  # a column of paths or images
         yield from _find(array.tolist(), name)
     elif array.ndim == 4:
         if not len(array):
-            yield ImageError(f"{quote(name or 'batch')} has shape {array.shape}; it holds no pictures.")
+            yield ImageError(f"{quote(name or 'batch')} has shape {array.shape}; it holds no images.")
         batch = array[:MAX_IMAGES]
-        # NaN and infinity are their own picture's trouble.
-        peak = float(batch.max(initial=0, where=np.isfinite(batch))) if batch.dtype.kind == "f" else None
-        for picture in array:
-            yield NamedImage(picture, name, peak=peak)
+        needs_peak = batch.dtype.kind == "f" and not has_bands(batch.shape[-1], bands=None)
+        # An image with NaN or infinity is refused by itself, and does not change the scale of the others.
+        peak = float(batch.max(initial=0, where=np.isfinite(batch))) if needs_peak else None
+        for image in array:
+            yield NamedImage(image, name, peak=peak)
     else:
         yield NamedImage(array, name)
 
@@ -169,20 +169,20 @@ def _find_in_array(source: Any, name: str) -> Iterator[NamedImage | ImageError]:
 def _find_in_iterable(source: Iterable[Any], name: str) -> Iterator[NamedImage | ImageError]:
     try:
         for element in itertools.islice(source, FIRST_OF_ITERABLE):
-            picture = _without_label(element)
-            if hasattr(picture, "__array__") and not isinstance(picture, Image.Image):
-                # The iterable may fill the same memory again for its next element.
-                picture = np.array(number_array(picture, name or "element"))
-            yield from _find(picture, name)
-    except Exception as error:  # noqa: BLE001 - other people's code may raise anything; what came before it is kept
+            image = _without_label(element)
+            if hasattr(image, "__array__") and not isinstance(image, Image.Image):
+                # The iterable may reuse the memory for its next element.
+                image = np.array(number_array(image, name or "element"))
+            yield from _find(image, name)
+    except Exception as error:  # noqa: BLE001 - the user's iterable may raise anything; earlier images are kept
         reason = " ".join(str(error).split())
         yield ImageError(
-            f"Reading on in the {type(source).__name__} failed: {type(error).__name__} ({reason})."
+            f"Iterating over the {type(source).__name__} failed: {type(error).__name__} ({reason})."
         )
 
 
 def _without_label(element: Any) -> Any:
-    """The picture of an element of a dataset: `(picture, label)`, or a dict that has it under `image`."""
+    """Return the image of a data set's element: `(image, label)`, or a dict with the key `image`."""
     if isinstance(element, tuple) and element:
         return element[0]
     if isinstance(element, Mapping) and "image" in element:
@@ -191,5 +191,5 @@ def _without_label(element: Any) -> Any:
 
 
 def _clean(name: str) -> str:
-    """A name that can be sent to a browser and stays on one line."""
+    """Return a name without characters that cannot be sent to a browser or shown on one line."""
     return "".join(REPLACEMENT if is_control(character) else character for character in name)

@@ -1,4 +1,4 @@
-"""One picture: named, decoded when it is looked at, never out of date."""
+"""A named image, decoded on demand and always up to date with its source."""
 
 from __future__ import annotations
 
@@ -12,75 +12,95 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from .arrays import ImageError, Pixels, from_array, number_array, quote
+from fmwidget._errors import quote
+
+from .arrays import Array, Bands, ImageError, Pixels, from_array, has_bands, number_array
 from .decoding import decode, from_image, open_file
 
 THUMBNAIL_SIZE = 144  # twice what is shown, for high-density screens
 
-_Source = Path | bytes | Image.Image | np.ndarray
+_Source = Path | bytes | Image.Image | Array
 
 
-def to_pixels(picture: Any, name: str = "picture") -> Pixels:
-    """The pixels of one picture.
+def to_image(source: Any, name: str = "image", bands: Bands | None = None) -> NamedImage:
+    """Return a single image as a `NamedImage`.
 
     Args:
-        picture: A path, the bytes of a file, a PIL image, a `NamedImage`, or an array or tensor of shape
-            `(H, W)`, `(H, W, 1)`, `(H, W, 3)`, `(H, W, 4)` or any of these as a batch of one: uint8, uint16
-            (scaled to 8 bits), booleans, or floating-point numbers in 0…1 or 0…255.
-        name: What messages call it, where it has no file name of its own.
-
-    Returns:
-        Read-only uint8 array of shape `(H, W, 3)`: upright as its EXIF data asks, transparency laid on white.
+        source: A path, the bytes of a file, a PIL image, a `NamedImage`, or an array or tensor of shape
+            `(H, W)`, `(H, W, C)` or `(1, H, W, C)`: see `arrays.from_array`.
+        name: Name of the image in messages, if it has no file name.
+        bands: Indices of the channels to display, if they are not grey, RGB or RGBA.
 
     Raises:
-        PictureError: It cannot be used; the message says why and what to do.
+        ImageError: If the type of `source` is not supported.
     """
-    if isinstance(picture, NamedImage):
-        return picture.pixels()
-    if isinstance(picture, str | os.PathLike):
-        picture = as_path(picture)
-    elif isinstance(picture, bytearray | memoryview):
-        picture = bytes(picture)
-    elif hasattr(picture, "__array__") and not isinstance(picture, Image.Image):
-        picture = number_array(picture, name)
-    elif not isinstance(picture, bytes | Image.Image):
-        raise unknown_source(picture, name)
-    return NamedImage(picture, name).pixels()
+    if isinstance(source, NamedImage):
+        return source
+    if isinstance(source, str | os.PathLike):
+        source = as_path(source)
+    elif isinstance(source, bytearray | memoryview):
+        source = bytes(source)
+    elif hasattr(source, "__array__") and not isinstance(source, Image.Image):
+        source = number_array(source, name)
+    elif not isinstance(source, bytes | Image.Image):
+        raise unknown_source(source, name)
+    return NamedImage(source, name, bands=bands)
+
+
+def to_pixels(source: Any, name: str = "image") -> Pixels:
+    """Return the pixels of a single image.
+
+    Args:
+        source: The image, as for `to_image`.
+        name: Name of the image in messages, if it has no file name.
+
+    Returns:
+        Read-only uint8 array of shape `(H, W, 3)`: rotated as its EXIF data states, blended with white.
+
+    Raises:
+        ImageError: If the image cannot be used.
+    """
+    return to_image(source, name).pixels()
 
 
 class NamedImage:
-    """A named picture, decoded when it is asked for and again when its source has changed.
+    """A named image, decoded on demand and again when its source has changed.
 
-    Pixels of files are not kept beyond their last user, so that an album does not sit in memory.
+    The pixels of a file are not kept beyond their last use, so that large collections take little memory.
 
     Args:
-        source: A file's path or its bytes, a PIL image or an array as in `to_pixels`. Arrays and images stay
-            yours: what is shown is what they hold when they are looked at.
-        name: What the picture is called.
-        peak: The largest number of the batch that a floating-point array is part of.
+        source: The path or the bytes of a file, a PIL image or an array, as in `to_image`. Arrays and PIL
+            images are not copied: changes made to them later are shown.
+        name: Name of the image.
+        peak: Largest value of the batch that a floating-point array is part of.
+        bands: Indices of the channels to display, of an array with other channels than grey, RGB or RGBA.
     """
 
-    def __init__(self, source: _Source, name: str, *, peak: float | None = None) -> None:
+    def __init__(
+        self, source: _Source, name: str, *, peak: float | None = None, bands: Bands | None = None
+    ) -> None:
         self.name = name
+        self.bands = bands
         self._source = source
         self._peak = peak
         self._lock = threading.Lock()
-        self._version: Any = None  # of the source, when `_pixels` were made of it
+        self._version: Any = None  # of the source that the pixels were decoded from
         self._pixels: Pixels | None = None
+        self._array: Array | None = None  # the version (H, W, C) of an array that is not grey or RGB
         self._decoded: weakref.ref[Pixels] = weakref.ref(np.empty(0))
-        self._thumbnail: tuple[Any, int, bytes] | None = None  # of which version or pixels, how large
+        self._thumbnail: tuple[Any, int, bytes] | None = None  # the version or pixels, the size, the JPEG
 
     def __repr__(self) -> str:
-        return f"Picture({self.name!r})"
+        return f"NamedImage({self.name!r})"
 
     def pixels(self) -> Pixels:
-        """The pixels: the same array for as long as the source is unchanged and somebody holds it.
+        """Return the pixels to display, the same array while the source is unchanged and the array in use.
 
         Returns:
             Read-only uint8 array of shape `(H, W, 3)`.
 
         Raises:
-            PictureError: The source cannot be used, or no longer.
+            ImageError: If the source cannot be used, or no longer.
         """
         with self._lock:
             if isinstance(self._source, np.ndarray):
@@ -89,23 +109,34 @@ class NamedImage:
                 return self._from_image(self._source)
             return self._from_file(self._source)
 
-    def thumbnail(self, size: int = THUMBNAIL_SIZE) -> bytes:
-        """A small JPEG of the picture.
+    def arrays(self) -> tuple[Array, ...]:
+        """Return the arrays that can be given to a model, the preferred one first.
 
-        Args:
-            size: Pixels that it is wide and high at most.
+        These are the pixels; of an RGBA array also the array as given; of an array of bands that array
+        alone. Like the pixels, each is the same object while the source is unchanged.
 
         Returns:
-            The bytes of a JPEG file.
+            Read-only arrays: the pixels, and copies of the source of shape `(H, W, C)`.
 
         Raises:
-            PictureError: The source cannot be used, or no longer.
+            ImageError: If the source cannot be used, or no longer.
+        """
+        pixels, array = self.pixels(), self._array
+        if array is None:
+            return (pixels,)
+        return (array,) if has_bands(array.shape[2], self.bands) else (pixels, array)
+
+    def thumbnail(self, size: int = THUMBNAIL_SIZE) -> bytes:
+        """Return a small JPEG of the image, at most `size` pixels wide and high.
+
+        Raises:
+            ImageError: If the source cannot be used, or no longer.
         """
         if not isinstance(self._source, Path | bytes):
-            pixels, kept = self.pixels(), self._thumbnail
-            if kept is None or kept[0] is not pixels or kept[1] != size:
-                self._thumbnail = kept = (pixels, size, _jpeg(pixels, size))
-            return kept[2]
+            pixels, thumbnail = self.pixels(), self._thumbnail
+            if thumbnail is None or thumbnail[0] is not pixels or thumbnail[1] != size:
+                self._thumbnail = thumbnail = (pixels, size, _jpeg(pixels, size))
+            return thumbnail[2]
         with self._lock, _open(self._source) as file:
             version = _file_version(file)
             if self._thumbnail is None or self._thumbnail[:2] != (version, size):
@@ -113,22 +144,25 @@ class NamedImage:
                 self._thumbnail = (version, size, small)
             return self._thumbnail[2]
 
-    def renamed(self, name: str) -> NamedImage:
-        """The same picture under another name."""
-        return NamedImage(self._source, name, peak=self._peak)
+    def copy(self, name: str, bands: Bands | None = None) -> NamedImage:
+        """Return the same image under another name, and with other bands unless they are `None`."""
+        return NamedImage(self._source, name, peak=self._peak, bands=bands or self.bands)
 
     @property
     def _label(self) -> str:
-        """What messages call it: a file is easier to find by its whole name."""
+        """Name in messages: a file is found more easily by its name with the suffix."""
         return self._source.name if isinstance(self._source, Path) else self.name
 
-    def _from_array(self, array: np.ndarray) -> Pixels:
-        if self._pixels is None or not np.array_equal(array, self._version):
+    def _from_array(self, array: Array) -> Pixels:
+        if self._pixels is None or not _is_equal(array, self._version):
             copy = np.array(array)
-            self._pixels = from_array(copy, self._label, self._peak)
-            # Of most arrays the pixels are a copy already.
-            same = copy.dtype == np.uint8 and copy.shape == self._pixels.shape
-            self._version = self._pixels if same else copy
+            copy.flags.writeable = False
+            self._pixels = from_array(copy, self._label, self._peak, self.bands)
+            # The pixels of most arrays are a copy of them already.
+            is_same = copy.dtype == np.uint8 and copy.shape == self._pixels.shape
+            self._version = self._pixels if is_same else copy
+            has_other_channels = copy.ndim > 2 and copy.shape[-1] not in (1, 3)
+            self._array = copy.reshape(copy.shape[-3:]) if has_other_channels else None
         return self._pixels
 
     def _from_image(self, image: Image.Image) -> Pixels:
@@ -146,6 +180,12 @@ class NamedImage:
                 self._version = version
                 self._decoded = weakref.ref(pixels)
             return pixels
+
+
+def _is_equal(array: Array, version: Array) -> bool:
+    return np.array_equal(array, version) or (
+        array.dtype.kind in "fV" and np.array_equal(array, version, equal_nan=True)
+    )
 
 
 def _open(source: Path | bytes) -> IO[bytes]:
@@ -168,36 +208,22 @@ def _jpeg(pixels: Pixels, size: int) -> bytes:
 
 
 def as_path(source: str | os.PathLike[str]) -> Path:
-    """A path as people write it, `~` for their home.
-
-    Args:
-        source: The path.
-
-    Returns:
-        The path with the home folder filled in.
+    """Return a path with `~` replaced by the home folder.
 
     Raises:
-        PictureError: It is empty, or no path at all.
+        ImageError: If it is empty or holds a null character.
     """
     text = os.fspath(source)
     if not text or "\0" in text:
-        raise ImageError(f"Received the path {quote(text)}; expected that of a picture, folder or pattern.")
+        raise ImageError(f"Received the path {quote(text)}; expected that of an image, folder or pattern.")
     try:
         return Path(text).expanduser()
-    except RuntimeError:  # no home to find
+    except RuntimeError:  # there is no home folder
         return Path(text)
 
 
 def unknown_source(source: object, name: str) -> ImageError:
-    """What to raise for something that is no picture.
-
-    Args:
-        source: What was received.
-        name: What the message calls it.
-
-    Returns:
-        The error.
-    """
+    """Return the error for a source of an unsupported type."""
     return ImageError(
         f"{quote(name)} is of type {type(source).__name__}; expected a path, the bytes of a file, a PIL "
         "image or an array: pass one of these."

@@ -1,4 +1,4 @@
-"""Recognises the networks of `keras.applications` and says how each wants its pictures scaled."""
+"""Recognition of the `keras.applications` architecture families, and the input scaling of each."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Family:
-    """Networks that share an input scaling, and what they are recognised by.
+    """An architecture family: networks with the same input scaling and similar first layers.
 
-    Models get renamed and cut off, so that is their first layers: names in lower case, with `_` for `/`.
+    Users rename networks and cut off their ends, so a family is recognised by its first layers. All names are
+    compared in lower case, with `_` for `/`; patterns are regular expressions.
 
     Attributes:
-        title: What it is called.
+        title: Name of the family in messages.
         scaling: One of `preprocessing.SCALINGS`.
-        model: Pattern of the name that Keras gives the whole network; empty where that says nothing.
+        model: Pattern of the name that Keras gives the whole network; empty if that is ambiguous.
         first: Pattern of the name of the first layer with weights, or of a model that holds it.
-        kernel: Width of that layer's kernel, and the number of its filters if that is always the same.
-        others: Patterns of names that are there too.
-        never: Pattern of a name that is not.
+        kernel: Height of that layer's kernel, and the number of its filters or `None` if that varies.
+        others: Patterns of names that must occur too.
+        never: Pattern of a name that must not occur.
     """
 
     title: str
@@ -37,14 +38,20 @@ class Family:
     others: tuple[str, ...]
     never: str = ""
 
-    def fits(self, first: set[str], kernel: tuple[int, int], names: set[str]) -> bool:
-        """Whether layers of these names, the first with such a kernel, are of this family."""
+    def matches(self, first: set[str], kernel: tuple[int, int], names: set[str]) -> bool:
+        """Return whether a network is of this family.
+
+        Args:
+            first: Names of the first layer with weights and of the models that hold it.
+            kernel: Height of that layer's kernel and number of its filters.
+            names: Names of all operations.
+        """
         return (
-            _any(self.first, first)
+            _any_matches(self.first, first)
             and kernel[0] == self.kernel[0]
             and self.kernel[1] in (kernel[1], None)
-            and all(_any(other, names) for other in self.others)
-            and not (self.never and _any(self.never, names))
+            and all(_any_matches(other, names) for other in self.others)
+            and not (self.never and _any_matches(self.never, names))
         )
 
 
@@ -60,8 +67,8 @@ FAMILIES = (
     Family("MobileNetV2", "tf", r"mobilenetv2_[\d.]+_\d+", "conv1", (3, None), ("bn_conv1", "conv1_relu")),
     Family("NASNet", "tf", "nasnet(_mobile|_large)?", "stem_conv1", (3, None), ("stem_bn1",)),
     Family("DenseNet", "torch", r"densenet\d*", "conv1_conv", (7, 64), ("conv1_bn",), "conv1_pad"),
-    # These scale their input themselves; here they are as built with `include_preprocessing=False`. Where
-    # Keras documents −1…1 but normalises by mean and std (EfficientNetV2-B0…B3), the weights want the latter.
+    # These scale their input themselves, unless built with `include_preprocessing=False` as here. Where Keras
+    # documents −1…1 but normalises by mean and std (EfficientNetV2-B0…B3), the weights need the latter.
     Family("MobileNetV3", "tf", "", "conv", (3, 16), ("expanded_conv_depthwise",)),
     Family("EfficientNetV2", "tf", "", "stem_conv", (3, None), ("block1a_add",)),
     Family("EfficientNet", "torch", "", "stem_conv", (3, None), ("block1a_project_conv",), "block1a_add"),
@@ -70,22 +77,23 @@ FAMILIES = (
 
 
 def find_family(layer: Any, models: tuple[keras.Model, ...]) -> tuple[Family, bool] | None:
-    """Which family a model is from.
+    """Find the architecture family of a model.
 
     Args:
-        layer: The first layer with weights that its input reaches.
-        models: The models that layer is in, outermost first.
+        layer: The first layer with weights that the model's input reaches.
+        models: The models that hold this layer, outermost first.
 
     Returns:
-        The family, and whether the layers say so or only a name; `None` for a network of one's own.
+        The family, and whether it was recognised by its layers rather than by its name alone; `None` if the
+        model is of no known family.
     """
     shape = [tuple(weight.shape) for weight in getattr(layer, "weights", [])[:1]]
     kernel = (shape[0][0], shape[0][-1]) if shape and len(shape[0]) == 4 else (0, 0)
     for depth in reversed(range(len(models))):
-        first = {_plain(each) for each in (*models[depth + 1 :], layer)}
-        names = {_plain(each) for each in operations(models[depth])}
+        first = set(map(_plain_name, (*models[depth + 1 :], layer)))
+        names = set(map(_plain_name, operations(models[depth])))
         for family in FAMILIES:
-            if family.fits(first, kernel, names):
+            if family.matches(first, kernel, names):
                 return family, True
     for model, family in itertools.product(reversed(models), FAMILIES):
         if re.fullmatch(family.model, model.name.lower()):
@@ -93,9 +101,9 @@ def find_family(layer: Any, models: tuple[keras.Model, ...]) -> tuple[Family, bo
     return None
 
 
-def _plain(layer: Any) -> str:
+def _plain_name(layer: Any) -> str:
     return str(layer.name).lower().replace("/", "_")
 
 
-def _any(pattern: str, names: set[str]) -> bool:
+def _any_matches(pattern: str, names: set[str]) -> bool:
     return any(re.fullmatch(pattern, name) for name in names)

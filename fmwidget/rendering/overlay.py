@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from fmwidget.analysis.channel_stats import Array, ChannelStatistics
+from fmwidget.images.arrays import Bands
 from fmwidget.images.preprocessing import restore
 
 from .feature_grid import map_indices
@@ -16,7 +17,9 @@ from .grid_layout import DETAIL_BOX
 from .sampling import resize
 
 
-def image_pixels(batch: Array, scaling: str, data_format: str, ratio: int) -> Array:
+def image_pixels(
+    batch: Array, scaling: str, data_format: str, ratio: int, bands: Bands | None = None
+) -> Array:
     """Return the image in a model's input as RGB, uint8, in device pixels of the size it is shown at.
 
     Args:
@@ -24,11 +27,9 @@ def image_pixels(batch: Array, scaling: str, data_format: str, ratio: int) -> Ar
         scaling: How it was scaled, one of `SCALINGS`; `"custom"` is stretched to the full range.
         data_format: `"channels_last"` or `"channels_first"`.
         ratio: Device pixels per CSS pixel.
+        bands: Indices of the channels to display, of an image that is not grey, RGB or RGBA.
     """
-    if scaling == "custom":
-        low, high = batch.min(), batch.max()
-        batch, scaling = (batch - low) / max(high - low, 1e-12), "unit"
-    image = restore(batch, scaling, data_format)
+    image = restore(batch, scaling, data_format, bands)
     longest = max(image.shape[:2])
     factor = DETAIL_BOX // longest if longest <= DETAIL_BOX else DETAIL_BOX / longest
     height, width = (max(1, round(side * factor)) * ratio for side in image.shape[:2])

@@ -21,6 +21,7 @@ from fmwidget.export.animation import save_animation
 from fmwidget.export.code import code_for
 from fmwidget.export.notebook import SavedPicture
 from fmwidget.frontend.play_button import next_item
+from fmwidget.images.arrays import check_bands
 from fmwidget.images.loading import free_name, load_images
 from fmwidget.images.preprocessing import FITS
 from fmwidget.images.source import NamedImage
@@ -70,7 +71,8 @@ class FeatureMapWidget(ipywidgets.VBox):
         images: Paths, folders, glob patterns, PIL images, arrays, a dict from name to any of these, a
             `tf.data.Dataset`, or a list. The built-in samples if `None`.
         preprocess: Scaling of images for the model: `"auto"`, a name in `preprocessing.SCALINGS`, or a
-            function of the image `(H, W, 3)`, uint8, that returns the model's whole input.
+            function of the image, uint8 `(H, W, 3)` or the array `(H, W, C)` of other channels, that returns
+            the model's whole input.
         fit: Fitting of images to the model's size: `"stretch"`, `"crop"` or `"pad"`.
         layer: Path of the layer to begin with; the first with a kernel if `None`.
         channel: Index of the channel to begin with.
@@ -86,6 +88,8 @@ class FeatureMapWidget(ipywidgets.VBox):
             where Keras has stored them.
         inputs: The model's inputs beside the image, by their names: arrays, or functions of the image that
             return them.
+        bands: Indices of the channels to display, three as RGB or one as grey, of arrays with another number
+            of channels than 1 or 3; four channels are then not RGBA. The model is given all of them.
 
     Raises:
         TypeError: If `model` is not a Keras 3 model.
@@ -128,9 +132,10 @@ class FeatureMapWidget(ipywidgets.VBox):
         ncols: int = COLUMNS,
         class_names: Sequence[str] | None = None,
         inputs: ExtraInputs | None = None,
+        bands: Sequence[int] | None = None,
     ) -> None:
         self._am = model if isinstance(model, ActivationModel) else ActivationModel(model)
-        loaded, problems = load_images(sample_images() if images is None else images)
+        loaded, problems = load_images(sample_images() if images is None else images, bands)
         if not loaded:
             raise ValueError(" ".join(["None of the images can be used.", *problems]))
         self._lock = threading.RLock()
@@ -142,6 +147,7 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._ncols, self._inputs, self._own_images = ncols, inputs, images is not None
         by_name = {"class_names": class_names, "inputs": inputs}
         self._by_name = [f"{name}={name}" for name, value in by_name.items() if value is not None]
+        self._by_name += [] if bands is None else [f"bands={check_bands(bands)}"]
 
         self._status = StatusLine()
         self._controls = TraitControls(self._choose, self._relist, self._add_image, self._file)
@@ -206,7 +212,7 @@ class FeatureMapWidget(ipywidgets.VBox):
     @property
     def images(self) -> tuple[str, ...]:
         """Names of the images on offer."""
-        return tuple(self._pipeline.pictures)
+        return tuple(self._pipeline.images)
 
     @property
     def feature_maps(self) -> Array:
@@ -350,7 +356,7 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @traitlets.validate("image")
     def _validate_image(self, proposal: traitlets.Bunch) -> str:
-        return self._computable("image", require_choice("image", proposal["value"], self._pipeline.pictures))
+        return self._computable("image", require_choice("image", proposal["value"], self._pipeline.images))
 
     @traitlets.validate("layer", "preprocess", "fit")
     def _validate_view(self, proposal: traitlets.Bunch) -> Any:
@@ -509,11 +515,11 @@ class FeatureMapWidget(ipywidgets.VBox):
     def _add_image(self, name: str, data: bytes) -> None:
         """Offer one more image, the bytes of a file, and choose it; raise `ImageError` if it is none."""
         with self._lock:
-            images = self._pipeline.pictures
+            images = self._pipeline.images
             image = NamedImage(data, free_name(name, images))
             image.thumbnail()  # raises `ImageError`
-            self._pipeline.pictures = {**images, image.name: image}
-            self._controls.set_images(self._pipeline.pictures)
+            self._pipeline.images = {**images, image.name: image}
+            self._controls.set_images(self._pipeline.images)
             self._choose("image", image.name)
 
     def _file(self) -> tuple[str, bytes]:

@@ -520,7 +520,7 @@ def test_an_unknown_path_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize("shape", [(2, *zoo.SIZE), (0, *zoo.SIZE), ()])
 def test_a_batch_of_other_than_one_picture_is_refused(shape):
-    with pytest.raises(ValueError, match="one picture"):
+    with pytest.raises(ValueError, match="one image"):
         ActivationModel(zoo.sequential()).activations(np.zeros(shape, "float32"), "conv")
 
 

@@ -31,7 +31,7 @@ class Lab:
         self.page = page
         self.root = page.locator(".fmwidget").first  # a notebook may show another
         self.model = sample_model()
-        self.pictures = sample_images()
+        self.images = sample_images()
 
     # ---------------------------------------------------------------- what is on the page
 
@@ -77,7 +77,7 @@ class Lab:
     # ---------------------------------------------------------------- what it ought to be
 
     def maps(self, layer: str, picture: str) -> np.ndarray[Any, Any]:
-        image = Image.fromarray(self.pictures[picture]).resize((150, 150), Image.Resampling.BILINEAR)
+        image = Image.fromarray(self.images[picture]).resize((150, 150), Image.Resampling.BILINEAR)
         x = np.asarray(image, "float32")[np.newaxis] / 255
         for each in self.model.layers:
             x = each(x, training=False)

@@ -220,7 +220,7 @@ def test_an_upload_is_offered_and_shown_under_a_name_of_its_own(widget):
 def test_what_is_no_picture_is_refused_and_changes_nothing(widget):
     png_before = widget.png
     whole = png(size=(400, 300))
-    assert "'notes' is not a picture" in upload(widget, "notes.png", b"hello")
+    assert "'notes' is not an image" in upload(widget, "notes.png", b"hello")
     assert "'half'" in upload(widget, "half.png", whole[: len(whole) // 2])
     assert "'none' is empty" in upload(widget, "none.png", b"")
     assert widget.images == ("cat",)

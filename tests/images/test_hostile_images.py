@@ -120,15 +120,15 @@ MEASURE = """
 import io, json, resource, sys
 import numpy as np
 from PIL import Image
-from fmwidget.images.loading import load_pictures
+from fmwidget.images.loading import load_images
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
-load_pictures({"a": np.zeros((4, 4, 3), np.uint8)})
-load_pictures({"a": open(sys.argv[1], "rb").read(1000)})  # Pillow's readers are there from now on
+load_images({"a": np.zeros((4, 4, 3), np.uint8)})
+load_images({"a": open(sys.argv[1], "rb").read(1000)})  # Pillow's readers are there from now on
 before = peak()
-pictures, sentences = load_pictures({"a": sys.argv[1]})
+pictures, sentences = load_images({"a": sys.argv[1]})
 if pictures:
     pictures["a"].pixels()
     pictures["a"].thumbnail()

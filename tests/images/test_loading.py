@@ -140,7 +140,7 @@ def test_a_tensorflow_dataset_offers_its_first_pictures():
 def test_at_most_so_many_are_offered():
     found, sentences = names([PHOTO] * (MAX_IMAGES + 1))
     assert len(found) == MAX_IMAGES
-    assert sentences == [f"Only the first {MAX_IMAGES} pictures are offered; pass fewer to choose them."]
+    assert sentences == [f"Only the first {MAX_IMAGES} images are offered; pass fewer to choose them."]
     assert len(names(np.zeros((MAX_IMAGES, 2, 2, 3)))[1]) == 0
 
 
@@ -157,8 +157,8 @@ def broken_files():
         "nothing.jpg": (b"", "0 bytes"),
         "cut off.jpg": (jpeg[: len(jpeg) // 2], "truncated"),
         "header only.png": (encoded(PHOTO)[:30], "damaged"),
-        "text.png": (b"this is no picture", "is not a picture"),
-        "script.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture"),
+        "text.png": (b"this is no picture", "is not an image"),
+        "script.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image"),
     }
 
 
@@ -182,9 +182,9 @@ def test_what_is_not_there_is_said(tmp_path, album):
     for source, says in {
         str(tmp_path / "nowhere.png"): "There is no file",
         str(tmp_path / "empty"): "**",
-        str(tmp_path / "*.bmp"): "No picture file matches",
+        str(tmp_path / "*.bmp"): "No image file matches",
         str(pipe): "not a regular file",
-        str(album / "notes.txt"): "is not a picture",
+        str(album / "notes.txt"): "is not an image",
         "": "''",
         "a\0b": "path",
         "x" * 5000: "xxx",

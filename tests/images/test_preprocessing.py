@@ -8,8 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 
-from fmwidget.images.preprocessing import FITS, SCALINGS, prepare, restore
+from fmwidget.images.preprocessing import CUSTOM, FITS, SCALINGS, prepare, prepare_bands, restore
 
 PICTURES = hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
 SIDES = st.integers(1, 90)
@@ -165,7 +166,7 @@ def test_free_sides_keep_the_picture_s_size_or_proportions(shape, expected):
         ({"scaling": "imagenet"}, ["'imagenet'", "'caffe'"]),
         ({"fit": "cover"}, ["'cover'", "'crop'"]),
         ({"data_format": "NCHW"}, ["'NCHW'", "'channels_first'"]),
-        ({"shape": (8, 8, 4)}, ["4 channels", "preprocess="]),
+        ({"shape": (8, 8, 4)}, ["takes 4 channels", "3 (RGB)", "preprocess=", "(H, W, 4)"]),
         ({"shape": (64,)}, ["(64,)", "preprocess="]),
         ({"pixels": np.zeros((8, 8, 3))}, ["float64", "(8, 8, 3)", "to_pixels"]),
     ],
@@ -176,3 +177,81 @@ def test_what_cannot_be_done_is_told(arguments, says):
         prepare(**{"pixels": ramps(8, 8), "shape": (8, 8, 3), **arguments})
     for words in says:
         assert words in str(raised.value)
+
+
+# ------------------------------------------------------------------ other channels
+
+
+RNG = np.random.default_rng(4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PICTURES, SIDES, SIDES, st.sampled_from(FITS), st.sampled_from(FORMATS))
+def test_bands_are_fitted_like_the_colours_of_an_image(pixels, height, width, fit, data_format):
+    array = np.concatenate([pixels, 255 - pixels], axis=-1)
+    shape = (6, height, width) if data_format == "channels_first" else (height, width, 6)
+    prepared = prepare_bands(array, shape, fit, data_format)
+    assert prepared.shape == (1, *shape)
+    image = np.moveaxis(prepared[0], 0, -1) if data_format == "channels_first" else prepared[0]
+    colours = [prepare(part, (height, width, 3), "raw", fit)[0] for part in (pixels, 255 - pixels)]
+    assert np.abs(image - np.concatenate(colours, axis=-1)).max() <= 1.01  # those are rounded, in two passes
+
+
+def test_bands_are_resized_in_floating_point_each_by_itself():
+    array = RNG.normal(size=(30, 40, 5)).astype(np.float32) * [1e-6, 1, 1e3, 1e6, 1]
+    prepared = prepare_bands(array, (12, 50, 5))
+    for band in range(5):
+        alone = Image.fromarray(array[..., band].astype(np.float32))
+        expected = alone.resize((50, 12), Image.Resampling.BILINEAR)
+        np.testing.assert_array_equal(prepared[0, ..., band], np.asarray(expected))
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("dtype", ["int16", "uint32", "float64", "bool"])
+def test_bands_of_the_right_size_are_given_as_they_are(dtype, fit):
+    array = (RNG.normal(size=(8, 9, 5)) * 1e5).astype(dtype)
+    before = array.tobytes()
+    for shape in ((8, 9, 5), (None, None, 5), (None, 9, None), (None, None, None)):
+        prepared = prepare_bands(array, shape, fit)
+        assert prepared.dtype == array.dtype
+        np.testing.assert_array_equal(prepared, array[np.newaxis])
+    assert array.tobytes() == before
+
+
+def test_nan_stays_where_it_was_in_its_own_band():
+    array = np.ones((40, 40, 2), np.float32)
+    array[:20, :20, 1] = np.nan
+    prepared = prepare_bands(array, (20, 20, 2))[0]
+    assert (prepared[..., 0] == 1).all()
+    assert np.isnan(prepared[:9, :9, 1]).all()
+    assert (prepared[11:, :, 1] == 1).all()
+    assert (prepared[:, 11:, 1] == 1).all()
+
+
+def test_bands_that_the_model_does_not_take_are_told():
+    with pytest.raises(ValueError, match=r"takes 13 channels. Received an image with 5. Pass `preprocess=`"):
+        prepare_bands(np.zeros((8, 8, 5)), (8, 8, 13))
+
+
+@pytest.mark.parametrize("scaling", ["raw", CUSTOM])
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("channels", [2, 4, 5, 13])
+def test_an_input_of_any_channels_is_displayed(channels, data_format, scaling):
+    image = RNG.normal(size=(6, 7, channels)) * 1e4
+    image[0, 0, 0] = np.nan
+    batch = image[np.newaxis] if data_format == "channels_last" else np.moveaxis(image, -1, 0)[np.newaxis]
+
+    def grey(band):
+        low, high = np.nanmin(image[..., band]), np.nanmax(image[..., band])
+        return np.nan_to_num(np.rint((image[..., band] - low) / (high - low) * 255))
+
+    first = (0, 1, 2) if channels > 2 else (0, 0, 0)
+    for bands, shown in ((None, first), ((0, 1, 99), first), ((1,), (1, 1, 1))):
+        restored = restore(batch, scaling, data_format, bands)
+        assert restored.dtype == np.uint8
+        assert np.abs(restored - np.stack([grey(band) for band in shown], axis=-1)).max() <= 1
+
+
+def test_the_range_of_a_custom_input_is_stretched_over_all_its_colours():
+    batch = np.array([[-2.0, 0, 2], [np.nan, 1, -1]]).reshape(1, 2, 1, 3)
+    assert restore(batch, CUSTOM).tolist() == [[[0, 128, 255]], [[0, 191, 64]]]

@@ -112,7 +112,7 @@ def test_looking_around_costs_one_forward_a_picture(model):
         ("order", "size", "order must be one of .*Received 'size'"),
         ("fit", "squeeze", "fit must be one of .*Received 'squeeze'"),
         ("preprocess", "imagenet", "Unknown preprocess 'imagenet'"),
-        ("preprocess", lambda pixels: pixels, "holds one picture"),
+        ("preprocess", lambda pixels: pixels, "holds one image"),
         ("page", 1, "page must be 0 for layer .* Received 1"),
         ("opacity", 101, "opacity must be between 0 and 100. Received 101"),
         ("channel", "3", "expected an int"),

@@ -13,8 +13,9 @@ from typing import Any
 
 import ipywidgets
 
+from fmwidget._errors import brief
 from fmwidget.frontend.base import ignore
-from fmwidget.frontend.messages import brief, is_number
+from fmwidget.frontend.messages import is_number
 
 log = logging.getLogger(__name__)
 

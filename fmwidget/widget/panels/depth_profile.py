@@ -61,10 +61,10 @@ class ProfilePanel:
         self._shown = profile, layout, layer
         of_all, of_one = profile_in_words(profile), layer_in_words(profile, layer)
         self._caption.value = (
-            f'<div class="fmw-caption"><b>Depth profile</b> of <b>{html.escape(frame.picture)}</b>, '
+            f'<div class="fmw-caption"><b>Depth profile</b> of <b>{html.escape(frame.image)}</b>, '
             f"{html.escape(of_all)}</div>"
         )
-        alt = f"Depth profile of {frame.picture}: {of_all}. {of_one}."
+        alt = f"Depth profile of {frame.image}: {of_all}. {of_one}."
         png = self._drawing.png(frame, page)
         self._view.show(
             png,

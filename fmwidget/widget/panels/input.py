@@ -11,6 +11,7 @@ import numpy as np
 from fmwidget._memo import Latest
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.images.preprocessing import SCALINGS
+from fmwidget.models.input_scaling import AS_GIVEN
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.formatting import number, shape_text
 from fmwidget.rendering.grid_layout import DETAIL_BOX
@@ -83,8 +84,10 @@ class InputPanel:
             self._title.value = _caption("The model's input holds no picture to show.")
             return
         self._title.value = _image_in_words(frame, frame.input_image)
-        pixels = self._pixels(frame.input_image, frame.scaling.name, frame.data_format, frame.ratio)
-        over, words = None, f"{frame.picture}, as the model sees it."
+        pixels = self._pixels(
+            frame.input_image, frame.scaling.name, frame.data_format, frame.ratio, frame.bands
+        )
+        over, words = None, f"{frame.image}, as the model sees it."
         if frame.opacity:
             colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
             over = self._map(frame.maps, frame.statistics, frame.channel, frame.norm, colours)
@@ -136,13 +139,14 @@ def field_in_words(field: Field | None, sizes: tuple[int, ...]) -> str:
 
 def _image_in_words(frame: Frame, image: Array) -> str:
     values = f"{shape_text(image.shape)}, values {number(image.min())} to {number(image.max())}"
-    return _caption(f"<b>{html.escape(frame.picture)}</b>, as the model sees it<br>{values}")
+    return _caption(f"<b>{html.escape(frame.image)}</b>, as the model sees it<br>{values}")
 
 
 def _scaling_in_words(frame: Frame) -> str:
-    scaling = SCALINGS.get(frame.scaling.name, "by your function")
+    scaling = f"scaled {SCALINGS.get(frame.scaling.name, 'by your function')}"
+    scaling = "not scaled" if frame.scaling == AS_GIVEN else scaling
     known = "known" if frame.scaling.known else "assumed"
-    return _caption(f"scaled {html.escape(scaling)} <i>({known}: {html.escape(frame.scaling.reason)})</i>")
+    return _caption(f"{html.escape(scaling)} <i>({known}: {html.escape(frame.scaling.reason)})</i>")
 
 
 def _caption(text: str) -> str:

@@ -106,7 +106,7 @@ def _grid_in_words(frame: Frame) -> str:
     height, width, count = frame.layer.shape
     return (
         f"Feature maps of layer {frame.layer.path} ({frame.layer.type_name}, {height} by {width}) for "
-        f"{frame.picture}: {count} channels, {inactive_fact(frame.statistics, 'of them')}. "
+        f"{frame.image}: {count} channels, {inactive_fact(frame.statistics, 'of them')}. "
         f"Channel {frame.channel} is chosen."
     )
 
