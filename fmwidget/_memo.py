@@ -1,4 +1,4 @@
-"""Remembering a last result: a control changes one thing at a time, and most of a redraw is as it was."""
+"""A cache for the last result of a function, since a control changes one argument at a time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Result = TypeVar("Result")
 
 
 class Latest(Generic[Result]):
-    """A function that is run again only when its arguments differ from the last time.
+    """A function that is called again only when its arguments differ from those of the last call.
 
-    What has no hash (an array, a list, a page of pixels) counts as the same only if it is the same object:
-    the arrays here are read-only, and comparing them would cost as much as a redraw.
+    An argument without a hash, such as an array, is the same only if it is the same object: the arrays here
+    are read-only, and comparing them would cost as much as a redraw.
     """
 
     def __init__(self, function: Callable[..., Result]) -> None:

@@ -260,7 +260,7 @@ def test_an_image_that_cannot_be_used_is_named_as_it_was_passed(model, picture, 
         ([picture, flat], "^'picture 2' "),
         (folder / "notes.txt", "^'notes.txt' "),
         ({}, "empty"),
-        (folder / "no" / "*.png", "No picture file matches"),
+        (folder / "no" / "*.png", "No image file matches"),
     ]:
         with pytest.raises(ImageError, match=says):
             plot_channel(model, broken, "first", 0)

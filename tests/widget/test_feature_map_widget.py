@@ -422,7 +422,7 @@ def test_traits_can_be_linked(widget, model):
 def test_several_traits_set_together_are_drawn_together(widget):
     with widget.hold_trait_notifications():
         widget.layer, widget.channel, widget.image = "conv_1", 16, "two"
-    assert (widget._frame.layer.path, widget._frame.channel, widget._frame.picture) == ("conv_1", 16, "two")
+    assert (widget._frame.layer.path, widget._frame.channel, widget._frame.image) == ("conv_1", 16, "two")
 
 
 def test_names_from_outside_stay_text(model):
