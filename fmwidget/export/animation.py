@@ -154,13 +154,13 @@ def animation_pages(
 ) -> Iterator[Page]:
     """Yield the page of each step, at one device pixel per CSS pixel."""
     state = replace(state, profile=False)
-    batch = pipeline.batch(state)
+    prepared = pipeline.prepare(state)
     for step in steps:
         if by == "channels":
-            frame = pipeline.frame(replace(state, channel=step), display, batch)
+            frame = pipeline.frame(replace(state, channel=step), display, prepared)
             yield channel_page(frame, ratio=1, title=f"{frame.layer.path}  channel {step}")
         else:
-            frame = pipeline.frame(replace(state, layer=step), display, batch)
+            frame = pipeline.frame(replace(state, layer=step), display, prepared)
             channel = min(state.channel, len(frame.layout.order) - 1)
             yield grid_page(replace(frame, channel=channel, page=frame.layout.page_of(channel)), ratio=1)
 
