@@ -13,6 +13,7 @@ from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.channel_stats import ChannelStatistics, channel_order, channel_statistics
 from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
 from fmwidget.images.arrays import Bands
+from fmwidget.images.loading import free_name
 from fmwidget.images.source import NamedImage
 from fmwidget.models.batch import (
     ExtraInputs,
@@ -204,6 +205,34 @@ class FramePipeline:
         batch = self.batch(state)
         self._outputs(batch, self._version)  # the pass that the list is taken from
         return self._layers(batch, self._version)
+
+    def first_layer(self, state: ViewState) -> str:
+        """Return the path of the first layer with a kernel: those before it only prepare the image.
+
+        Raises:
+            ValueError: If the model has no feature maps.
+        """
+        layers = self.layers(state)
+        if not layers:
+            raise ValueError(
+                f"The model {self._activations.model.name!r} has no feature maps: none of its layers returns "
+                "arrays (batch, height, width, channels)."
+            )
+        return next((layer for layer in layers if layer.has_kernel), layers[0]).path
+
+    def add_image(self, name: str, data: bytes) -> NamedImage:
+        """Offer one more image, the bytes of a file.
+
+        Returns:
+            The image, under `name` or the next free name like it.
+
+        Raises:
+            ImageError: If the bytes are no image that can be used.
+        """
+        image = NamedImage(data, free_name(name, self.images))
+        image.thumbnail()  # raises `ImageError`
+        self.images = {**self.images, image.name: image}
+        return image
 
     def layout(self, state: ViewState, display: DisplayContext) -> GridLayout:
         """Return the layout of the layer's grid."""

@@ -160,7 +160,7 @@ def plot_channel(
         layer=path, channel=channel, image=name, preprocess=preprocess, fit=fit, norm=norm, cmap=cmap
     )
     frame = pipeline.frame(state, DisplayContext(ratio, dark, PAGE_WIDTH))
-    count = frame.maps.shape[-1]
+    count = frame.layer.channels
     if not 0 <= channel < count:
         raise ValueError(f"Layer {path!r} has the channels 0 to {count - 1}. Received channel={channel}.")
     page = channel_page(frame, size, ratio, title=f"{path} · channel {channel}", tight=True)

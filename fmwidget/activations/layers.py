@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from fmwidget.models import introspection
 from fmwidget.models.outputs import MAPS, Flow, OutputKind, is_maps, is_video, resolve_formats, stacks
@@ -58,6 +59,11 @@ class FeatureLayer:
         return self.shape[self.axes.index("channel")]
 
     @property
+    def unit_shape(self) -> tuple[int, ...]:
+        """The sizes along the axes that tell a channel's units apart: `(H, W)` for maps."""
+        return tuple(size for size, axis in zip(self.shape, self.axes, strict=True) if axis != "channel")
+
+    @property
     def type_name(self) -> str:
         """The class name of the layer or operation; before an activation function, the name of that too."""
         name = type(self.layer).__name__
@@ -67,6 +73,10 @@ class FeatureLayer:
     def has_kernel(self) -> bool:
         """True if the layer has filters; others only prepare or pass on their input."""
         return hasattr(self.layer, "kernel")
+
+    def examples(self, output: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return all examples of an output of the layer as they are shown, `(N, H, W, C)` for maps; a view."""
+        return self.output.examples(output, self.data_format)
 
     def with_shape_of(self, tensor: Tensor) -> FeatureLayer:
         """Return the same layer with the shape of one of its outputs, batch axis included."""

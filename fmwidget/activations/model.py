@@ -169,7 +169,7 @@ class ActivationModel:
         with self._lock:
             tensor = self._forward(batch, path, version).maps[path]
             layer = self._layers[path]
-        return layer.output.examples(self._backend.to_numpy(tensor), layer.data_format)
+        return layer.examples(self._backend.to_numpy(tensor))
 
     def predictions(self, batch: Batch, *, version: int | None = None) -> Any:
         """Return the model's own output for one image, from the same forward pass as its maps.
@@ -206,8 +206,7 @@ class ActivationModel:
         require_one_image(batch)
 
         def measured(path: str, tensor: Any) -> Any:
-            layer = layers[path]
-            return function(layer.output.examples(self._backend.to_numpy(tensor), layer.data_format)[0])
+            return function(layers[path].examples(self._backend.to_numpy(tensor))[0])
 
         with self._lock:
             forward = self._forward(batch, None, None)

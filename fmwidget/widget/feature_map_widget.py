@@ -10,7 +10,6 @@ from dataclasses import fields, replace
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any
 
-import ipywidgets
 import traitlets
 
 from fmwidget.activations.forward import ForwardError
@@ -20,11 +19,9 @@ from fmwidget.analysis.channel_stats import ORDERS
 from fmwidget.export.animation import save_animation
 from fmwidget.export.code import code_for
 from fmwidget.export.notebook import SavedPicture
-from fmwidget.frontend.play_button import next_item
 from fmwidget.images.arrays import check_bands
-from fmwidget.images.loading import free_name, load_images
+from fmwidget.images.loading import load_images
 from fmwidget.images.preprocessing import FITS
-from fmwidget.images.source import NamedImage
 from fmwidget.models.batch import ExtraInputs, Preprocess
 from fmwidget.pipeline import Array, DisplayContext, Frame, FramePipeline, ViewState
 from fmwidget.rendering.figure import CSS_DPI, FeatureFigure
@@ -34,14 +31,10 @@ from fmwidget.samples import sample_images
 from fmwidget.widget.controls.trait_controls import TraitControls
 from fmwidget.widget.jupyter.comm import listen, reply_on_subshell
 from fmwidget.widget.jupyter.display import (
-    BESIDE_PICTURE,
-    can_hide_picture,
+    NotebookWidget,
     saved_picture,
-    show_picture,
-    show_with_picture,
-    widget_bundle,
 )
-from fmwidget.widget.jupyter.lifetime import Closed, close_tree, hold_weakly, register_display, release
+from fmwidget.widget.jupyter.lifetime import Closed, close_tree, hold_weakly
 from fmwidget.widget.jupyter.visible_text import send_visibly
 from fmwidget.widget.jupyter.widget_tree import all_widgets
 from fmwidget.widget.panels.answer import check_class_names
@@ -63,7 +56,7 @@ MAPS_CHECKED = ("layer", "image", "preprocess", "fit")  # maps are computed befo
 MAX_ROUNDS = 20  # of changes that observers make in response to one another
 
 
-class FeatureMapWidget(ipywidgets.VBox):
+class FeatureMapWidget(NotebookWidget):
     """Interactive feature maps of a convolutional network: pick a layer, a channel and an image.
 
     Args:
@@ -112,7 +105,6 @@ class FeatureMapWidget(ipywidgets.VBox):
     opacity = Percent(0, help="Opacity of the channel over the image, in percent.")
     profile = traitlets.Bool(default_value=False, help="Whether the depth profile is shown.")
     page = traitlets.Int(help="Page of the grid, counted from 0; it follows the channel.")
-    _view_count = traitlets.Int(0, allow_none=True, help="Number of views in the front end.").tag(sync=True)
 
     def __init__(
         self,
@@ -150,7 +142,13 @@ class FeatureMapWidget(ipywidgets.VBox):
         self._by_name += [] if bands is None else [f"bands={check_bands(bands)}"]
 
         self._status = StatusLine()
-        self._controls = TraitControls(self._choose, self._relist, self._add_image, self._file)
+        self._controls = TraitControls(
+            self._choose,
+            play=lambda name, value: setattr(self, name, value),
+            relist=self._relist,
+            add=self._add_image,
+            draw=self._file,
+        )
         self._monitor = TrainingMonitor(self._am, self._training_changed)
         self._receptive_fields = ReceptiveFieldService(self._am, self._fields_ready)
         self._panels = build_panels(
@@ -181,7 +179,10 @@ class FeatureMapWidget(ipywidgets.VBox):
             self.image = next(iter(loaded)) if image is None else image
             self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
             self.opacity, self.profile = opacity, profile
-            self.layer, self.channel = self._first_layer() if layer is None else layer, channel
+            self.layer, self.channel = (
+                self._pipeline.first_layer(self._state()) if layer is None else layer,
+                channel,
+            )
             check_class_names(class_names, self._pipeline.outputs(self._state()))
             self._controls.set_images(loaded)
             self._refresh(follow=True)
@@ -190,8 +191,6 @@ class FeatureMapWidget(ipywidgets.VBox):
             self.close()  # or ipywidgets' registry would keep its parts
             raise
         self._grid.box.on_display(self._display_changed)
-        self._controls.play_layers.on_step(self._play_layers)
-        self._controls.play_channels.on_step(self._play_channels)
         self._am.warm_up()
 
     def __repr__(self) -> str:
@@ -279,10 +278,6 @@ class FeatureMapWidget(ipywidgets.VBox):
             pipeline, state, display = self._pipeline.copy(), self._state(), self._display
         save_animation(file, pipeline, state, display, by=by, only=only, fps=fps, seconds=seconds)
 
-    def snapshot(self) -> None:
-        """Put a static picture of the grid into the output, which stays when the kernel is gone."""
-        show_picture(self._picture())
-
     def code(self, model: str = "model", images: str = "images") -> str:
         """Return Python code that makes a widget with the view on screen.
 
@@ -298,10 +293,19 @@ class FeatureMapWidget(ipywidgets.VBox):
             names = [name for name in STATE if name != "page"]
             values = {**{name: getattr(self, name) for name in names}, "ncols": self._ncols}
             defaults = {name: self.traits()[name].default() for name in names}
-            defaults |= {"layer": self._first_layer(), "image": self.images[0], "ncols": COLUMNS}
+            defaults |= {
+                "layer": self._pipeline.first_layer(self._state()),
+                "image": self.images[0],
+                "ncols": COLUMNS,
+            }
             fixed = [model, *[images] * self._own_images, *self._by_name]
             turned = self.page != self._frame.layout.page_of(self.channel)
             return code_for(fixed, values, defaults, self.page if turned else None)
+
+    def saved_picture(self) -> SavedPicture:
+        """Return the static picture of the grid that a notebook's file keeps."""
+        with self._lock:
+            return saved_picture(self._grid.box, self._frame)
 
     def refresh(self) -> None:
         """Draw again if weights have been trained since, or an image has changed."""
@@ -325,33 +329,6 @@ class FeatureMapWidget(ipywidgets.VBox):
             self.children = ()
             self._frame, self._selection, self._inputs = None, Selection(), None
 
-    # ------------------------------------------------------------------ Jupyter
-
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
-        """Return the state for the front end: see ipywidgets. A page that is being loaded has no view yet."""
-        state: dict[str, Any] = super().get_state(key, drop_defaults)
-        return state | {"_view_count": 0} if key is None else state
-
-    def _ipython_display_(self) -> None:
-        if self.comm is None or not can_hide_picture():
-            raise NotImplementedError  # IPython then asks for `_repr_mimebundle_`
-        self.add_class(BESIDE_PICTURE)
-        show_with_picture(super()._repr_mimebundle_(), self._picture())
-        register_display(self)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        register_display(self)
-        return widget_bundle(super()._repr_mimebundle_(**kwargs), self._picture())
-
-    def _picture(self) -> SavedPicture:
-        with self._lock:
-            return saved_picture(self._grid.box, self._frame)
-
-    @traitlets.observe("_view_count")
-    def _views_changed(self, change: traitlets.Bunch) -> None:
-        if change["new"] == 0:
-            release(self)
-
     # ------------------------------------------------------------------ validation that needs the model
 
     @traitlets.validate("image")
@@ -364,8 +341,8 @@ class FeatureMapWidget(ipywidgets.VBox):
 
     @traitlets.validate("channel")
     def _validate_channel(self, proposal: traitlets.Bunch) -> int:
-        count = self._am.layer(self.layer).shape[-1]
-        return require_index("channel", proposal["value"], count, self.layer)
+        layer = self._am.layer(self.layer)
+        return require_index("channel", proposal["value"], layer.channels, self.layer)
 
     @traitlets.validate("page")
     def _validate_page(self, proposal: traitlets.Bunch) -> int:
@@ -451,18 +428,7 @@ class FeatureMapWidget(ipywidgets.VBox):
     def _update_controls(self) -> None:
         state, layout = self._state(), self._frame.layout
         layers = self._pipeline.layers(state)
-        self._controls.update(state, layers=layers, channels=len(layout.order), pages=layout.pages)
-
-    def _first_layer(self) -> str:
-        """Return the path of the first layer with a kernel: those before it only prepare the image."""
-        self._pipeline.outputs(self._state())  # computed anyway; it finds the layers
-        layers = self._am.layers
-        if not layers:
-            raise ValueError(
-                f"The model {self._am.model.name!r} has no feature maps: none of its layers returns arrays "
-                "(batch, height, width, channels)."
-            )
-        return next((layer for layer in layers if layer.has_kernel), layers[0]).path
+        self._controls.update(state, layers=layers, channels=layout.order, pages=layout.pages)
 
     # ------------------------------------------------------------------ events
 
@@ -500,25 +466,10 @@ class FeatureMapWidget(ipywidgets.VBox):
             self._controls.pause()
             self._update_controls()
 
-    def _play_layers(self, *, is_first: bool) -> bool:
-        """Show the next listed layer; return whether another follows."""
-        self._controls.play_channels.playing = False
-        self.layer, is_more = next_item(self._controls.layer.play_order, self.layer, is_first=is_first)
-        return is_more
-
-    def _play_channels(self, *, is_first: bool) -> bool:
-        """Show the next channel in the order of the grid; return whether another follows."""
-        self._controls.play_layers.playing = False
-        self.channel, is_more = next_item(self._frame.layout.order, self.channel, is_first=is_first)
-        return is_more
-
     def _add_image(self, name: str, data: bytes) -> None:
         """Offer one more image, the bytes of a file, and choose it; raise `ImageError` if it is none."""
         with self._lock:
-            images = self._pipeline.images
-            image = NamedImage(data, free_name(name, images))
-            image.thumbnail()  # raises `ImageError`
-            self._pipeline.images = {**images, image.name: image}
+            image = self._pipeline.add_image(name, data)
             self._controls.set_images(self._pipeline.images)
             self._choose("image", image.name)
 

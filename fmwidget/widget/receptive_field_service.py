@@ -59,7 +59,7 @@ class ReceptiveFieldService:
             return None
         return self._answer(
             lambda: projective_field(self._am, frame.layer.path, row, column, batch=frame.batch),
-            lambda reason: ProjectiveField(np.zeros(frame.maps.shape[:2], bool), None, reason),
+            lambda reason: ProjectiveField(np.zeros(frame.layer.unit_shape, bool), None, reason),
         )
 
     def close(self) -> None:

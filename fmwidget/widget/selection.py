@@ -104,10 +104,10 @@ class Selector:
 
     def _pin(self, frame: Frame, unit: Unit | None) -> None:
         self._hovered = None  # a finger that has pinned a unit is lifted without leaving
-        self._pinned, self._pinned_shape = unit, frame.maps.shape[:2]
+        self._pinned, self._pinned_shape = unit, frame.layer.unit_shape
 
     def _pinned_in(self, frame: Frame) -> Unit | None:
-        if self._pinned is not None and frame.maps.shape[:2] != self._pinned_shape:
+        if self._pinned is not None and frame.layer.unit_shape != self._pinned_shape:
             self._pinned = None
         return self._pinned and Unit(frame.channel, self._pinned.row, self._pinned.column)
 

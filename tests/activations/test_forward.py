@@ -159,6 +159,7 @@ def test_a_layer_states_its_kind_and_axes():
     layer = ActivationModel(zoo.sequential()).layers[0]
     assert (layer.kind, layer.axes) == ("maps", ("height", "width", "channel"))
     assert layer.channels == layer.shape[-1]
+    assert layer.unit_shape == layer.shape[:2]
 
 
 def test_the_model_graph_and_a_recorded_call_are_counted_and_kept():

@@ -10,7 +10,7 @@ import ipywidgets
 
 from fmwidget.activations.layers import FeatureLayer
 from fmwidget.analysis.channel_stats import ORDERS
-from fmwidget.frontend.play_button import PlayButton
+from fmwidget.frontend.play_button import PlayButton, next_item
 from fmwidget.frontend.save_button import SaveButton
 from fmwidget.frontend.thumbnail_picker import ThumbnailPicker
 from fmwidget.frontend.uploader import Uploader
@@ -52,6 +52,7 @@ class TraitControls:
 
     Args:
         choose: Called with a trait's name and the value that the user chose for it.
+        play: Called with a trait's name and its next value while layers or channels are played.
         relist: Called when the filter of layers has changed, to have the controls updated.
         add: Called with the name and the bytes of an image that the user adds; see `Uploader`.
         draw: Returns name and bytes of the picture that the user saves; see `SaveButton`.
@@ -60,6 +61,7 @@ class TraitControls:
     def __init__(
         self,
         choose: Callable[[str, Any], None],
+        play: Callable[[str, Any], None],
         relist: Callable[[], None],
         add: Callable[[str, bytes], None],
         draw: Callable[[], tuple[str, bytes]],
@@ -107,13 +109,17 @@ class TraitControls:
         )
         self.input = _row(self.opacity, self.preprocess, self.fit)
 
-        self._choose = choose
+        self._choose, self._play = choose, play
+        self._state: ViewState | None = None  # shown, like the order of the channels
+        self._channels: Sequence[int] = ()
         self._updating: int | None = None  # the thread that updates the controls just now
         self._image_names: tuple[str, ...] = ()
         for name in ("channel", "norm", "cmap", "order", "preprocess", "fit", "opacity", "profile"):
             getattr(self, name).observe(self._reporter(name), names="value")
         self.image.observe(self._report_image, names="value")
         self.page.on_turn(lambda page: self._report("page", page))
+        self.play_layers.on_step(self._play_layer)
+        self.play_channels.on_step(self._play_channel)
 
     def pause(self) -> None:
         """Stop playing layers and channels."""
@@ -126,15 +132,18 @@ class TraitControls:
         self._without_reports(lambda: self.image.offer(self._image_names, thumbs, self.image.value))
         self.upload.room = max(0, MAX_IMAGES - len(images))
 
-    def update(self, state: ViewState, *, layers: Sequence[FeatureLayer], channels: int, pages: int) -> None:
+    def update(
+        self, state: ViewState, *, layers: Sequence[FeatureLayer], channels: Sequence[int], pages: int
+    ) -> None:
         """Bring every control in line with the state.
 
         Args:
             state: The state.
             layers: The layers on offer.
-            channels: Number of channels of the layer.
+            channels: The layer's channels, in the order of the grid.
             pages: Number of pages that they fill.
         """
+        self._state, self._channels = state, channels
 
         def update() -> None:
             for name in ("norm", "order", "fit", "opacity", "profile"):
@@ -142,11 +151,26 @@ class TraitControls:
             self.layer.update(layers, state.layer)
             _select_option(self.cmap, state.cmap, state.cmap)
             _select_option(self.preprocess, "your function", state.preprocess)
-            move_slider(self.channel, state.channel, last=channels - 1)
+            move_slider(self.channel, state.channel, last=len(channels) - 1)
             self.image.value = self._image_names.index(state.image)
             self.page.update(state.page, pages)
 
         self._without_reports(update)
+
+    def _play_layer(self, *, is_first: bool) -> bool:
+        """Show the next listed layer; return whether another follows."""
+        self.play_channels.playing = False
+        return self._play_next("layer", self.layer.play_order, is_first=is_first)
+
+    def _play_channel(self, *, is_first: bool) -> bool:
+        """Show the next channel in the order of the grid; return whether another follows."""
+        self.play_layers.playing = False
+        return self._play_next("channel", self._channels, is_first=is_first)
+
+    def _play_next(self, name: str, items: Sequence[Any], *, is_first: bool) -> bool:
+        value, is_more = next_item(items, getattr(self._state, name), is_first=is_first)
+        self._play(name, value)
+        return is_more
 
     def _reporter(self, name: str) -> Callable[[dict[str, Any]], None]:
         return lambda change: self._report(name, change["new"])

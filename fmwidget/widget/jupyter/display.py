@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import ipywidgets
+import traitlets
 from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
 
@@ -14,14 +16,47 @@ from fmwidget.frontend.picture_view import PictureView
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.palette import cmap_for
 
+from .lifetime import register_display, release
 from .visible_text import visible
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-BESIDE_PICTURE = (
-    "fmw-beside-picture"  # class of a widget followed by its picture, in `frontend/css/saved.css`
-)
+# Class of a widget followed by its picture, in `frontend/css/saved.css`.
+BESIDE_PICTURE = "fmw-beside-picture"
+
+
+class NotebookWidget(ipywidgets.VBox):
+    """A widget that leaves a static picture in the notebook's file, and is freed when no page shows it."""
+
+    _view_count = traitlets.Int(0, allow_none=True, help="Number of views in the front end.").tag(sync=True)
+
+    saved_picture: Callable[[], SavedPicture]  # what the widget shows: a method of the subclass
+
+    def snapshot(self) -> None:
+        """Put a static picture into the output, which stays when the kernel is gone."""
+        show_picture(self.saved_picture())
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002
+        """Return the state for the front end: see ipywidgets. A page that is being loaded has no view yet."""
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        return state | {"_view_count": 0} if key is None else state
+
+    def _ipython_display_(self) -> None:
+        if self.comm is None or not can_hide_picture():
+            raise NotImplementedError  # IPython then asks for `_repr_mimebundle_`
+        self.add_class(BESIDE_PICTURE)
+        show_with_picture(super()._repr_mimebundle_(), self.saved_picture())
+        register_display(self)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        register_display(self)
+        return widget_bundle(super()._repr_mimebundle_(**kwargs), self.saved_picture())
+
+    @traitlets.observe("_view_count")
+    def _views_changed(self, change: traitlets.Bunch) -> None:
+        if change["new"] == 0:
+            release(self)
 
 
 def saved_picture(view: PictureView, frame: Frame) -> SavedPicture:

@@ -16,7 +16,6 @@ from fmwidget.activations.model import ActivationModel
 from fmwidget.activations.preactivation import activation_name, has_activation
 from fmwidget.analysis.contributions import contributions, is_convolution
 from fmwidget.models import backends
-from fmwidget.models.outputs import to_maps
 
 from .contribution_tables import contribution_tables_html
 
@@ -99,7 +98,7 @@ def _recorded(am: ActivationModel, batch: Batch, layer: FeatureLayer) -> _Record
     call = am.recorded_call(batch, layer.after or layer.path)
     sums = call.outputs if call.pre_activation is None else call.pre_activation
     to_numpy = backends.current().to_numpy
-    return _Recorded(*(to_maps(to_numpy(tensor), layer.data_format) for tensor in (call.inputs[0], sums)))
+    return _Recorded(*(layer.examples(to_numpy(tensor))[0] for tensor in (call.inputs[0], sums)))
 
 
 def _sentence(text: str) -> str:
