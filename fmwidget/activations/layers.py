@@ -7,16 +7,18 @@ import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from fmwidget.models import introspection
 from fmwidget.models.outputs import MAPS, Flow, OutputKind, is_maps, is_video, resolve_formats, stacks
 
 from .preactivation import activation_name, has_activation
 from .recorder import Call, Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class FeatureLayer:
         return hasattr(self.layer, "kernel")
 
     def examples(self, output: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Return all examples of an output of the layer as they are shown, `(N, H, W, C)` for maps; a view."""
+        """Return all examples of an output of the layer as they are shown, `(N, H, W, C)` for maps."""
         return self.output.examples(output, self.data_format)
 
     def with_shape_of(self, tensor: Tensor) -> FeatureLayer:

@@ -91,12 +91,6 @@ def maps_shape(shape: Sequence[Any], data_format: str) -> tuple[Any, Any, Any]:
     return height, width, channels
 
 
-def to_maps(output: np.ndarray[Any, Any], data_format: str) -> np.ndarray[Any, Any]:
-    """Return the maps `(H, W, C)` of the one image in a batch."""
-    maps: np.ndarray[Any, Any] = MAPS.examples(output, data_format)[0]
-    return maps
-
-
 def declared_format(operation: keras.Operation) -> str | None:
     """Return where a layer itself declares its channels, or `None` if it works on either layout."""
     declared = getattr(operation, "data_format", None)

@@ -14,7 +14,6 @@ from keras import layers
 from fmwidget import ActivationModel
 from fmwidget.activations.forward import record_call
 from fmwidget.analysis.contributions import Contributions, contributions
-from fmwidget.models.outputs import to_maps
 from tests.support import zoo
 
 EPS = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -160,8 +159,8 @@ def test_the_input_of_a_call_inside_a_model(make, path):
         call = record_call(model, batch, layer.after or layer.path)
         before = call.outputs if call.pre_activation is None else call.pre_activation
         dtype = str(layer.layer.compute_dtype)
-        given_to = to_maps(np.asarray(call.inputs[0]), layer.data_format)
-        maps = to_maps(np.asarray(before), layer.data_format)
+        given_to = layer.examples(np.asarray(call.inputs[0]))[0]
+        maps = layer.examples(np.asarray(before))[0]
         for row, column, channel in ((0, 0, 0), tuple(side - 1 for side in layer.shape)):
             parts = contributions(layer.layer, given_to, channel, row, column)
             check(parts, float(maps[row, column, channel]), dtype)
