@@ -318,6 +318,7 @@ class FeatureMapWidget(NotebookWidget):
             return  # closed already, or never made
         with self._lock:
             self._monitor.stop()
+            self._controls.pause()
             self._receptive_fields.close()
             close_tree(self)
             super().close()
