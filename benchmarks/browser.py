@@ -73,7 +73,7 @@ for name in (*widget.images[::-1], *widget.images, widget.images[0]):
     widget.image = name
 for path in (layers[3], layers[2]):
     widget.layer = path
-    grids.append((widget.png, widget._grid.box.width, widget._grid.box.height))
+    grids.append((widget.png, widget._screen.panels.grid.box.width, widget._screen.panels.grid.box.height))
 grid.show(*grids[0])
 """
 

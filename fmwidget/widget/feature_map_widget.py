@@ -23,12 +23,11 @@ from fmwidget.images.arrays import check_bands
 from fmwidget.images.loading import load_images
 from fmwidget.images.preprocessing import FITS
 from fmwidget.models.batch import ExtraInputs, Preprocess
-from fmwidget.pipeline import Array, DisplayContext, Frame, FramePipeline, ViewState
+from fmwidget.pipeline import Array, DisplayContext, FramePipeline, ViewState
 from fmwidget.rendering.figure import CSS_DPI, FeatureFigure
 from fmwidget.rendering.grid_layout import COLUMNS, PAGE_WIDTH
 from fmwidget.rendering.normalization import NORMS
 from fmwidget.samples import sample_images
-from fmwidget.widget.controls.trait_controls import TraitControls
 from fmwidget.widget.jupyter.comm import listen, reply_on_subshell
 from fmwidget.widget.jupyter.display import (
     NotebookWidget,
@@ -39,17 +38,13 @@ from fmwidget.widget.jupyter.visible_text import send_visibly
 from fmwidget.widget.jupyter.widget_tree import all_widgets
 from fmwidget.widget.panels.answer import check_class_names
 
-from .arrangement import MAX_WIDTH, arrange, build_panels
-from .interactions import Interactions
-from .receptive_field_service import ReceptiveFieldService
-from .selection import Selection, Selector
-from .status import StatusLine
+from .arrangement import MAX_WIDTH
+from .screen import Screen
 from .traits import Choice, Colormap, Percent, require_choice, require_index
 
 if TYPE_CHECKING:
     import keras
 
-    from fmwidget.widget.panels.base import Panel
 
 STATE = tuple(field.name for field in fields(ViewState))
 MAPS_CHECKED = ("layer", "image", "preprocess", "fit")  # maps are computed before a value of these is taken
@@ -134,40 +129,23 @@ class FeatureMapWidget(NotebookWidget):
         self._refreshing = False
         self._pipeline = FramePipeline(self._am, loaded, inputs, ncols)
         self._display = DisplayContext(ratio=1.0, dark=False, width=PAGE_WIDTH)
-        self._frame: Any = None  # the `Frame` on screen, from the first refresh on
-        self._selection = Selection()
-        self._ncols, self._inputs, self._own_images = ncols, inputs, images is not None
+        self._ncols, self._own_images = ncols, images is not None
         by_name = {"class_names": class_names, "inputs": inputs}
         self._by_name = [f"{name}={name}" for name, value in by_name.items() if value is not None]
         self._by_name += [] if bands is None else [f"bands={check_bands(bands)}"]
 
-        self._status = StatusLine()
-        self._controls = TraitControls(
-            self._choose,
+        self._monitor = TrainingMonitor(self._am, self._training_changed)
+        self._screen = Screen(
+            self._am,
+            class_names,
+            choose=self._choose,
             play=lambda name, value: setattr(self, name, value),
             relist=self._relist,
             add=self._add_image,
             draw=self._file,
+            run=self._run,
         )
-        self._monitor = TrainingMonitor(self._am, self._training_changed)
-        self._receptive_fields = ReceptiveFieldService(self._am, self._fields_ready)
-        self._panels = build_panels(
-            self._am,
-            class_names,
-            self._receptive_fields,
-            self._controls.input,
-            choose=self._choose,
-            changed=self._update_panels,
-        )
-        self._grid = self._panels.grid
-        self._interactions = Interactions(
-            self._panels,
-            Selector(self._receptive_fields),
-            frame=lambda: self._frame,
-            choose=lambda channel: self._choose("channel", channel),
-            changed=self._update_panels,
-        )
-        super().__init__(arrange(self._controls, self._status, self._panels))
+        super().__init__(self._screen.rows)
         self.add_class("fmwidget")
         self.layout.max_width = f"{MAX_WIDTH}px"
         for part in all_widgets(self):  # before their state is sent
@@ -184,13 +162,13 @@ class FeatureMapWidget(NotebookWidget):
                 channel,
             )
             check_class_names(class_names, self._pipeline.outputs(self._state()))
-            self._controls.set_images(loaded)
+            self._screen.controls.set_images(loaded)
             self._refresh(follow=True)
-            self._status.show(" ".join(problems))
+            self._screen.status.show(" ".join(problems))
         except BaseException:
             self.close()  # or ipywidgets' registry would keep its parts
             raise
-        self._grid.box.on_display(self._display_changed)
+        self._screen.panels.grid.box.on_display(self._display_changed)
         self._am.warm_up()
 
     def __repr__(self) -> str:
@@ -223,13 +201,13 @@ class FeatureMapWidget(NotebookWidget):
     @property
     def png(self) -> bytes:
         """The grid on screen as a PNG."""
-        return self._grid.box.png
+        return self._screen.panels.grid.box.png
 
     def figure(self) -> FeatureFigure:
         """Return a new matplotlib figure of the grid on screen, the chosen channel framed."""
         with self._lock:
             self._refresh()
-            return self._grid.figure(self._frame)
+            return self._screen.panels.grid.figure(self._screen.frame)
 
     def savefig(
         self, file: str | PathLike[str] | IO[bytes], dpi: float = 3 * CSS_DPI, **options: Any
@@ -245,7 +223,7 @@ class FeatureMapWidget(NotebookWidget):
         """
         with self._lock:
             self._refresh()
-            figure = self._grid.figure(self._frame, max(1, int(dpi / CSS_DPI)))
+            figure = self._screen.panels.grid.figure(self._screen.frame, max(1, int(dpi / CSS_DPI)))
         figure.savefig(file, dpi=dpi, **options)
 
     def animate(
@@ -299,13 +277,13 @@ class FeatureMapWidget(NotebookWidget):
                 "ncols": COLUMNS,
             }
             fixed = [model, *[images] * self._own_images, *self._by_name]
-            turned = self.page != self._frame.layout.page_of(self.channel)
+            turned = self.page != self._screen.frame.layout.page_of(self.channel)
             return code_for(fixed, values, defaults, self.page if turned else None)
 
     def saved_picture(self) -> SavedPicture:
         """Return the static picture of the grid that a notebook's file keeps."""
         with self._lock:
-            return saved_picture(self._grid.box, self._frame)
+            return saved_picture(self._screen.panels.grid.box, self._screen.frame)
 
     def refresh(self) -> None:
         """Draw again if weights have been trained since, or an image has changed."""
@@ -318,17 +296,15 @@ class FeatureMapWidget(NotebookWidget):
             return  # closed already, or never made
         with self._lock:
             self._monitor.stop()
-            self._controls.pause()
-            self._receptive_fields.close()
+            self._screen.controls.pause()
+            self._screen.receptive_fields.close()
             close_tree(self)
             super().close()
             self.unobserve_all()
             self._trait_validators.clear()  # a linked trait may still be set; it has no effect any more
             closed: Any = Closed()
-            self._am = self._pipeline = self._panels = self._grid = self._controls = closed
-            self._interactions = self._receptive_fields = self._status = closed
+            self._am = self._pipeline = self._screen = closed
             self.children = ()
-            self._frame, self._selection, self._inputs = None, Selection(), None
 
     # ------------------------------------------------------------------ validation that needs the model
 
@@ -366,7 +342,7 @@ class FeatureMapWidget(NotebookWidget):
 
     @traitlets.observe(*STATE)
     def _state_changed(self, change: traitlets.Bunch) -> None:
-        if self._frame is not None:
+        if self._screen.frame is not None:
             name = change["name"]
             with self._lock:
                 self._refresh(follow=name in ("layer", "channel", "order"), checked=name in MAPS_CHECKED)
@@ -385,11 +361,10 @@ class FeatureMapWidget(NotebookWidget):
             if not checked:
                 self._check_weights()
             self._limit_channel_and_page(follow=follow)
-            self._frame = self._pipeline.frame(self._state(), self._display)
-            self._update_panels()
+            self._screen.show(self._pipeline.frame(self._state(), self._display))
             self._update_controls()
         except Exception as error:
-            self._status.report(error)
+            self._screen.status.report(error)
             raise
         finally:
             self._refreshing = False
@@ -415,21 +390,10 @@ class FeatureMapWidget(NotebookWidget):
     def _state(self) -> ViewState:
         return ViewState(**{name: getattr(self, name) for name in STATE})
 
-    def _update_panels(self) -> None:
-        """Show the frame and the selection in it."""
-        with self._lock:
-            frame: Frame | None = self._frame
-            if frame is None:
-                return  # not yet on screen, or closed
-            self._selection = self._interactions.select(frame)
-            panel: Panel
-            for panel in self._panels:
-                panel.update(frame, self._selection)
-
     def _update_controls(self) -> None:
-        state, layout = self._state(), self._frame.layout
+        state, layout = self._state(), self._screen.frame.layout
         layers = self._pipeline.layers(state)
-        self._controls.update(state, layers=layers, channels=layout.order, pages=layout.pages)
+        self._screen.controls.update(state, layers=layers, channels=layout.order, pages=layout.pages)
 
     # ------------------------------------------------------------------ events
 
@@ -444,34 +408,34 @@ class FeatureMapWidget(NotebookWidget):
                 if self.comm is not None:  # else it was closed while the event was on its way
                     action()
             except Exception as error:  # noqa: BLE001
-                self._status.report(error)
+                self._screen.status.report(error)
 
     def _choose(self, name: str, value: Any) -> None:
         """Set a trait to what a control shows; if it is refused, report why and reset the control."""
         with self._lock:
             if self.comm is None:
                 return
-            self._controls.pause()
+            self._screen.controls.pause()
             try:
                 setattr(self, name, value)
-                self._status.show("")
+                self._screen.status.show("")
                 self._update_controls()
             except Exception as error:  # noqa: BLE001
-                self._status.report(error)
+                self._screen.status.report(error)
                 with suppress(Exception):  # after a failed refresh the controls may fail too
                     self._update_controls()
 
     def _relist(self) -> None:
         """List the layers that the filter lets through now."""
         with self._lock:
-            self._controls.pause()
+            self._screen.controls.pause()
             self._update_controls()
 
     def _add_image(self, name: str, data: bytes) -> None:
         """Offer one more image, the bytes of a file, and choose it; raise `ImageError` if it is none."""
         with self._lock:
             image = self._pipeline.add_image(name, data)
-            self._controls.set_images(self._pipeline.images)
+            self._screen.controls.set_images(self._pipeline.images)
             self._choose("image", image.name)
 
     def _file(self) -> tuple[str, bytes]:
@@ -486,10 +450,6 @@ class FeatureMapWidget(NotebookWidget):
             self._display = display
             self._refresh(follow=True)
 
-    def _fields_ready(self) -> None:
-        """Show the fields of the selection; called on a thread of the receptive-field service."""
-        self._run(self._update_panels)
-
     def _training_changed(self, is_on: bool) -> None:  # noqa: FBT001
         """Show whether the model is in training; called on a thread of the training monitor."""
 
@@ -498,6 +458,6 @@ class FeatureMapWidget(NotebookWidget):
                 if not is_on:
                     self._refresh()  # the frame on screen was computed on the way
             finally:
-                self._status.training = is_on
+                self._screen.status.training = is_on
 
         self._run(action)

@@ -265,9 +265,9 @@ def widget(model, pictures):
 
 
 def test_it_is_drawn_when_it_is_asked_for_once_a_picture(widget, model, pictures, monkeypatch):
-    panel = widget._panels.profile
+    panel = widget._screen.panels.profile
     assert (panel.box.layout.display, panel._view.png) == ("none", b"")
-    widget._controls.profile.value = True
+    widget._screen.controls.profile.value = True
     assert widget.profile
     assert panel.box.layout.display == "flex"
     first, forwards = panel._view.png, widget._am.stats.forwards
@@ -295,30 +295,30 @@ def test_it_follows_the_weights(widget, model):
     try:
         model.set_weights([0 * array for array in kept])
         widget.refresh()
-        assert "100 % of 6 channels inactive" in widget._panels.profile._view.alt
+        assert "100 % of 6 channels inactive" in widget._screen.panels.profile._view.alt
     finally:
         model.set_weights(kept)
 
 
 def test_a_layer_is_gone_to_by_click_and_key(widget):
     widget.profile = True
-    view = widget._panels.profile._view
+    view = widget._screen.panels.profile._view
     for layer in ("signed", "small", "quiet"):
-        x, y, width, height = profile_layout(widget._frame.profile).column(
-            widget._frame.profile.paths.index(layer)
+        x, y, width, height = profile_layout(widget._screen.frame.profile).column(
+            widget._screen.frame.profile.paths.index(layer)
         )
         view._receive(view, {"type": "click", "x": x + width / 2, "y": y + height / 2}, [])
         assert widget.layer == layer
     view._receive(view, {"type": "click", "x": 1, "y": 1}, [])
     assert widget.layer == "quiet"
-    for place, layer in enumerate(widget._frame.profile.paths):
+    for place, layer in enumerate(widget._screen.frame.profile.paths):
         view._receive(view, {"type": "tile", "tile": place, "id": "a"}, [])
         assert widget.layer == layer
         x, _, width, _ = view.mark
         right, left = view.tiles["right"], view.tiles["x"]
         assert abs(left + (place + 0.5) * right - (x + width / 2)) <= 1, "where the browser put the mark"
     view._receive(view, {"type": "tile", "tile": 10_000, "id": "a"}, [])
-    assert widget.layer == widget._frame.profile.paths[-1]
+    assert widget.layer == widget._screen.frame.profile.paths[-1]
     widget.profile = False
     view._receive(view, {"type": "tile", "tile": 0, "id": "a"}, [])
     assert widget.layer == layer, "what is not shown is not pointed at"
@@ -326,7 +326,7 @@ def test_a_layer_is_gone_to_by_click_and_key(widget):
 
 def test_the_layer_under_the_pointer_is_told(widget):
     widget.profile, widget.layer = True, "signed"
-    view, profile = widget._panels.profile._view, widget._frame.profile
+    view, profile = widget._screen.panels.profile._view, widget._screen.frame.profile
     assert view.readout == layer_in_words(profile, 2)
     x, y, width, _ = profile_layout(profile).column(0)
     view._receive(view, {"type": "hover", "x": x + width / 2, "y": y + 5, "id": "a"}, [])

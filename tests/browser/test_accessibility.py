@@ -27,8 +27,8 @@ weights = deep.layers[1].get_weights()
 weights[1][:] = np.nan
 deep.layers[1].set_weights(weights)
 deep = FeatureMapWidget(deep, profile=True)
-deep._status.training = True
-deep._status.show("It failed.", "a long\\nstory")
+deep._screen.status.training = True
+deep._screen.status.show("It failed.", "a long\\nstory")
 deep
 """
 

@@ -68,7 +68,7 @@ def test_code_makes_the_same_view(widget, model):
 
 def test_code_turns_to_a_page_the_channel_is_not_on(model):
     widget = FeatureMapWidget(model, PICTURES, ncols=1)
-    pages = widget._frame.layout.pages
+    pages = widget._screen.frame.layout.pages
     widget.page = pages - 1
     assert again(widget, model=model, images=PICTURES) == view_of(widget)
     assert ("widget.page" in widget.code()) == (pages > 1)
@@ -111,7 +111,7 @@ def test_the_picture_is_the_grid_with_the_chosen_tile_framed(widget):
     plain = np.asarray(Image.open(io.BytesIO(widget.png)).convert("RGB")).astype(int)
     saved = np.asarray(picture_in(widget._repr_mimebundle_()[0]).convert("RGB")).astype(int)
     rows, columns = np.nonzero(np.abs(saved - plain).sum(axis=2))
-    x, y, width, height = (round(edge) for edge in widget._grid.box.mark)
+    x, y, width, height = (round(edge) for edge in widget._screen.panels.grid.box.mark)
     # All that differs lies round the tile, and nothing in it.
     assert (rows.min(), rows.max()) == (y - 2, y + height + 1)
     assert (columns.min(), columns.max()) == (x - 2, x + width + 1)
@@ -174,6 +174,6 @@ def test_a_snapshot_is_a_plain_picture(widget, shell):
 def test_a_saved_figure_has_the_resolution_that_is_asked_for(widget, dpi):
     file = io.BytesIO()
     widget.savefig(file, format="png", dpi=dpi)
-    box = widget._grid.box
+    box = widget._screen.panels.grid.box
     expected = np.array([box.width, box.height]) * dpi / 96
     assert np.abs(np.array(Image.open(file).size) - expected).max() <= 1

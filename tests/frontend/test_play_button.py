@@ -42,7 +42,7 @@ def test_a_film_goes_through_all_once_and_ends(stops, data):
 
 
 def test_the_layers_are_played_and_it_stops_at_the_end(widget):
-    player = widget._controls.play_layers
+    player = widget._screen.controls.play_layers
     widget.layer = "conv"
     say(player, "play")
     seen = [widget.layer]
@@ -57,7 +57,7 @@ def test_the_layers_are_played_and_it_stops_at_the_end(widget):
 
 
 def test_the_channels_are_played_in_the_order_of_the_grid(widget):
-    player = widget._controls.play_channels
+    player = widget._screen.controls.play_channels
     widget.layer, widget.order = "conv_1", "max"
     order = np.argsort(-widget.feature_maps.max(axis=(0, 1)), kind="stable")
     widget.channel = int(order[4])
@@ -72,8 +72,8 @@ def test_only_what_the_filter_lists_is_played():
     layers = [keras.layers.Conv2D(2, 1, name=f"{'odd' if n % 2 else 'even'}_{n}") for n in range(41)]
     widget = FeatureMapWidget(keras.Sequential([keras.Input((4, 4, 3)), *layers]), {"noise": PICTURE})
     widget.layer = "odd_1"
-    widget._controls.layer.filter.value = "odd"
-    say(widget._controls.play_layers, "play")
+    widget._screen.controls.layer.filter.value = "odd"
+    say(widget._screen.controls.play_layers, "play")
     assert widget.layer == "odd_3"
     widget.close()
 
@@ -81,14 +81,14 @@ def test_only_what_the_filter_lists_is_played():
 @pytest.mark.parametrize(
     "touch",
     [
-        lambda widget: setattr(widget._controls.norm, "value", "shared"),
-        lambda widget: setattr(widget._controls.channel, "value", 3),
-        lambda widget: widget._grid.box._receive(None, {"type": "click", "x": 20, "y": 80}, []),
-        lambda widget: say(widget._controls.play_layers, "pause"),
+        lambda widget: setattr(widget._screen.controls.norm, "value", "shared"),
+        lambda widget: setattr(widget._screen.controls.channel, "value", 3),
+        lambda widget: widget._screen.panels.grid.box._receive(None, {"type": "click", "x": 20, "y": 80}, []),
+        lambda widget: say(widget._screen.controls.play_layers, "pause"),
     ],
 )
 def test_it_stops_when_another_control_is_touched(widget, touch):
-    player = widget._controls.play_layers
+    player = widget._screen.controls.play_layers
     say(player, "play")
     assert player.playing
     layer = widget.layer
@@ -99,7 +99,7 @@ def test_it_stops_when_another_control_is_touched(widget, touch):
 
 
 def test_one_film_at_a_time(widget):
-    layers, channels = widget._controls.play_layers, widget._controls.play_channels
+    layers, channels = widget._screen.controls.play_layers, widget._screen.controls.play_channels
     say(layers, "play")
     say(channels, "play")
     assert (layers.playing, channels.playing) == (False, True)
@@ -108,7 +108,7 @@ def test_one_film_at_a_time(widget):
 
 
 def test_each_step_is_answered_once_even_if_it_fails(widget, monkeypatch):
-    player = widget._controls.play_layers
+    player = widget._screen.controls.play_layers
     sent: list[Any] = []
     monkeypatch.setattr(player, "send", sent.append)
 
@@ -125,7 +125,7 @@ def test_each_step_is_answered_once_even_if_it_fails(widget, monkeypatch):
 
 
 def test_nothing_else_is_taken_from_the_page(widget, caplog):
-    player = widget._controls.play_layers
+    player = widget._screen.controls.play_layers
     for bad in ({}, None, 3, {"type": "jump"}, {"type": ["play"]}):
         player._receive(player, bad, [])
     player.set_state({"playing": True, "pace": 0})
@@ -134,7 +134,7 @@ def test_nothing_else_is_taken_from_the_page(widget, caplog):
 
 
 def test_it_is_still_after_closing(widget):
-    player = widget._controls.play_layers
+    player = widget._screen.controls.play_layers
     say(player, "play")
     widget.close()
     say(player, "step")

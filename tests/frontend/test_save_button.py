@@ -28,11 +28,11 @@ def press(button, content):
 def test_the_view_that_asks_is_sent_what_is_on_screen(sent):
     widget = FeatureMapWidget(zoo.sequential())
     widget.image = "coffee"
-    press(widget._controls.save, {"type": "save", "id": "a1"})
+    press(widget._screen.controls.save, {"type": "save", "id": "a1"})
     ((message, buffers),) = sent
     assert message == {"type": "file", "id": "a1", "name": f"coffee {widget.layer}.png"}
     picture = Image.open(io.BytesIO(buffers[0]))
-    assert picture.width == 3 * widget._grid.box.width
+    assert picture.width == 3 * widget._screen.panels.grid.box.width
     widget.close()
 
 

@@ -194,7 +194,7 @@ def tiny_widget():
 def upload(widget, name, data):
     """Delivers a message as the browser sends it, and returns the answer's sentence."""
     answers: list[Any] = []
-    uploader = widget._controls.upload
+    uploader = widget._screen.controls.upload
     uploader.send = answers.append
     uploader._handle_custom_msg(message(name), [memoryview(data)])
     return answers[0]["error"]
@@ -206,10 +206,10 @@ def test_an_upload_is_offered_and_shown_under_a_name_of_its_own(widget):
     assert upload(widget, "cat.jpg", png((0, 0, 250))) == ""
     assert widget.images == ("cat", "cat (2)", "cat (3)")
     assert widget.image == "cat (3)"
-    picker = widget._controls.image
+    picker = widget._screen.controls.image
     assert picker.names == ["cat", "cat (2)", "cat (3)"]
     assert picker.value == 2
-    assert widget._controls.upload.room == MAX_IMAGES - 3
+    assert widget._screen.controls.upload.room == MAX_IMAGES - 3
     blue = np.zeros((1, 8, 8, 3), np.float32)
     blue[..., 2] = 250 / 255
     np.testing.assert_allclose(widget.feature_maps, widget._am.model(blue)[0], atol=1e-5)
@@ -224,6 +224,6 @@ def test_what_is_no_picture_is_refused_and_changes_nothing(widget):
     assert "'half'" in upload(widget, "half.png", whole[: len(whole) // 2])
     assert "'none' is empty" in upload(widget, "none.png", b"")
     assert widget.images == ("cat",)
-    assert widget._controls.image.names == ["cat"]
+    assert widget._screen.controls.image.names == ["cat"]
     assert widget.png == png_before
     assert upload(widget, "whole.png", whole) == "", "the next one is taken"

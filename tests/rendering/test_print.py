@@ -68,7 +68,7 @@ READERS = {"png": lambda content: Image.open(io.BytesIO(content)), "svg": image_
 @pytest.mark.parametrize("suffix", list(READERS))
 def test_every_value_of_a_map_is_in_the_file_once(widget, maps, suffix):
     picture = np.asarray(READERS[suffix](saved(widget, suffix)).convert("RGB")).astype(int)
-    layout = widget._frame.layout
+    layout = widget._screen.frame.layout
     assert picture.shape[:2] == (3 * layout.height, 3 * layout.width)
     for channel in range(16):
         left, top, _, _ = (3 * edge for edge in layout.tile_box(channel))
@@ -99,7 +99,7 @@ def test_text_in_a_pdf_is_text_in_fonts_that_are_embedded_whole(widget):
 def test_a_png_has_its_resolution_and_pixels(widget):
     for dpi, ratio in {96: 1, 192: 2, 288: 3}.items():
         picture = Image.open(io.BytesIO(saved(widget, "png", dpi=dpi)))
-        layout = widget._frame.layout
+        layout = widget._screen.frame.layout
         assert picture.size == (layout.width * ratio, layout.height * ratio)
         assert picture.info["dpi"] == pytest.approx((dpi, dpi), abs=1)
     odd = Image.open(io.BytesIO(saved(widget, "png", dpi=300)))

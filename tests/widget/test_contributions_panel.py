@@ -26,12 +26,12 @@ class Origin:
 
     def __init__(self, model: keras.Model, **options: Any) -> None:
         self.widget = FeatureMapWidget(model, {"noise": PICTURE}, **options)
-        self.panel = self.widget._panels.contributions
+        self.panel = self.widget._screen.panels.contributions
         self.button, self.page = self.panel.box.children
 
     def open_at(self, channel: int, row: int, column: int) -> str:
         self.widget.channel = channel
-        self.widget._interactions.pin(Unit(channel, row, column))
+        self.widget._screen.interactions.pin(Unit(channel, row, column))
         self.button.value = True
         return str(self.page.value)
 
@@ -71,7 +71,7 @@ def test_window_times_kernel_and_bias_is_the_value():
     )
     origin = Origin(model, layer="conv")
     kernel, bias = model.layers[0].get_weights()
-    batch = np.asarray(origin.widget._frame.batch)[0]
+    batch = np.asarray(origin.widget._screen.frame.batch)[0]
     for row, column in ((0, 0), (7, 11)):
         page = origin.open_at(2, row, column)
         window = batch[row : row + 3, column : column + 3]
@@ -108,7 +108,7 @@ def test_the_channels_that_matter_most_come_first_and_the_rest_is_summed():
     origin = Origin(model, layer="conv_1")
     page = origin.open_at(9, 4, 5)
     assert len(tables(page)) == 9
-    given_to = model.layers[2](model.layers[1](model.layers[0](origin.widget._frame.batch)))
+    given_to = model.layers[2](model.layers[1](model.layers[0](origin.widget._screen.frame.batch)))
     kernel, bias = model.layers[3].get_weights()
     by_channel = (np.asarray(given_to)[0, 4:7, 5:8] * kernel[..., 9]).sum(axis=(0, 1))
     lines = sums(page)
@@ -126,14 +126,14 @@ def test_it_is_not_there_until_a_unit_is_pinned_and_costs_nothing_until_it_is_op
     origin.button.value = True  # it cannot be seen, but the page may be old
     assert origin.page.value == ""
     origin.button.value = False
-    origin.widget._interactions.pin(Unit(0, 1, 1))
+    origin.widget._screen.interactions.pin(Unit(0, 1, 1))
     assert origin.panel.box.layout.display == "flex"
     assert origin.page.value == ""
     origin.button.value = True
     assert "conv: channel 0, row 1, column 1" in origin.page.value
     origin.widget.channel = 3  # the place is kept
     assert "conv: channel 3, row 1, column 1" in origin.page.value
-    origin.widget._interactions.pin(None)
+    origin.widget._screen.interactions.pin(None)
     assert (origin.panel.box.layout.display, origin.page.value) == ("none", "")
 
 
@@ -178,7 +178,7 @@ def test_every_kind_of_model_is_taken_apart(name):
     for layer in origin.widget.layers:
         origin.widget.layer = layer
         page = origin.open_at(0, 0, 0)
-        operation = origin.widget._frame.layer.layer
+        operation = origin.widget._screen.frame.layer.layer
         is_convolution = type(operation).__name__ in ("Conv2D", "DepthwiseConv2D")
         assert ("fmw-cells" in page) == is_convolution, page
 

@@ -51,8 +51,8 @@ def shown_widget(all_entries):
     wide = keras.layers.Conv2D(300, 1, name="wide")
     layers = [keras.layers.Conv2D(2, 1, name=f"{'odd' if n % 2 else 'even'}_{n}") for n in range(41)]
     made = FeatureMapWidget(keras.Sequential([keras.Input((20, 24, 3)), wide, *layers]), PICTURES)
-    made._interactions.pin(Unit(0, 1, 1))
-    until(lambda: made._panels.input.view.region)  # its graph has been traced
+    made._screen.interactions.pin(Unit(0, 1, 1))
+    until(lambda: made._screen.panels.input.view.region)  # its graph has been traced
     yield made
     made.close()
 
@@ -60,8 +60,8 @@ def shown_widget(all_entries):
 @pytest.fixture
 def widget(shown, entries):
     """The widget as it was at first, but for its selection."""
-    shown._controls.pause()
-    custom(shown._panels.zoom.box, type="close")
+    shown._screen.controls.pause()
+    custom(shown._screen.panels.zoom.box, type="close")
     described(shown, "Filter").value = ""
     shown.layer, shown.channel, shown.image, shown.norm, shown.profile = "wide", 0, "one", "shared", False
     entries.clear()
@@ -86,21 +86,25 @@ EVENTS: dict[str, Callable[[Any], None]] = {
     "overlay slider": lambda widget: update(described(widget, "Overlay %"), value=40),
     "dropdown": lambda widget: update(described(widget, "Norm"), index=1),
     "layer dropdown": lambda widget: update(described(widget, "Layer"), index=1),
-    "step button": lambda widget: custom(widget._controls.layer.on, event="click"),
-    "page button": lambda widget: custom(widget._controls.page._on, event="click"),
+    "step button": lambda widget: custom(widget._screen.controls.layer.on, event="click"),
+    "page button": lambda widget: custom(widget._screen.controls.page._on, event="click"),
     "toggle button": lambda widget: update(described(widget, "Depth profile"), value=True),
     "filter keystroke": lambda widget: update(described(widget, "Filter"), value="o"),
     "thumbnail": lambda widget: update(thumbnails(widget), value=1),
-    "play": lambda widget: custom(widget._controls.play_layers, type="play"),
-    "save": lambda widget: custom(widget._controls.save, type="save", id="a"),
-    "hover": lambda widget: custom(widget._grid.box, type="hover", x=20, y=80),
-    "click": lambda widget: custom(widget._grid.box, type="click", x=20, y=80),
-    "click on the image": lambda widget: custom(widget._panels.input.view, type="click", x=20, y=80),
-    "click on the profile": lambda widget: custom(widget._panels.profile._view, type="click", x=20, y=80),
-    "key": lambda widget: custom(widget._grid.box, type="tile", tile=2),
-    "nudge": lambda widget: custom(widget._panels.detail.box, type="nudge", rows=1, columns=0),
-    "open": lambda widget: custom(widget._grid.box, type="open", tile=2),
-    "display": lambda widget: custom(widget._grid.box, type="display", ratio=2, dark=True, width=700),
+    "play": lambda widget: custom(widget._screen.controls.play_layers, type="play"),
+    "save": lambda widget: custom(widget._screen.controls.save, type="save", id="a"),
+    "hover": lambda widget: custom(widget._screen.panels.grid.box, type="hover", x=20, y=80),
+    "click": lambda widget: custom(widget._screen.panels.grid.box, type="click", x=20, y=80),
+    "click on the image": lambda widget: custom(widget._screen.panels.input.view, type="click", x=20, y=80),
+    "click on the profile": lambda widget: custom(
+        widget._screen.panels.profile._view, type="click", x=20, y=80
+    ),
+    "key": lambda widget: custom(widget._screen.panels.grid.box, type="tile", tile=2),
+    "nudge": lambda widget: custom(widget._screen.panels.detail.box, type="nudge", rows=1, columns=0),
+    "open": lambda widget: custom(widget._screen.panels.grid.box, type="open", tile=2),
+    "display": lambda widget: custom(
+        widget._screen.panels.grid.box, type="display", ratio=2, dark=True, width=700
+    ),
 }
 
 
@@ -108,7 +112,7 @@ EVENTS: dict[str, Callable[[Any], None]] = {
 def test_an_event_enters_once(widget, entries, kind):
     EVENTS[kind](widget)
     assert len(entries) == 1
-    assert "<details>" not in widget._status.box.value
+    assert "<details>" not in widget._screen.status.box.value
 
 
 def test_a_program_that_sets_a_trait_does_not_enter(widget, entries):
@@ -122,8 +126,8 @@ def test_the_fields_of_a_unit_enter_when_they_are_ready(entries):
     model = keras.Sequential([keras.Input((20, 24, 3)), keras.layers.Conv2D(2, 3)])
     widget = FeatureMapWidget(model, PICTURES)
     entries.clear()
-    widget._interactions.pin(Unit(0, 1, 1))
-    until(lambda: widget._panels.input.view.region)
+    widget._screen.interactions.pin(Unit(0, 1, 1))
+    until(lambda: widget._screen.panels.input.view.region)
     assert len(entries) == 1
     widget.close()
 
@@ -131,20 +135,20 @@ def test_the_fields_of_a_unit_enter_when_they_are_ready(entries):
 def test_a_keystroke_in_the_filter_lists_layers_again_and_chooses_none(widget, monkeypatch):
     checks: list[Any] = []
     monkeypatch.setattr(widget._pipeline, "check_weights", lambda: checks.append(1))
-    frame = widget._frame
+    frame = widget._screen.frame
     update(described(widget, "Filter"), value="odd")
     assert [path for _, path in described(widget, "Layer").options] == [
         "wide",
         *(f"odd_{n}" for n in range(1, 41, 2)),
     ]
-    assert (widget._frame is frame, widget.layer, checks) == (True, "wide", [])
+    assert (widget._screen.frame is frame, widget.layer, checks) == (True, "wide", [])
 
 
 def test_playing_stops_where_the_filter_changes_what_is_played(widget):
-    custom(widget._controls.play_layers, type="play")
-    assert widget._controls.play_layers.playing
+    custom(widget._screen.controls.play_layers, type="play")
+    assert widget._screen.controls.play_layers.playing
     update(described(widget, "Filter"), value="odd")
-    assert not widget._controls.play_layers.playing
+    assert not widget._screen.controls.play_layers.playing
 
 
 def sent_by(widget: FeatureMapWidget, event: Callable[[], None]) -> dict[tuple[str, str], Any]:
@@ -168,24 +172,29 @@ def test_a_hover_sends_no_more_than_what_it_changes(widget):
     views = ("Feature maps of the layer", "Chosen channel")
     expected = {(view, trait) for view in views for trait in ("region", "readout")}
     expected |= {("Picture as the model sees it", "region"), ("HTML", "value")}
-    layout, ratio = widget._frame.layout, widget._frame.ratio
+    layout, ratio = widget._screen.frame.layout, widget._screen.frame.ratio
     for unit in (Unit(0, 5, 7), Unit(1, 5, 8), Unit(7, 0, 0)):
-        widget._interactions.pin(None)
+        widget._screen.interactions.pin(None)
         x, y, width, height = layout.unit_box(unit, ratio)
         hover = {"type": "hover", "x": x + width / 2, "y": y + height / 2}
-        sent = sent_by(widget, partial(custom, widget._grid.box, **hover))
-        assert widget._selection.unit == unit
+        sent = sent_by(widget, partial(custom, widget._screen.panels.grid.box, **hover))
+        assert widget._screen.selection.unit == unit
         assert sent.keys() == expected
 
 
 def test_a_frame_that_is_on_screen_is_drawn_no_second_time(widget, monkeypatch):
     widget.profile = True
-    custom(widget._grid.box, type="open", tile=2)
-    assert sent_by(widget, widget._update_panels) == {}
+    custom(widget._screen.panels.grid.box, type="open", tile=2)
+    assert sent_by(widget, widget._screen.update) == {}
     drawn: list[Any] = []
-    for panel in (widget._grid, widget._panels.detail, widget._panels.input, widget._panels.zoom):
+    for panel in (
+        widget._screen.panels.grid,
+        widget._screen.panels.detail,
+        widget._screen.panels.input,
+        widget._screen.panels.zoom,
+    ):
         monkeypatch.setattr(panel, "_draw", drawn.append)
-    widget._update_panels()
+    widget._screen.update()
     assert drawn == []
     widget.channel = 3
     assert len(drawn) == 4

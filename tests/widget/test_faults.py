@@ -65,8 +65,8 @@ def choose(widget, what, index):
 
 
 def point(widget, kind):
-    x, y, *_ = widget._grid.box.mark
-    deliver(widget._grid.box, method="custom", content={"type": kind, "x": x + 3, "y": y + 3})
+    x, y, *_ = widget._screen.panels.grid.box.mark
+    deliver(widget._screen.panels.grid.box, method="custom", content={"type": kind, "x": x + 3, "y": y + 3})
 
 
 def screen(widget):
@@ -100,19 +100,28 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "order": (latest("_order"), LAYER),
     "layout": (latest("_layout"), ORDER),
     "layers": (lambda widget, patch: patch.setattr(widget._pipeline, "layers", fails), LAYER),
-    "draw": (lambda widget, patch: patch.setattr(widget._grid._drawing.page, "_function", fails), NORM),
-    "compose": (
-        lambda widget, patch: patch.setattr(widget._grid._drawing._indices, "_function", fails),
+    "draw": (
+        lambda widget, patch: patch.setattr(widget._screen.panels.grid._drawing.page, "_function", fails),
         NORM,
     ),
-    "encode": (lambda widget, patch: patch.setattr(widget._grid._drawing._png, "_function", fails), NORM),
-    "send": (lambda widget, patch: patch.setattr(widget._grid.box.comm, "publish_msg", fails), NORM),
-    "controls": (lambda widget, patch: patch.setattr(widget._controls, "update", fails), NORM),
+    "compose": (
+        lambda widget, patch: patch.setattr(widget._screen.panels.grid._drawing._indices, "_function", fails),
+        NORM,
+    ),
+    "encode": (
+        lambda widget, patch: patch.setattr(widget._screen.panels.grid._drawing._png, "_function", fails),
+        NORM,
+    ),
+    "send": (
+        lambda widget, patch: patch.setattr(widget._screen.panels.grid.box.comm, "publish_msg", fails),
+        NORM,
+    ),
+    "controls": (lambda widget, patch: patch.setattr(widget._screen.controls, "update", fails), NORM),
     "pointed at": (
-        lambda widget, patch: patch.setattr(widget._interactions._selector, "select", fails),
+        lambda widget, patch: patch.setattr(widget._screen.interactions._selector, "select", fails),
         "hover",
     ),
-    "tile": (lambda widget, patch: patch.setattr(widget._grid, "unit_at", fails), "click"),
+    "tile": (lambda widget, patch: patch.setattr(widget._screen.panels.grid, "unit_at", fails), "click"),
     "display": (lambda widget, patch: patch.setattr(widget._pipeline, "layout", fails), "display"),
 }
 
@@ -123,7 +132,7 @@ def act(widget, how, index=1):
             point(widget, how)
         case "display":
             content = {"type": "display", "ratio": 2, "dark": index == 1, "width": 700}
-            deliver(widget._grid.box, method="custom", content=content)
+            deliver(widget._screen.panels.grid.box, method="custom", content=content)
         case _:
             choose(widget, how, index)
 
@@ -173,7 +182,7 @@ def test_a_fault_is_told_logged_once_and_got_over(widget, break_at, seam):
 
 
 def test_a_fault_in_any_panel_is_got_over(widget, break_at):
-    for panel in widget._panels:
+    for panel in widget._screen.panels:
         widget.layer = "conv"
         break_at(lambda _, patch, panel=panel: patch.setattr(panel, "update", fails), LAYER)
 
@@ -215,7 +224,7 @@ class Interrupting:
 
 def test_a_fault_in_a_program_reaches_the_program_and_the_screen(widget, monkeypatch, caplog):
     with monkeypatch.context() as patch:
-        patch.setattr(widget._grid, "update", fails)
+        patch.setattr(widget._screen.panels.grid, "update", fails)
         with pytest.raises(FaultError):
             widget.norm = "shared"
     assert "on purpose" in status(widget)
@@ -239,10 +248,10 @@ def test_what_observers_set_in_the_middle_of_a_redraw_is_part_of_it():
     assert widget.page > 0
     widget.observe(lambda _: setattr(widget, "layer", "of_4"), names="page")
     choose(widget, LAYER, widget.layers.index("of_100"))
-    frame = widget._frame
+    frame = widget._screen.frame
     assert (frame.layer.path, frame.channel, frame.page, widget.channel) == ("of_4", 3, 0, 3)
     assert "<details>" not in status(widget)
-    assert widget._controls.layer.list.value == "of_4"
+    assert widget._screen.controls.layer.list.value == "of_4"
     widget.close()
 
 
@@ -255,7 +264,7 @@ def test_observers_that_answer_one_another_for_ever_are_an_error():
     pages = {}
     for layer in widget.layers:
         widget.layer = layer
-        pages[layer] = [widget._frame.layout.page_of(channel) for channel in range(300)]
+        pages[layer] = [widget._screen.frame.layout.page_of(channel) for channel in range(300)]
     channel = next(n for n in range(300) if pages["fine"][n] != pages["coarse"][n])
     widget.layer, widget.channel = "fine", channel
 
@@ -268,7 +277,7 @@ def test_observers_that_answer_one_another_for_ever_are_an_error():
     assert "still change after 20 rounds" in status(widget)
     widget.unobserve(turn, names="page")
     widget.layer = "fine"
-    assert (widget._frame.layer.path, widget._frame.page) == ("fine", pages["fine"][channel])
+    assert (widget._screen.frame.layer.path, widget._screen.frame.page) == ("fine", pages["fine"][channel])
     widget.close()
 
 

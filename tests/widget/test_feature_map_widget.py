@@ -165,7 +165,7 @@ def test_controls_and_traits_never_disagree(widget):
 
 
 def test_layers_are_walked_through_one_by_one(widget):
-    back, on = widget._controls.layer.back, widget._controls.layer.on
+    back, on = widget._screen.controls.layer.back, widget._screen.controls.layer.on
     widget.layer = widget.layers[0]
     assert back.disabled
     for layer in widget.layers[1:]:
@@ -213,7 +213,7 @@ def test_a_function_of_the_picture_is_used_and_shown(widget, model):
 
 def test_one_redraw_for_each_thing_a_person_does(widget, monkeypatch):
     shown: list[Any] = []
-    panel = widget._grid
+    panel = widget._screen.panels.grid
     original = panel._draw
 
     def show(frame: Any) -> None:
@@ -239,10 +239,10 @@ def test_a_channel_change_does_not_encode_the_grid_again(widget):
     png = widget.png
     widget.channel = 8
     assert widget.png is png
-    x, y, width, height = widget._grid.box.mark
+    x, y, width, height = widget._screen.panels.grid.box.mark
     assert width > 0
     assert height > 0
-    assert widget._frame.layout.channel_at(x + 1, y + 1) == 8
+    assert widget._screen.frame.layout.channel_at(x + 1, y + 1) == 8
 
 
 def test_the_overlay_follows_the_channel_and_is_sent_only_while_it_is_seen(widget):
@@ -267,13 +267,13 @@ def test_a_burst_of_values_ends_on_the_last(widget):
     for value in [*range(17), *range(16, -1, -1), 11]:
         slider.value = value
     assert widget.channel == 11
-    assert "Channel 11 " in widget._grid.box.alt
+    assert "Channel 11 " in widget._screen.panels.grid.box.alt
 
 
 def test_a_click_on_a_tile_chooses_it_and_beside_it_nothing(widget):
     widget.layer = "conv_1"
-    box = widget._frame.layout.tile_box(13)
-    grid = widget._grid.box
+    box = widget._screen.frame.layout.tile_box(13)
+    grid = widget._screen.panels.grid.box
     grid._handle_custom_msg({"type": "click", "x": box.x + 2, "y": box.y + 2}, [])
     assert widget.channel == 13
     grid._handle_custom_msg({"type": "click", "x": 1, "y": 1}, [])
@@ -283,7 +283,7 @@ def test_a_click_on_a_tile_chooses_it_and_beside_it_nothing(widget):
 def test_a_place_is_the_channel_that_stands_there_in_the_order_shown(widget):
     widget.layer = "conv_1"
     widget.order = "max"
-    grid = widget._grid.box
+    grid = widget._screen.panels.grid.box
     strongest = np.argsort(-widget.feature_maps.max(axis=(0, 1)), kind="stable").tolist()
     for place in (16, 3, 0, 3):
         grid._handle_custom_msg({"type": "tile", "tile": place, "id": "x"}, [])
@@ -304,21 +304,21 @@ def test_strongest_first_and_inactive_last(widget, model):
         maps = widget.feature_maps
         active = [c for c in range(5) if maps[..., c].any()]
         strongest = sorted(active, key=lambda c: -float(strength(maps[..., c])))
-        assert widget._frame.layout.order == (*strongest, *(c for c in range(5) if c not in active))
+        assert widget._screen.frame.layout.order == (*strongest, *(c for c in range(5) if c not in active))
 
 
 def test_pages_follow_the_channel_and_can_be_turned(model):
     deep = keras.Sequential([keras.Input((20, 24, 3)), keras.layers.Conv2D(300, 3, name="wide")])
     widget = FeatureMapWidget(deep, PICTURES)
-    pager = widget._controls.page
-    layout = widget._frame.layout
+    pager = widget._screen.controls.page
+    layout = widget._screen.frame.layout
     assert layout.pages > 1
     first = widget.png
     pager._on.click()
     assert widget.page == 1
     assert widget.png != first
     assert widget.channel == 0
-    assert widget._grid.box.mark == []
+    assert widget._screen.panels.grid.box.mark == []
     widget.channel = 299
     assert widget.page == layout.pages - 1
     assert pager._on.disabled
@@ -377,7 +377,7 @@ def test_an_error_inside_is_a_sentence_with_its_traceback_one_click_away(widget,
 
     png = widget.png
     with monkeypatch.context() as patched:
-        patched.setattr(widget._panels.profile, "update", fails)
+        patched.setattr(widget._screen.panels.profile, "update", fails)
         control(widget, "Layer").value = "conv_1"
         assert "&lt;no&gt; &amp; never" in status(widget)
         assert "<details>" in status(widget)
@@ -395,7 +395,7 @@ def test_the_figure_on_paper_has_the_pixels_on_screen(widget):
     screen = np.asarray(Image.open(io.BytesIO(widget.png)).convert("RGB"))
     assert drawn.shape == screen.shape
     for channel in range(1, 17):  # channel 0 is framed in the figure
-        x, y, width, height = widget._frame.layout.tile_box(channel)
+        x, y, width, height = widget._screen.frame.layout.tile_box(channel)
         tile = np.s_[y + 2 : y + height - 2, x + 2 : x + width - 2]
         assert np.array_equal(drawn[tile], screen[tile]), channel
 
@@ -422,7 +422,11 @@ def test_traits_can_be_linked(widget, model):
 def test_several_traits_set_together_are_drawn_together(widget):
     with widget.hold_trait_notifications():
         widget.layer, widget.channel, widget.image = "conv_1", 16, "two"
-    assert (widget._frame.layer.path, widget._frame.channel, widget._frame.image) == ("conv_1", 16, "two")
+    assert (widget._screen.frame.layer.path, widget._screen.frame.channel, widget._screen.frame.image) == (
+        "conv_1",
+        16,
+        "two",
+    )
 
 
 def test_names_from_outside_stay_text(model):
@@ -526,7 +530,7 @@ def test_events_from_several_threads_leave_one_consistent_picture(widget):
     for thread in threads:
         thread.join()
     assert not failures
-    frame = widget._frame
+    frame = widget._screen.frame
     assert (frame.layer.path, frame.channel, frame.norm) == (widget.layer, widget.channel, widget.norm)
     assert control(widget, "Layer").value == widget.layer
     assert control(widget, "Channel").value == widget.channel

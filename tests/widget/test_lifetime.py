@@ -187,7 +187,7 @@ def test_close_detaches_everything_and_may_be_called_twice(model):
     heard: list[Any] = []
     widget.observe(heard.append, names="channel")
     all_parts = list(all_widgets(widget))
-    held = [weakref.ref(each) for each in (widget._pipeline, widget._am, *widget._panels)]
+    held = [weakref.ref(each) for each in (widget._pipeline, widget._am, *widget._screen.panels)]
     del am
     threads = threading.active_count()
     for _ in range(2):
@@ -265,4 +265,4 @@ def test_closing_one_of_two_linked_widgets_leaves_the_other(model):
     traitlets.link((first, "layer"), (second, "layer"))
     first.close()
     second.layer = "conv_1"
-    assert second._frame.layer.path == "conv_1"
+    assert second._screen.frame.layer.path == "conv_1"

@@ -140,7 +140,7 @@ def test_constant_channels_are_counted_in_the_title_and_the_alternative_text():
         model.set_weights([kernel, np.array(bias, np.float32)])
         inactive = 2 if any(bias) else 3
         widget = FeatureMapWidget(model, image)
-        assert f": 4 channels, {inactive} of them {fact}. " in widget._grid.box.alt
+        assert f": 4 channels, {inactive} of them {fact}. " in widget._screen.panels.grid.box.alt
         (facts,) = (text.get_text() for text in widget.figure().axes[0].texts if "Conv2D" in text.get_text())
         assert f" · {inactive} of 4 channels {fact} · " in facts
         widget.close()

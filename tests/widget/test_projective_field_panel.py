@@ -32,14 +32,14 @@ class Page:
 
     def __init__(self, model: keras.Model, picture: Any = PICTURE, **options: Any) -> None:
         self.widget = FeatureMapWidget(model, {"noise": picture}, **options)
-        self.picture = self.widget._panels.input.view
-        self.detail = self.widget._panels.detail.box
-        self.panel = self.widget._panels.projective_field.box
+        self.picture = self.widget._screen.panels.input.view
+        self.detail = self.widget._screen.panels.detail.box
+        self.panel = self.widget._screen.panels.projective_field.box
         self.title, self.list = self.panel.children
 
     def click(self, row: int, column: int) -> None:
         """Clicks on the middle of a pixel of the model's input, as the browser reports it."""
-        height, width = self.widget._frame.sizes
+        height, width = self.widget._screen.frame.sizes
         x, y = (column + 0.5) / width * self.picture.width, (row + 0.5) / height * self.picture.height
         self.picture._receive(self.picture, {"type": "click", "x": x, "y": y}, [])
         until(lambda: "finding out" not in self.title.value)
@@ -74,7 +74,7 @@ def test_the_units_that_see_a_pixel_are_marked_and_the_nearest_is_pinned():
     assert page.panel.layout.display == "flex"
     assert page.marked() == pytest.approx((8, 0, 13, 3))  # two to each side, cut at the edge
     assert "row 10, column 0 of the picture: seen from 5 × 3 of 20 × 24 positions" in page.words()
-    assert page.widget._selection.unit == Unit(0, 10, 0)
+    assert page.widget._screen.selection.unit == Unit(0, 10, 0)
     x, y, width, height = page.picture.mark
     assert (y / page.picture.height * 20, x) == pytest.approx((10, 0))
     assert (height / page.picture.height * 20, width / page.picture.width * 24) == pytest.approx((1, 1))
@@ -105,7 +105,7 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     page.widget.layer = "half"  # unit r sees rows 2r - 2 to 2r + 4
     assert page.marked() == pytest.approx((3, 4, 7, 8))
     assert "4 × 4 of 9 × 11 positions" in page.words()
-    nearest = page.widget._selection.unit
+    nearest = page.widget._screen.selection.unit
     assert nearest is not None
     row, column = nearest.row, nearest.column
     assert 3 <= row < 7
@@ -115,18 +115,18 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     page.widget.layer = "all"
     assert page.marked() == pytest.approx((0, 0, 1, 1))
     page.widget.layer = "conv"
-    assert page.widget._selection.unit == Unit(0, 10, 12)
-    page.widget._interactions.pin(Unit(1, 2, 3))
+    assert page.widget._screen.selection.unit == Unit(0, 10, 12)
+    page.widget._screen.interactions.pin(Unit(1, 2, 3))
     assert page.panel.layout.display == "none"
     assert page.detail.mark == page.picture.mark == []
-    assert page.widget._selection.unit is not None
+    assert page.widget._screen.selection.unit is not None
 
 
 def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
     page = Page(stride_two(), layer="conv")
     page.click(10, 12)
     asked: list[tuple[int, ...]] = []
-    lookout = page.widget._receptive_fields
+    lookout = page.widget._screen.receptive_fields
     answer = lookout.projective_field
 
     def counted(frame: Any, *pixel: int) -> Any:
@@ -136,7 +136,7 @@ def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
     monkeypatch.setattr(lookout, "projective_field", counted)
     for x in range(60, 160, 5):
         page.detail._receive(page.detail, {"type": "hover", "x": x, "y": 100}, [])
-    assert page.widget._selection.unit != Unit(0, 10, 12)
+    assert page.widget._screen.selection.unit != Unit(0, 10, 12)
     assert asked == []
     page.widget.channel = 1
     assert asked == [(10, 12)]
@@ -158,7 +158,7 @@ def test_what_nobody_sees_and_what_nobody_knows_is_said():
     page.click(1, 1)
     assert "row 1, column 1 of the picture: no position of these maps sees it" in page.words()
     assert page.list.channels == page.detail.mark == []
-    assert page.widget._selection.unit is None
+    assert page.widget._screen.selection.unit is None
     hidden = Page(zoo.compiled_layer(), layer="relu")
     hidden.click(5, 5)
     assert (

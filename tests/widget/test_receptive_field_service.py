@@ -50,9 +50,9 @@ class Seen:
 
     def at(self, row: int, column: int) -> tuple[str, list[float]]:
         """What is said and the outline, in pixels of the model's input, when a unit is pointed at."""
-        self.widget._interactions.pin(Unit(self.widget.channel, row, column))
+        self.widget._screen.interactions.pin(Unit(self.widget.channel, row, column))
         until(lambda: not self.words().startswith("finding out"))
-        frame = self.widget._frame
+        frame = self.widget._screen.frame
         height, width = (
             frame.input_image.shape[2:]
             if frame.data_format == "channels_first"
@@ -86,7 +86,7 @@ def test_the_field_of_the_unit_is_outlined_and_clipped_at_the_border():
     words, box = seen.at(3, 2)  # rows 6 to 8 of the layer before, so 4 to 10 of the picture
     assert words == "sees 7 × 7 of 20 × 24 px"
     assert box == pytest.approx([2, 4, 7, 7])
-    seen.widget._interactions.pin(None)
+    seen.widget._screen.interactions.pin(None)
     assert seen.words() == ""
     assert seen.view.region == []
     seen.widget.close()
@@ -148,7 +148,7 @@ def test_nothing_is_known_until_the_model_has_run_and_then_it_is_shown(monkeypat
     monkeypatch.setattr(lookout, "model_graph", slow)
     seen = Seen(zoo.sequential(), layer="conv")
     for row in range(3):  # the pointer is never kept waiting
-        seen.widget._interactions.pin(Unit(0, row, 7))
+        seen.widget._screen.interactions.pin(Unit(0, row, 7))
         assert seen.words() == "finding out what it sees …"
         assert seen.view.region == []
     go.set()
@@ -175,9 +175,9 @@ def test_who_has_been_closed_is_not_called(monkeypatch):
     go, called = threading.Event(), []
     monkeypatch.setattr(lookout, "model_graph", lambda *_: go.wait(30))
     seen = Seen(zoo.sequential(), layer="conv")
-    monkeypatch.setattr(FeatureMapWidget, "_fields_ready", lambda _self: called.append(1))
+    monkeypatch.setattr(FeatureMapWidget, "_run", lambda _self, _action: called.append(1))
     watch = lookout.ReceptiveFieldService(seen.widget._am.model, lambda: called.append(2))
-    assert watch.receptive_field(seen.widget._frame, 0, 0) is None
+    assert watch.receptive_field(seen.widget._screen.frame, 0, 0) is None
     watch.close()
     go.set()
     until(lambda: not any(each.name == "fmwidget-model-graph" for each in threading.enumerate()))

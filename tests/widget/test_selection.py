@@ -199,14 +199,14 @@ def shown_widget():
 
 @pytest.fixture(name="follower")
 def panel_that_follows(widget):
-    panels = widget._panels
+    panels = widget._screen.panels
     follower = Follower(panels.numbers)
-    widget._panels = panels._replace(numbers=follower)
+    widget._screen.panels = panels._replace(numbers=follower)
     widget.layer, widget.channel, widget.image = "conv", 0, "a"
-    say(widget._grid, "click", 1, 1)  # beside all tiles
+    say(widget._screen.panels.grid, "click", 1, 1)  # beside all tiles
     follower.told.clear()
     yield follower
-    widget._panels = panels
+    widget._screen.panels = panels
 
 
 def say(panel, kind, *place):
@@ -217,17 +217,17 @@ def say(panel, kind, *place):
 
 def centre(widget, unit):
     """Where a unit is in the grid, in CSS px."""
-    x, y, width, height = widget._frame.layout.unit_box(unit, widget._frame.ratio)
+    x, y, width, height = widget._screen.frame.layout.unit_box(unit, widget._screen.frame.ratio)
     return x + width / 2, y + height / 2
 
 
 def test_panels_that_follow_the_pointer_are_told_and_nothing_is_drawn(widget, follower):
     pictures = [part.png for part in child_widgets(widget) if hasattr(part, "png")]
     unit = Unit(3, 5, 7)
-    say(widget._grid, "hover", *centre(widget, unit))
-    say(widget._grid, "hover", 1, 1)
-    say(widget._panels.detail, "hover", 8 + 150, 42 + 100)
-    say(widget._panels.detail, "hover")
+    say(widget._screen.panels.grid, "hover", *centre(widget, unit))
+    say(widget._screen.panels.grid, "hover", 1, 1)
+    say(widget._screen.panels.detail, "hover", 8 + 150, 42 + 100)
+    say(widget._screen.panels.detail, "hover")
     assert follower.told[:2] == [unit, None]
     assert follower.told[2].channel == widget.channel
     assert follower.told[3:] == [None]
@@ -236,71 +236,73 @@ def test_panels_that_follow_the_pointer_are_told_and_nothing_is_drawn(widget, fo
 
 def test_the_readout_is_the_value_that_the_model_computed(widget, follower):
     for unit in (Unit(3, 5, 7), Unit(0, 17, 21)):
-        say(widget._grid, "hover", *centre(widget, unit))
+        say(widget._screen.panels.grid, "hover", *centre(widget, unit))
         value = widget.feature_maps[unit.row, unit.column, unit.channel]
-        words = widget._grid.box.readout.split()
+        words = widget._screen.panels.grid.box.readout.split()
         assert words[1::2] == [str(unit.channel), str(unit.row), str(unit.column), repr(float(words[-1]))]
         assert np.float32(words[-1]) == value
-        assert widget._panels.detail.box.readout.split()[1] == str(widget.channel)
-    say(widget._grid, "hover")
-    assert widget._grid.box.readout.startswith("channel 0  min ")
-    assert widget._panels.detail.box.readout == ""
-    assert widget._grid.box.region == widget._panels.detail.box.region == []
+        assert widget._screen.panels.detail.box.readout.split()[1] == str(widget.channel)
+    say(widget._screen.panels.grid, "hover")
+    assert widget._screen.panels.grid.box.readout.startswith("channel 0  min ")
+    assert widget._screen.panels.detail.box.readout == ""
+    assert widget._screen.panels.grid.box.region == widget._screen.panels.detail.box.region == []
 
 
 def test_a_click_pins_a_unit_which_then_follows_the_channel(widget, follower):
     unit = Unit(2, 4, 6)
-    say(widget._grid, "hover", *centre(widget, unit))
-    say(widget._grid, "click", *centre(widget, unit))
-    say(widget._grid, "hover", *centre(widget, Unit(1, 0, 0)))
-    assert (widget.channel, widget._selection.unit) == (2, Unit(1, 0, 0))
-    say(widget._grid, "hover")
-    assert widget._selection.unit == unit
+    say(widget._screen.panels.grid, "hover", *centre(widget, unit))
+    say(widget._screen.panels.grid, "click", *centre(widget, unit))
+    say(widget._screen.panels.grid, "hover", *centre(widget, Unit(1, 0, 0)))
+    assert (widget.channel, widget._screen.selection.unit) == (2, Unit(1, 0, 0))
+    say(widget._screen.panels.grid, "hover")
+    assert widget._screen.selection.unit == unit
     widget.channel = 1
-    assert widget._selection.unit == Unit(1, 4, 6)
+    assert widget._screen.selection.unit == Unit(1, 4, 6)
     widget.image = "b"
-    assert widget._grid.box.readout.endswith(value_text(widget.feature_maps[4, 6, 1]))
+    assert widget._screen.panels.grid.box.readout.endswith(value_text(widget.feature_maps[4, 6, 1]))
     shown = len(follower.told) - follower.told[::-1].index("frame")
     assert set(follower.told[shown:]) == {Unit(1, 4, 6)}  # again when its field is known
 
 
 def test_a_pinned_unit_is_dropped_where_maps_have_another_size(widget, follower):
-    say(widget._grid, "click", *centre(widget, Unit(2, 0, 0)))
+    say(widget._screen.panels.grid, "click", *centre(widget, Unit(2, 0, 0)))
     widget.layer = "pool"
-    assert widget._selection.unit is None
-    assert widget._grid.box.region == []
+    assert widget._screen.selection.unit is None
+    assert widget._screen.panels.grid.box.region == []
     widget.layer = "conv"
-    assert widget._selection.unit is None
+    assert widget._screen.selection.unit is None
 
 
 def test_the_pointer_stays_where_it_is_when_the_maps_change_below_it(widget, follower):
     x, y = centre(widget, Unit(1, 1, 1))
-    say(widget._grid, "hover", x, y)
+    say(widget._screen.panels.grid, "hover", x, y)
     for layer in ("pool", "conv_1", "conv"):
         widget.layer = layer
-        assert widget._selection.unit == widget._frame.layout.unit_at(x, y, 0, widget._frame.ratio)
+        assert widget._screen.selection.unit == widget._screen.frame.layout.unit_at(
+            x, y, 0, widget._screen.frame.ratio
+        )
 
 
 def test_a_click_on_the_large_picture_pins_and_a_click_beside_it_lets_go(widget, follower):
     widget.channel = 4
-    say(widget._panels.detail, "click", 10, 52)
-    assert widget._selection.unit == Unit(4, 0, 0)
-    say(widget._panels.detail, "click", 1, 1)
-    assert widget._selection.unit is None
+    say(widget._screen.panels.detail, "click", 10, 52)
+    assert widget._screen.selection.unit == Unit(4, 0, 0)
+    say(widget._screen.panels.detail, "click", 1, 1)
+    assert widget._screen.selection.unit is None
 
 
 @pytest.mark.parametrize("place", ["grid", "detail", "input"])
 def test_a_key_lets_go_of_what_was_clicked(widget, follower, place):
     boxes = {
-        "grid": widget._grid.box,
-        "detail": widget._panels.detail.box,
-        "input": widget._panels.input.view,
+        "grid": widget._screen.panels.grid.box,
+        "detail": widget._screen.panels.detail.box,
+        "input": widget._screen.panels.input.view,
     }
     widget.channel = 4
-    say(widget._panels.detail, "click", 10, 52)
-    assert widget._grid.box.region
+    say(widget._screen.panels.detail, "click", 10, 52)
+    assert widget._screen.panels.grid.box.region
     boxes[place]._handle_custom_msg({"type": "unpin"}, [])
-    assert widget._selection.unit is None
+    assert widget._screen.selection.unit is None
     assert [each.region for each in boxes.values()] == [[], [], []]
 
     boxes["input"]._handle_custom_msg({"type": "click", "x": 30, "y": 30}, [])
@@ -316,7 +318,7 @@ def test_keys_move_the_unit_within_the_chosen_map_and_stop_at_its_edges(widget, 
     nudges = [(0, 1), (1, 0), (-100, 0), (0, 100), (100, -1)]
     for rows, columns in nudges:
         content = {"type": "nudge", "rows": rows, "columns": columns, "id": "x"}
-        widget._grid.box._handle_custom_msg(content, [])
+        widget._screen.panels.grid.box._handle_custom_msg(content, [])
     middle = ((height - 1) // 2, (width - 1) // 2)
     expected = [
         (middle[0], middle[1] + 1),
@@ -326,7 +328,9 @@ def test_keys_move_the_unit_within_the_chosen_map_and_stop_at_its_edges(widget, 
         (height - 1, width - 2),
     ]
     assert follower.told[2:] == [Unit(3, *unit) for unit in expected]
-    assert widget._grid.box.readout.endswith(value_text(widget.feature_maps[height - 1, width - 2, 3]))
+    assert widget._screen.panels.grid.box.readout.endswith(
+        value_text(widget.feature_maps[height - 1, width - 2, 3])
+    )
 
 
 def test_the_line_speaks_of_the_chosen_channel_where_no_unit_is_pointed_at():

@@ -147,7 +147,7 @@ def levels_of(maps):
 def tiles_on_screen(widget):
     """The levels of every tile of the picture on screen, by channel."""
     picture = np.asarray(Image.open(io.BytesIO(widget.png)))
-    layout = widget._frame.layout
+    layout = widget._screen.frame.layout
     shrink, rows, columns = layout.sampling
     assert shrink == 1
     found = {}
@@ -180,14 +180,14 @@ def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weight
     monkeypatch.setattr(TrainingMonitor, "begin", lambda _: None)
     widget: Any = FeatureMapWidget(model, PICTURES, layer="conv", preprocess="unit")
     fmwidget.activations.background._executor.submit(lambda: None).result()
-    grid_update, version = widget._grid.update, widget._am.version
+    grid_update, version = widget._screen.panels.grid.update, widget._am.version
 
     def run(order):
         conv.set_weights([kernels[0], biases[0]])
         widget.norm, widget.image, widget.channel = "standardize", "one", 0
         schedule = Schedule(order)
         widget._lock, widget._am._lock = SteppedLock(schedule), SteppedLock(schedule)
-        widget._grid.update = stepped(schedule, grid_update)
+        widget._screen.panels.grid.update = stepped(schedule, grid_update)
         widget._am.version = stepped(schedule, version)
         now = [0, 0]  # the weights' versions: kernel's and bias's
         looked: list[tuple[int, int]] = []

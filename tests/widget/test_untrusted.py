@@ -256,7 +256,7 @@ def test_no_message_does_more_than_a_person_could(widget, number, data):
     assert all(len(record.getMessage()) < 1000 and "\n" not in record.getMessage() for record in records)
     assert 0 <= widget.channel < 9
     assert widget.layer in widget.layers
-    assert "<details>" not in widget._status.box.value
+    assert "<details>" not in widget._screen.status.box.value
 
 
 @pytest.mark.parametrize(

@@ -32,10 +32,10 @@ def shown_widget():
 def opened(widget):
     """The map alone, opened by Enter, and what it says to the browser in `said`."""
     widget.layer, widget.channel, widget.image = "conv", CHANNEL, "one"
-    zoom = widget._panels.zoom.box
+    zoom = widget._screen.panels.zoom.box
     zoom.said = said = list[Any]()
     zoom.send = said.append
-    say(widget._grid.box, "open", tile=CHANNEL)
+    say(widget._screen.panels.grid.box, "open", tile=CHANNEL)
     say(zoom, "pin", row=4000, column=0)  # lets go of what another test has pinned
     said.clear()
     yield zoom
@@ -65,12 +65,12 @@ def test_a_tile_is_chosen_and_opened_in_one_step_and_its_picture_opens_what_it_s
     say(zoom, "close")
     assert not zoom.shown
     widget.order = "max"
-    say(widget._grid.box, "open", tile=0)
+    say(widget._screen.panels.grid.box, "open", tile=0)
     strongest = int(widget.feature_maps.max(axis=(0, 1)).argmax())
     assert (zoom.shown, widget.channel) == (True, strongest)
     widget.order = "index"
     say(zoom, "close")
-    say(widget._panels.detail.box, "open")
+    say(widget._screen.panels.detail.box, "open")
     assert zoom.shown
     assert zoom.title.startswith(f"channel {strongest} ")
 
@@ -107,7 +107,7 @@ def test_the_unit_under_the_pointer_is_read_out_and_a_click_keeps_it(widget, zoo
     say(zoom, "unit", row=4, column=6)
     assert zoom.unit == [4, 6]
     assert np.float32(zoom.readout.split()[-1]) == widget.feature_maps[4, 6, CHANNEL]
-    assert widget._selection.unit == Unit(CHANNEL, 4, 6)
+    assert widget._screen.selection.unit == Unit(CHANNEL, 4, 6)
     say(zoom, "unit")
     assert (zoom.unit, zoom.readout) == ([], "")
     say(zoom, "pin", row=1, column=2)
@@ -139,7 +139,7 @@ def test_put_away_it_draws_no_more(widget, zoom):
     say(zoom, "unit", row=4, column=6)
     say(zoom, "close")
     assert not zoom.shown
-    assert widget._selection.unit is None
+    assert widget._screen.selection.unit is None
     before = zoom.png
     widget.channel = OTHER
     assert zoom.png == before
