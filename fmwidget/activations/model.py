@@ -299,9 +299,7 @@ class ActivationModel:
         if forward is None or (path is not None and path not in forward.maps):
             forward = self._run(batch, path)
             if path in self._layers and path not in forward.maps:
-                forward = self._run(
-                    batch, path
-                )  # the first pass has listed it as maps before an activation, which it did not keep
+                forward = self._run(batch, path)  # the first pass has listed it as maps before an activation
             self._cache.put(key, forward, self.cache_bytes)
         else:
             self.stats.hits += 1

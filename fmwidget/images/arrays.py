@@ -205,9 +205,7 @@ def _to_float(array: Array, name: str) -> Array:
     try:
         if array.dtype.kind in "biuf":
             return array.astype(np.result_type(array, np.float32), copy=False)
-        if (
-            array.dtype.kind in "VO"
-        ):  # V: bfloat16 and other types from outside NumPy; O: objects, as from nested lists
+        if array.dtype.kind in "VO":  # bfloat16 and other types from outside NumPy; objects, as from lists
             return array.astype(np.float32)
     except (TypeError, ValueError):
         pass

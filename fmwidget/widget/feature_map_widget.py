@@ -372,7 +372,7 @@ class FeatureMapWidget(NotebookWidget):
                 self._refresh(follow=name in ("layer", "channel", "order"), checked=name in MAPS_CHECKED)
 
     def _refresh(self, *, follow: bool = False, checked: bool = False) -> None:
-        """Bring the screen in line with the state; nothing else draws.
+        """Bring the screen in line with the state: the only path from one to the other.
 
         Args:
             follow: Whether the page turns to the chosen channel.

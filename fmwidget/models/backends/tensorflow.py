@@ -1,6 +1,6 @@
 """The TensorFlow backend: compile a pass, isolate what it writes, watch the weights, read tensors.
 
-No other module of the package names TensorFlow. The interface is `models.backends.Backend`.
+No other module of the package imports TensorFlow. The interface is `models.backends.Backend`.
 
 Variables are the difficult part. A forward pass may write to some (stateful recurrent layers, seeds, a
 counter of a custom layer) and must not: it would advance the model's state, and to put old values back
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 # ------------------------------------------------------------------ tensors
 
-# TensorFlow exports these to Python's buffer protocol; but not bfloat16 and the 8-bit floats.
+# TensorFlow exports these to Python's buffer protocol, but not bfloat16 and the 8-bit floats.
 _BUFFER_DTYPES = frozenset(
     {tf.bool, tf.float16, tf.float32, tf.float64, tf.complex64, tf.complex128}
     | {tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64}
