@@ -1,4 +1,4 @@
-# Every command does all of its own set-up; on a fresh machine Python 3.11 or newer, git and make are enough.
+# Every command sets up all that it needs; on a fresh machine Python 3.11 or newer, git and make are enough.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -26,7 +26,7 @@ check: $(VENV)/.ready-to-test ## ruff and mypy only
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(VENV)/.ready-to-test ## measure every interaction, in the kernel and in Chromium; ARGS=--quick is a look
+bench: $(VENV)/.ready-to-test ## measure every interaction, in the kernel and in Chromium; ARGS=--quick is shorter and writes nothing
 	$(BIN)/python -m tests.browser.chromium
 	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m benchmarks $(ARGS)
 
@@ -44,12 +44,12 @@ $(VENV)/.ready-to-test: pyproject.toml | $(VENV)/.created
 	$(PIP) install --editable ".[dev]"
 	@touch $@ $(VENV)/.ready-to-run
 
-# Debian and Ubuntu keep the part of Python that makes virtual environments in a package of its own.
+# Debian and Ubuntu ship the module that creates virtual environments as a separate package.
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo 'fmwidget needs Python 3.11 or newer: make PYTHON=python3.12 ...' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	    { [ "$$(id -u)" = 0 ] && apt-get update -q && apt-get install -qy python3-venv; } || \
-	    { echo '$(PYTHON) cannot make virtual environments: sudo apt-get install python3-venv' >&2; exit 1; }
+	    { echo '$(PYTHON) cannot create virtual environments: sudo apt-get install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@

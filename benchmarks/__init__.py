@@ -1,1 +1,1 @@
-"""What `fmwidget` costs, and what it is held against."""
+"""Benchmarks of `fmwidget` against the tutorial's loop and against lower bounds."""

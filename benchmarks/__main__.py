@@ -1,7 +1,7 @@
-"""Measures every interaction, and writes `results.json` and the tables of `README.md`.
+"""Measure every interaction, and write `results.json` and the tables of `README.md`.
 
-`make bench` measures the kernel first, then the browser; with `ARGS=--quick` it only looks, in less than a
-minute, and writes nothing.
+`make bench` measures the kernel first, then the browser; with `ARGS=--quick` it takes less than a minute and
+writes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tensorflow as tf
 from . import extent
 from .contenders import MODELS
 from .kernel import measure_model
-from .measuring import stand_in_for_the_browser
+from .measuring import use_counting_comms
 from .report import write
 from .targets import targets
 
@@ -28,7 +28,7 @@ _STARTED = time.perf_counter()
 
 
 def main() -> None:
-    """Measures, prints what the targets say, and writes it down."""
+    """Measure, print the targets beside the measurements, and write both to files."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and one model; writes nothing")
     parser.add_argument("--no-browser", action="store_true", help="the kernel only")
@@ -44,8 +44,8 @@ def main() -> None:
 
 
 def measure(*, quick: bool, browser: bool) -> dict[str, Any]:
-    """All that is measured, by what it is about."""
-    stand_in_for_the_browser()
+    """Return all measurements, by subject."""
+    use_counting_comms()
     keras.utils.set_random_seed(0)
     results: dict[str, Any] = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, "
@@ -53,15 +53,15 @@ def measure(*, quick: bool, browser: bool) -> dict[str, Any]:
         "command": "make bench",
         "load": round(os.getloadavg()[0], 1),
     }
-    _say("memory of a long session")
+    _report_progress("memory of a long session")
     results["memory"] = extent.measure_memory(interactions=100 if quick else 2000)
-    _say("bytes, channels, import")
+    _report_progress("bytes, channels, import")
     results["bytes"] = extent.measure_sizes()
     results["channels"] = extent.measure_widths(rounds=2 if quick else 25)
     results["import_ms"] = extent.measure_import(rounds=1 if quick else 3)
     results["models"] = {}
     for name in QUICK_MODELS if quick else MODELS:
-        _say(name)
+        _report_progress(name)
         found = measure_model(MODELS[name](), rounds=2 if quick else 9, firsts=1 if quick else 3)
         found["memory"] = {"peak": extent.peak_memory(), "steady": extent.steady_memory()}
         results["models"][name] = found
@@ -69,13 +69,13 @@ def measure(*, quick: bool, browser: bool) -> dict[str, Any]:
     if browser:
         from .browser import measure_browser
 
-        _say("browser")
+        _report_progress("browser")
         results["browser"] = measure_browser(rounds=2 if quick else 21)
     return results
 
 
-def _say(what: str) -> None:
-    print(f"{time.perf_counter() - _STARTED:4.0f} s  {what} ...", flush=True)
+def _report_progress(step: str) -> None:
+    print(f"{time.perf_counter() - _STARTED:4.0f} s  {step} ...", flush=True)
 
 
 if __name__ == "__main__":

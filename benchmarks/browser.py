@@ -1,8 +1,9 @@
-"""From a key press to the painted picture, in JupyterLab in Chromium, beside `interact` and the floor.
+"""Time from a key press to the painted picture, in JupyterLab in Chromium, beside `interact` and the floor.
 
-All contenders stand in one notebook and take turns, key by key. A key press is a real one; the clock starts
-with its event, and stops once the frame that shows the new picture, decoded, has been painted (a task queued
-in that frame's callback). Every frame is asked whether it shows a picture. See `probe.js`.
+All contenders are in one notebook and take turns, key by key. The browser's driver presses real keys; the
+clock starts with the key's event, and stops once the frame that shows the new picture, decoded, has been
+painted (a task queued in that frame's callback). Frames without a picture are counted as blank. See
+`probe.js`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tests.browser.jupyterlab import running_jupyterlab
 from .report import paired, summary
 
 FLOOR, GRID_FLOOR = "round trip: a ready-made 8×8 picture", "round trip: a ready-made grid"
-LAYER, CHANNEL, PICTURE = "layer change", "channel change", "picture change, seen"
+LAYER, CHANNEL, IMAGE = "layer change", "channel change", "picture change, seen"
 KEYS, MARK = "arrow key on the grid: the channel large", "arrow key on the grid: its mark"
 HOVER = "pointer on the grid: the value in words"
 LOOP, LOOP_CHANNEL = "interact, tutorial's loop: layer", "interact, tutorial's loop: channel"
@@ -45,7 +46,7 @@ layers = loop.layers
 CONTENDERS = """
 from fmwidget.frontend.picture_view import PictureView
 ready_made = contenders.ready_made()
-grids = []  # of the widget, once it is on screen
+grids = []  # the widget's, filled once it is on screen
 floor, dot = ipywidgets.IntSlider(description="Floor", max=1), PictureView()
 floor.observe(lambda change: dot.show(ready_made[change["new"]], 8, 8), names="value")
 dot.show(ready_made[0], 8, 8)
@@ -83,13 +84,14 @@ LARGE = '.fmwidget [aria-label="Chosen channel"]'
 
 @dataclass(frozen=True)
 class Contender:
-    """What is pressed, and what is to change.
+    """An input event, and the change on the page that it leads to.
 
     Attributes:
-        focus: Selects what takes the key.
-        box: Selects what holds the picture.
-        moves: Selects what is to move or say something else, if it is not the picture that is to change.
-        event: The event that does it: a key press, or a move of the pointer over what has the focus.
+        focus: CSS selector of the element that receives the event.
+        box: CSS selector of the element that holds the picture.
+        moves: CSS selector of the element whose style or text changes; empty if it is the picture that
+            changes.
+        event: `"keydown"`, or `"pointermove"` over the element of `focus`.
     """
 
     focus: str
@@ -107,7 +109,7 @@ CONTENDERS_BY_NAME = {
     GRID_FLOOR: Contender('.bench-3 [role="slider"]', ".bench-3"),
     LAYER: Contender(_slider("Depth"), GRID),
     CHANNEL: Contender(_slider("Channel"), LARGE),
-    PICTURE: Contender('.fmwidget [role="radio"][aria-checked="true"]', GRID),
+    IMAGE: Contender('.fmwidget [role="radio"][aria-checked="true"]', GRID),
     KEYS: Contender(GRID, LARGE),
     MARK: Contender(GRID, GRID, ".fmw-mark"),
     HOVER: Contender(
@@ -117,19 +119,19 @@ CONTENDERS_BY_NAME = {
     LOOP_CHANNEL: Contender('.bench-2 [role="slider"]', ".bench-2 .jp-OutputArea"),
 }
 
-OURS = (LAYER, CHANNEL, PICTURE, KEYS, MARK, HOVER)
+OURS = (LAYER, CHANNEL, IMAGE, KEYS, MARK, HOVER)
 
 
 @dataclass
 class Traffic:
-    """What the kernel sends to the page."""
+    """Counts of the messages that the kernel sends to the page, and of their bytes."""
 
     messages: int = 0
     sent: int = 0
     kinds: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def listen(self, socket: WebSocket) -> None:
-        """Counts what comes through a web socket."""
+        """Count what a web socket receives."""
         socket.on("framereceived", self._count)
 
     def _count(self, payload: str | bytes) -> None:
@@ -142,15 +144,15 @@ class Traffic:
 
 
 def measure_browser(*, rounds: int, burst: int = 50) -> dict[str, Any]:
-    """Presses keys in turn, `rounds` times each.
+    """Time all contenders in turn, `rounds` times each.
 
     Returns:
         Times in milliseconds, frames, messages and bytes of each contender, and the ratios between them.
     """
     traffic = Traffic()
     with _open_page(traffic) as page:
-        found = {name: _Found() for name in CONTENDERS_BY_NAME}
-        for turn in range(-2, rounds):  # the first two are practice
+        found = {name: _Samples() for name in CONTENDERS_BY_NAME}
+        for turn in range(-2, rounds):  # the first two are for warming up
             # There and back, so that no slider reaches its end.
             key = "ArrowRight" if turn % 2 == 0 else "ArrowLeft"
             for name, contender in CONTENDERS_BY_NAME.items():
@@ -172,7 +174,7 @@ def measure_browser(*, rounds: int, burst: int = 50) -> dict[str, Any]:
     }
 
 
-class _Found:
+class _Samples:
     def __init__(self) -> None:
         self.times: list[float] = []
         self.blank = self.frames = self.late = 0
@@ -201,21 +203,23 @@ class _Found:
 
 def _press(page: Page, contender: Contender, key: str) -> dict[str, float]:
     page.locator(contender.focus).first.focus()
-    page.wait_for_timeout(60)  # what a person takes at least, and ipywidgets to be told that all is done
+    page.wait_for_timeout(
+        60
+    )  # at least the pause between two presses of a user; ipywidgets needs it to see the kernel idle
     event = contender.event
     page.evaluate("arguments => probe.watch(...arguments)", [contender.box, contender.moves, event])
     if event == "keydown":
         page.keyboard.press(key)
     else:
         page.locator(contender.focus).first.hover(position={"x": 60 if key == "ArrowLeft" else 200, "y": 90})
-    late = "new Promise((_, no) => setTimeout(() => no(new Error('nothing changed')), 20000))"
+    late = "new Promise((_, no) => setTimeout(() => no(new Error('nothing has changed')), 20000))"
     seen: dict[str, float] = page.evaluate(f"Promise.race([probe.done, {late}])")
-    page.mouse.move(1, 1)  # what is pointed at is drawn too
+    page.mouse.move(1, 1)  # off the grid: the unit under the pointer is drawn too
     return seen
 
 
 def _burst(page: Page, contender: Contender, count: int) -> dict[str, float]:
-    """As a slider that is dragged: keys as fast as the browser takes them."""
+    """Press keys as fast as the browser takes them, as when a slider is dragged."""
     page.locator(contender.focus).first.focus()
     page.evaluate("box => probe.watchBurst(box)", contender.box)
     for press in range(count):
@@ -228,7 +232,7 @@ def _burst(page: Page, contender: Contender, count: int) -> dict[str, float]:
 
 @contextmanager
 def _open_page(traffic: Traffic) -> Iterator[Page]:
-    """A notebook with all contenders on screen at once."""
+    """Open a notebook with all contenders on screen at once."""
     path = find_chromium()
     if path is None:
         sys.exit("No Chromium was found: `python -m tests.browser.chromium` installs one.")
@@ -253,7 +257,7 @@ def _open_page(traffic: Traffic) -> Iterator[Page]:
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Prints a look, without writing anything."""
+    """Print a few rounds (3 by default), without writing any file."""
     rounds = int(arguments[0]) if arguments else 3
     found = measure_browser(rounds=rounds)
     for name, each in found["contenders"].items():

@@ -1,4 +1,4 @@
-"""What `fmwidget` is measured against: the tutorial's loop, and the floors nothing can be faster than."""
+"""Contenders that `fmwidget` is compared with: the tutorial's loop, and floors that bound it from below."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from fmwidget import sample_model
 
-if "ipykernel" not in sys.modules:  # in a notebook it is for the notebook to say
+if "ipykernel" not in sys.modules:  # a notebook chooses its own backend
     mpl.use("agg")
 
 import matplotlib.pyplot as plt
@@ -34,13 +34,13 @@ MODELS: dict[str, Callable[[], keras.Model]] = {
 
 
 class TutorialLoop:
-    """The tutorial's way: `predict` for all layers at each look, a Python loop over channels, `plt.figure`.
+    """The tutorial's code: `predict` for all layers at each draw, a Python loop over channels, `plt.figure`.
 
     Args:
         model: A functional model.
 
     Attributes:
-        layers: The names of the layers it shows.
+        layers: Names of the layers that it draws.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -49,26 +49,28 @@ class TutorialLoop:
         self._model = keras.Model(model.inputs, [layer.output for layer in layers])
 
     def grid(self, batch: Array, layer: str) -> bytes:
-        """The layer's channels, sixteen in a row, as a PNG."""
+        """Return the layer's channels, sixteen in a row, as a PNG."""
         self.draw(batch, layer)
-        return _saved()
+        return _take_figure()
 
     def channel(self, batch: Array, layer: str, channel: int) -> bytes:
-        """One channel, as a PNG."""
+        """Return one channel as a PNG."""
         self.draw_channel(batch, layer, channel)
-        return _saved()
+        return _take_figure()
 
     def draw(self, batch: Array, layer: str) -> None:
-        """The layer's channels, as pyplot's current figure."""
+        """Draw the layer's channels in a new pyplot figure."""
         maps = self._maps(batch, layer)
         _, height, width, channels = maps.shape
         rows = channels // IMAGES_PER_ROW
         canvas = np.zeros((rows * height, IMAGES_PER_ROW * width))
         for row in range(rows):
             for column in range(IMAGES_PER_ROW):
-                image = maps[0, :, :, row * IMAGES_PER_ROW + column]
+                channel = maps[0, :, :, row * IMAGES_PER_ROW + column]
                 with np.errstate(all="ignore"):  # a channel that is zero everywhere
-                    levels = np.clip((image - image.mean()) / image.std() * 64 + 128, 0, 255).astype("uint8")
+                    levels = np.clip((channel - channel.mean()) / channel.std() * 64 + 128, 0, 255).astype(
+                        "uint8"
+                    )
                 top, left = row * height, column * width
                 canvas[top : top + height, left : left + width] = levels
         plt.figure(figsize=(canvas.shape[1] / width, canvas.shape[0] / height))
@@ -77,7 +79,7 @@ class TutorialLoop:
         plt.imshow(canvas, aspect="auto", cmap="viridis")
 
     def draw_channel(self, batch: Array, layer: str, channel: int) -> None:
-        """One channel, as pyplot's current figure."""
+        """Draw one channel in a new pyplot figure."""
         plt.matshow(self._maps(batch, layer)[0, :, :, channel], cmap="viridis")
 
     def _maps(self, batch: Array, layer: str) -> Array:
@@ -86,7 +88,7 @@ class TutorialLoop:
         return maps
 
 
-def _saved() -> bytes:
+def _take_figure() -> bytes:
     file = io.BytesIO()
     plt.savefig(file)
     plt.close()
@@ -94,18 +96,18 @@ def _saved() -> bytes:
 
 
 def bare_forward(model: keras.Model) -> Callable[[Array], Array]:
-    """The floor of a new picture: the model compiled, its output and nothing else."""
+    """Return the floor of a new image: the compiled model, which computes its output and nothing else."""
     compiled = tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)
     return lambda batch: np.asarray(compiled(tf.constant(batch)).numpy())
 
 
 def eager_forward(model: keras.Model) -> Callable[[Array], Array]:
-    """The floor of a first picture: the model called once, its output and nothing else."""
+    """Return the floor of a first image: the model called eagerly, for its output and nothing else."""
     return lambda batch: np.asarray(model(batch, training=False).numpy())
 
 
 def ready_made() -> tuple[bytes, bytes]:
-    """The floor of a redraw: two pictures of 8 by 8 pixels."""
+    """Return the floor of a redraw: two pictures of 8 by 8 pixels, as PNG."""
 
     def png(grey: int) -> bytes:
         file = io.BytesIO()
@@ -115,9 +117,9 @@ def ready_made() -> tuple[bytes, bytes]:
     return png(60), png(200)
 
 
-def pages_of_one_size() -> keras.Model:
-    """A model whose layers have 32, 128 and 2,048 channels, all with maps of 14 by 14."""
-    picture = keras.Input((14, 14, 3))
-    x = keras.layers.Conv2D(32, 3, padding="same", name="c32")(picture)
+def build_wide_model() -> keras.Model:
+    """Build a model whose layers have 32, 128 and 2,048 channels, all with maps of 14 by 14."""
+    image = keras.Input((14, 14, 3))
+    x = keras.layers.Conv2D(32, 3, padding="same", name="c32")(image)
     x = keras.layers.Conv2D(128, 3, padding="same", name="c128")(x)
-    return keras.Model(picture, keras.layers.Conv2D(2048, 1, name="c2048")(x))
+    return keras.Model(image, keras.layers.Conv2D(2048, 1, name="c2048")(x))

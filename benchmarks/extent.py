@@ -1,4 +1,4 @@
-"""What does not depend on a model's size: memory, bytes a redraw, import, and many channels against few."""
+"""Measurements made once, not for each model: memory, bytes a redraw, import, many channels against few."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import psutil
 
 from fmwidget import ActivationModel, FeatureMapWidget, sample_model
 
-from .contenders import pages_of_one_size
-from .measuring import CountingComm, Meter, grid_of, some_pictures, wait_for_trace
+from .contenders import build_wide_model
+from .measuring import CountingComm, Meter, grid_of, noisy_photographs, wait_for_trace
 from .report import paired
 
 
 def measure_memory(*, interactions: int) -> dict[str, float]:
-    """How much memory a long session leaves behind, and whether the cache keeps to its budget."""
+    """Measure how much memory a long session leaves behind, and the most bytes that the cache has held."""
     model = sample_model()
-    budget = 20 * 2**20  # a picture's maps take about six
+    budget = 20 * 2**20  # the maps of one image take about 6 MB
     am = ActivationModel(model, cache_bytes=budget)
     widget = FeatureMapWidget(am)
     choice = random.Random(0)  # noqa: S311 - the same session each time
@@ -42,7 +42,7 @@ def measure_memory(*, interactions: int) -> dict[str, float]:
         for _ in range(times):
             name = choice.choice(list(values))
             setattr(widget, name, choice.choice([v for v in values[name] if v != getattr(widget, name)]))
-            largest = max(largest, held(am))
+            largest = max(largest, cached_bytes(am))
 
     interact(interactions // 4)
     wait_for_trace(am)
@@ -65,25 +65,25 @@ def measure_memory(*, interactions: int) -> dict[str, float]:
     }
 
 
-def held(am: ActivationModel) -> int:
-    """Bytes of maps in the cache, counted tensor by tensor."""
+def cached_bytes(am: ActivationModel) -> int:
+    """Return the bytes of maps in the cache, counted tensor by tensor."""
     tensors = {id(each): each for forward in am._cache.forwards.values() for each in forward.maps.values()}
     return sum(each.dtype.size * each.shape.num_elements() for each in tensors.values())
 
 
 def peak_memory() -> int:
-    """The most memory this process has held so far, in bytes."""
+    """Return the most memory that this process has held so far, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def steady_memory() -> int:
-    """The memory this process holds now, in bytes."""
+    """Return the memory that this process holds now, in bytes."""
     return int(psutil.Process().memory_info().rss)
 
 
 def measure_sizes() -> dict[str, int]:
-    """Bytes that go to the browser for a redraw of 128 channels in the default size."""
+    """Measure the bytes sent to the browser for a redraw of 128 channels in the default size."""
     widget = FeatureMapWidget(sample_model())
     found = {}
     grid = grid_of(widget)
@@ -101,8 +101,8 @@ def measure_sizes() -> dict[str, int]:
 
 
 def measure_widths(*, rounds: int) -> dict[str, Any]:
-    """Times a change to layers of 32, 128 and 2,048 channels with maps of one size."""
-    widget = FeatureMapWidget(pages_of_one_size(), some_pictures(1, seed=2))
+    """Time a change to layers of 32, 128 and 2,048 channels with maps of one size."""
+    widget = FeatureMapWidget(build_wide_model(), noisy_photographs(1, seed=2))
     meter = Meter()
     for turn, path in zip(range(3 * (rounds + 1)), cycle(["c32", "c128", "c2048"]), strict=False):
         meter.time(path if turn >= 3 else "practice", setattr, widget, "layer", path)
@@ -112,7 +112,7 @@ def measure_widths(*, rounds: int) -> dict[str, Any]:
 
 
 def measure_import(*, rounds: int) -> float:
-    """Milliseconds spent in `fmwidget`'s own modules while they are imported, without what they import."""
+    """Measure the milliseconds that importing `fmwidget`'s own modules takes, without its dependencies."""
     found = []
     for _ in range(rounds):
         command = [sys.executable, "-X", "importtime", "-c", "from fmwidget import FeatureMapWidget"]

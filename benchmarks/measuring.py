@@ -1,4 +1,4 @@
-"""A stand-in for the browser that counts what it is sent, a meter, and what all measurements need."""
+"""Tools of all measurements: a comm that counts what is sent, a timer, and test images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class CountingComm(BaseComm):
-    """Stands in for the browser: writes each message as the kernel would, and counts them and their bytes."""
+    """A comm without a browser: it serializes messages as the kernel does, and counts them and the bytes."""
 
     messages = 0
     sent = 0
@@ -31,22 +31,22 @@ class CountingComm(BaseComm):
     def publish_msg(
         self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
     ) -> None:
-        """Counts a message that would go to the browser."""
+        """Count a message that would be sent to the browser."""
         text = json.dumps([msg_type, data, metadata, keys], default=str)
         CountingComm.messages += 1
         CountingComm.sent += len(text) + sum(memoryview(each).nbytes for each in buffers or ())
 
 
-def stand_in_for_the_browser() -> None:
-    """Has all widgets made from now on send their messages to a `CountingComm`."""
+def use_counting_comms() -> None:
+    """Connect all widgets that are built from now on to a `CountingComm`."""
     comm.create_comm = CountingComm
 
 
 class Meter:
-    """Times actions by kind, and counts what each sends.
+    """Durations of actions by kind, and counts of what each action sends.
 
     Attributes:
-        seconds: By kind, one number for each time.
+        seconds: The durations of each kind, in the order of the calls.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Meter:
         self._sent: dict[str, list[tuple[int, int]]] = defaultdict(list)
 
     def time(self, kind: str, action: Callable[..., Result], *arguments: Any) -> Result:
-        """Does something, and returns what that returns."""
+        """Call `action(*arguments)`, record its duration and messages, and return its result."""
         messages, sent = CountingComm.messages, CountingComm.sent
         began = time.perf_counter()
         result = action(*arguments)
@@ -63,7 +63,7 @@ class Meter:
         return result
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Milliseconds, messages and bytes of each kind."""
+        """Return milliseconds, messages and bytes of each kind."""
         found = {}
         for kind, seconds in self.seconds.items():
             messages, sent = (statistics.median(each) for each in zip(*self._sent[kind], strict=True))
@@ -72,7 +72,7 @@ class Meter:
 
 
 def wait_for_trace(am: ActivationModel) -> None:
-    """Waits until the forward pass has been compiled beside us."""
+    """Wait until the forward pass has been compiled in the background."""
     deadline = time.monotonic() + 60
     while not is_compiled(am):
         if time.monotonic() > deadline:
@@ -81,23 +81,23 @@ def wait_for_trace(am: ActivationModel) -> None:
 
 
 def is_compiled(am: ActivationModel) -> bool:
-    """Whether the next new picture will use the compiled forward pass."""
+    """Return whether the next new image will use the compiled forward pass."""
     return bool(am._compiler.passes) and all(each.done() for each in am._compiler.passes.values())
 
 
 def grid_of(widget: FeatureMapWidget) -> PictureView:
-    """The picture of the grid in a widget."""
+    """Return the grid's view in a widget."""
     views = [part for part in child_widgets(widget) if isinstance(part, PictureView)]
     return next(view for view in views if view.label == "Feature maps of the layer")
 
 
-def spread(items: Sequence[str], count: int) -> list[str]:
-    """So many of the items, from the first to the last."""
+def evenly_spaced(items: Sequence[str], count: int) -> list[str]:
+    """Return `count` of the items at even distances, the first and the last among them."""
     return [items[round(at)] for at in np.linspace(0, len(items) - 1, count)]
 
 
-def some_pictures(count: int, *, seed: int) -> dict[str, np.ndarray[Any, Any]]:
-    """Photographs with a little noise: each of its own, none too easy to compress."""
+def noisy_photographs(count: int, *, seed: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Return photographs with a little noise, so that no two are equal and none compresses too easily."""
     generator = np.random.default_rng(seed)
     photograph = sample_images()["cat"][:448, :448].astype(int)
     return {

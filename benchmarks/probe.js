@@ -1,28 +1,28 @@
-// Runs in the page: how long after a key press a picture is painted, and whether any frame showed none.
+// Runs in the page: measures the time from a key press until a picture is painted, and counts blank frames.
 
 window.probe = {
-  // Watches the picture in `box`: what changes of it is its `src`, or with `moves` the style or the text of what
-  // `moves` selects. `done` resolves to milliseconds from the event until the change is painted, frames, how many
-  // of them were blank, and how many began between the event and the change.
+  // Watch the picture in `box` for a change of its `src`; with `moves`, watch the style and text of the element
+  // that `moves` selects. `done` resolves to the milliseconds from the event until the change is painted, the
+  // number of frames, how many of them were blank, and how many began between the event and the change.
   watch(box, moves, event) {
-    const place = document.querySelector(box);
+    const container = document.querySelector(box);
     const seen = { frames: 0, blank: 0, late: 0 };
     let running = true;
-    countFrames(place, seen, () => running);
+    countFrames(container, seen, () => running);
     let began = 0;
     let first = 0;
     const note = ({ timeStamp }) => ([began, first] = [timeStamp, seen.frames]);
     window.addEventListener(event, note, { capture: true, once: true });
-    const before = look(place, moves);
+    const before = appearance(container, moves);
     this.done = new Promise((resolve) => {
       const check = async () => {
-        const now = look(place, moves);
+        const now = appearance(container, moves);
         if (!running || !began || !now || now === before) return;
         seen.late = seen.frames - first;
         try {
-          if (!moves) await place.querySelector("img").decode();
+          if (!moves) await container.querySelector("img").decode();
         } catch {
-          return; // replaced meanwhile; the next change is looked at
+          return; // replaced meanwhile; the next change is checked
         }
         if (!running) return;
         observer.disconnect();
@@ -35,23 +35,24 @@ window.probe = {
       };
       const observer = new MutationObserver(check);
       const what = { subtree: true, childList: true, characterData: true, attributeFilter: ["src", "style"] };
-      observer.observe(place, what);
+      observer.observe(container, what);
     });
   },
 
-  // A burst: `done` resolves when the picture has been still for two seconds: milliseconds from the last key
-  // press until the last picture was painted, how many pictures there were, and how many after that key press.
+  // Watch a burst of key presses. `done` resolves when the picture has not changed for two seconds, to the
+  // milliseconds from the last key press until the last picture was painted, the number of pictures, and how
+  // many of them came after that key press.
   watchBurst(box) {
-    const place = document.querySelector(box);
+    const container = document.querySelector(box);
     const seen = { frames: 0, blank: 0, pictures: 0, after: 0, ms: 0 };
     let last = 0;
     let pressed = 0;
     let timer = 0;
     let running = true;
-    countFrames(place, seen, () => running);
+    countFrames(container, seen, () => running);
     const note = (event) => ([pressed, seen.after] = [event.timeStamp, 0]);
     window.addEventListener("keydown", note, { capture: true });
-    let before = look(place);
+    let before = appearance(container);
     this.done = new Promise((resolve) => {
       const settle = () => {
         clearTimeout(timer);
@@ -63,7 +64,7 @@ window.probe = {
         }, 2000);
       };
       const observer = new MutationObserver(async () => {
-        const now = look(place);
+        const now = appearance(container);
         if (!now || now === before) return;
         before = now;
         seen.pictures += 1;
@@ -72,37 +73,38 @@ window.probe = {
         last = performance.now();
         settle();
       });
-      observer.observe(place, { subtree: true, childList: true, attributeFilter: ["src"] });
+      observer.observe(container, { subtree: true, childList: true, attributeFilter: ["src"] });
       settle();
     });
   },
 };
 
-// Counts frames, and those in which no picture was there, while `isRunning()`.
-function countFrames(place, seen, isRunning) {
+// Count frames, and those without a picture, while `isRunning()`.
+function countFrames(container, seen, isRunning) {
   const frame = () => {
     seen.frames += 1;
-    if (!shows(place)) seen.blank += 1;
+    if (!isVisible(container)) seen.blank += 1;
     if (isRunning()) requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
 }
 
-function look(place, moves) {
+// Return what a change is detected by: the style and text of what moves, or the source of the picture.
+function appearance(container, moves) {
   if (moves) {
-    const moving = place.querySelector(moves);
+    const moving = container.querySelector(moves);
     return moving && moving.getAttribute("style") + moving.textContent;
   }
-  return place.querySelector("img")?.src;
+  return container.querySelector("img")?.src;
 }
 
-// Whether a decoded picture takes up room on the page.
-function shows(place) {
-  const image = place.querySelector("img");
+// Return whether a decoded picture is visible on the page.
+function isVisible(container) {
+  const image = container.querySelector("img");
   return Boolean(image?.complete && image.naturalWidth && image.getBoundingClientRect().height > 1);
 }
 
-// A task queued in the frame's callback runs once that frame has been painted.
+// Resolve when the next frame has been painted: a task queued in its callback runs after that.
 function painted() {
   return new Promise((resolve) => {
     requestAnimationFrame(() => {

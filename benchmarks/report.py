@@ -1,4 +1,4 @@
-"""Turns what was measured into a JSON and the tables of `benchmarks/README.md`."""
+"""The measurements as JSON and as the tables of `benchmarks/README.md`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Line:
     """One line of the table of targets.
 
     Attributes:
-        what: The interaction.
+        what: The interaction, in words.
         target: The target in words.
         measured: What was measured, in words.
-        value: The number held against `limit`.
+        value: The number that is compared with `limit`.
         limit: The number of the target.
-        at_least: Whether the target is to reach the limit; otherwise it is not to exceed it.
+        at_least: True if `limit` is a lower bound of `value`, else it is an upper one.
     """
 
     what: str
@@ -35,7 +35,7 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        """Whether the target is met, and by how much it is missed."""
+        """`met`, or by how much the target is missed."""
         if self.value >= self.limit if self.at_least else self.value <= self.limit:
             return "met"
         off = self.limit / self.value if self.at_least else self.value / max(self.limit, 1e-9)
@@ -43,7 +43,7 @@ class Line:
 
 
 def summary(seconds: Sequence[float]) -> dict[str, float]:
-    """Median, 95th percentile and spread (between the quartiles), in milliseconds."""
+    """Return median, 95th percentile and spread (between the quartiles) in milliseconds, and the count."""
     ordered = sorted(1000 * each for each in seconds)
     low, middle, high = statistics.quantiles(ordered, n=4) if len(ordered) > 1 else ordered * 3
     p95 = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
@@ -52,12 +52,12 @@ def summary(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def paired(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """The median of how many times slower one is than the other, from measurements made in turn."""
+    """Return the median of the ratios `slow / fast` of measurements made in turn."""
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 def write(results: dict[str, Any], lines: Sequence[Line]) -> None:
-    """Writes `results.json`, and the tables between the marks in `README.md`."""
+    """Write `results.json`, and the tables between the marks in `README.md`."""
     results["targets"] = [asdict(line) | {"verdict": line.verdict} for line in lines]
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     readme = HERE / "README.md"
@@ -67,7 +67,7 @@ def write(results: dict[str, Any], lines: Sequence[Line]) -> None:
 
 
 def tables(results: dict[str, Any], lines: Sequence[Line]) -> str:
-    """What was measured, as markdown."""
+    """Return all measurements as markdown."""
     machine = f"Measured on {results['machine']}, Chromium {results['browser']['chromium']}"
     load = f"load average {results['load']:.1f} before; {results['seconds']} seconds."
     return "\n\n".join(

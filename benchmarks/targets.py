@@ -1,4 +1,4 @@
-"""The targets, and what was measured held against them."""
+"""The targets, each compared with what was measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Results = dict[str, Any]
 
 
 def targets(results: Results) -> list[Line]:
-    """A line for each target."""
+    """Return a line for each target."""
     lines = [*_interactions(results["models"]), *_extent(results)]
     if "browser" in results:
         lines += _browser(results["browser"])
@@ -38,22 +38,24 @@ def _interactions(models: Results) -> Iterator[Line]:
         counts = [model["counts"][kind] for model in models.values()]
         return Line(kind, target, ", ".join(map(str, counts)), max(counts), limit)
 
-    yield ratio(kernel.LOOK, "layer change, picture seen", LOOP, 20, faster=True)
+    yield ratio(kernel.LAYER, "layer change, picture seen", LOOP, 20, faster=True)
     yield ratio(kernel.CHANNEL, "channel change", LOOP, 20, faster=True)
-    yield counted(kernel.GRIDS, "0: only its frame moves", 0)
-    yield ratio(kernel.COLOURS, "colormap change", LOOP, 20, faster=True)
-    yield counted(kernel.NORMALISED, "0: a new palette", 0)
+    yield counted(kernel.GRIDS_ENCODED, "0: only its frame moves", 0)
+    yield ratio(kernel.COLORMAP, "colormap change", LOOP, 20, faster=True)
+    yield counted(kernel.NORMALISATIONS, "0: a new palette", 0)
     bare, eager = "≤ 1.3× a bare compiled forward", "≤ 1.2× one eager forward"
-    yield ratio(kernel.PICTURE_MAPS, kernel.PICTURE_MAPS, bare, 1.3)
+    yield ratio(kernel.NEW_IMAGE_MAPS, kernel.NEW_IMAGE_MAPS, bare, 1.3)
     drawn = "new picture, until all is drawn and sent"
-    yield ratio(kernel.PICTURE, drawn, bare, 1.3, floor=kernel.PICTURE_FLOOR)
+    yield ratio(kernel.NEW_IMAGE, drawn, bare, 1.3, floor=kernel.NEW_IMAGE_FLOOR)
     yield counted(kernel.FORWARDS, "2", 2)
     yield counted("traces", "1 a model", 1)
-    yield ratio(kernel.FIRST_MAPS, kernel.FIRST_MAPS, eager, 1.2)
-    yield ratio(kernel.OTHERS, kernel.OTHERS, "≤ 1.03× the pass with the model's own", 1.03)
+    yield ratio(kernel.FIRST_IMAGE_MAPS, kernel.FIRST_IMAGE_MAPS, eager, 1.2)
+    yield ratio(kernel.OTHER_WEIGHTS, kernel.OTHER_WEIGHTS, "≤ 1.03× the pass with the model's own", 1.03)
     made = "first picture, until the widget is made, drawn and sent"
-    yield ratio(kernel.FIRST, made, eager, 1.2, floor=kernel.FIRST_FLOOR)
-    yield ratio(kernel.BESIDE, kernel.BESIDE, "≤ 2× the same later: two share the processor", 2)
+    yield ratio(kernel.FIRST_IMAGE, made, eager, 1.2, floor=kernel.FIRST_IMAGE_FLOOR)
+    yield ratio(
+        kernel.WHILE_COMPILING, kernel.WHILE_COMPILING, "≤ 2× the same later: two share the processor", 2
+    )
     shares = [
         model["compiling"]["longest look meanwhile"] / model["compiling"]["milliseconds"]
         for model in models.values()
@@ -95,31 +97,31 @@ def _extent(results: Results) -> Iterator[Line]:
 
 
 def _browser(browser: Results) -> Iterator[Line]:
-    from . import browser as room  # needs a browser's driver, which a look without one does not
+    from . import browser as labels  # needs the browser's driver, which `--no-browser` does without
 
     contenders, ratios = browser["contenders"], browser["ratios"]
 
     def took(kind: str) -> str:
         return f"{contenders[kind]['median']:.0f} ms"
 
-    for kind in (room.LAYER, room.CHANNEL, room.PICTURE, room.KEYS, room.HOVER):
-        floors = (room.FLOOR, *[room.GRID_FLOOR] * (kind in (room.LAYER, room.PICTURE)))
+    for kind in (labels.LAYER, labels.CHANNEL, labels.IMAGE, labels.KEYS, labels.HOVER):
+        floors = (labels.FLOOR, *[labels.GRID_FLOOR] * (kind in (labels.LAYER, labels.IMAGE)))
         beside = "; ".join(f"{floor} {took(floor)}" for floor in floors)
         measured = f"{ratios[kind]:.2f}× ({took(kind)}; {beside})"
         yield Line(f"browser: {kind}", "≤ 1.5× the round trip", measured, ratios[kind], 1.5)
-    for kind, loop in ((room.LAYER, room.LOOP), (room.CHANNEL, room.LOOP_CHANNEL)):
+    for kind, loop in ((labels.LAYER, labels.LOOP), (labels.CHANNEL, labels.LOOP_CHANNEL)):
         value = ratios[loop]
-        most = contenders[loop]["median"] / contenders[room.FLOOR]["median"]
+        most = contenders[loop]["median"] / contenders[labels.FLOOR]["median"]
         ms = f"{took(loop)} against {took(kind)}; the round trip alone {most:.1f}×"
         what = f"browser: {kind} against `interact` and the loop"
         yield Line(what, "≥ 5× faster", f"{value:.1f}× faster ({ms})", value, 5, at_least=True)
-    mark = contenders[room.MARK]
-    measured = f"{mark['late']} frames later at most, {took(room.MARK)} until painted"
-    yield Line(f"browser: {room.MARK}", "in the next frame", measured, mark["late"], 0)
-    blank = sum(contenders[kind]["blank"] for kind in room.OURS)
-    frames = sum(contenders[kind]["frames"] for kind in room.OURS)
+    mark = contenders[labels.MARK]
+    measured = f"{mark['late']} frames later at most, {took(labels.MARK)} until painted"
+    yield Line(f"browser: {labels.MARK}", "in the next frame", measured, mark["late"], 0)
+    blank = sum(contenders[kind]["blank"] for kind in labels.OURS)
+    frames = sum(contenders[kind]["frames"] for kind in labels.OURS)
     yield Line("browser: blank frames", "none", f"{blank} of {frames}", blank, 0)
-    burst = browser["bursts"][room.CHANNEL]
+    burst = browser["bursts"][labels.CHANNEL]
     said = (
         f"{burst['pictures']} pictures, {burst['after']} of them after the last key, {burst['ms']:.0f} ms"
         f"{'' if burst['newest'] else ', not the newest'}"

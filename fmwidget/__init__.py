@@ -1,7 +1,7 @@
 """Look inside a convolutional network from a Jupyter notebook.
 
 `display(FeatureMapWidget(model))` offers every layer of the model, every channel of the layer and every
-picture, and shows the feature maps at once. `plot_feature_maps` and `plot_channel` draw the same figures from
+image, and shows the feature maps at once. `plot_feature_maps` and `plot_channel` draw the same figures from
 plain scripts.
 """
 
@@ -59,7 +59,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    # Names are imported when they are first asked for, so that the `fmwidget` command opens JupyterLab
+    # Names are imported on first access, so that the `fmwidget` command opens JupyterLab
     # without waiting seconds for TensorFlow.
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -63,9 +63,9 @@ def copy_quickstart(folder: Path) -> Path:
 
 
 def _disable_news() -> None:
-    # JupyterLab asks new users about news and some releases check for a newer one; both use the network, and
-    # no option of the command line stops the question (seen in 4.6). Other default settings stop both; the
-    # user's own settings take precedence.
+    # JupyterLab shows new users a question about news, and some releases check for a newer one; both use the
+    # network, and no option of the command line stops the question (seen in 4.6). Other default settings stop
+    # both; the user's own settings take precedence.
     folders = [str(Path(__file__).parent / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, folders))
 

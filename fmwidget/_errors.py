@@ -22,5 +22,5 @@ def brief(value: object) -> str:
     """Return a short `repr` of any value, on one line."""
     try:
         return reprlib.repr(value)
-    except ValueError:  # an integer of more digits than Python is willing to write
+    except ValueError:  # an integer of more digits than Python converts
         return f"a {type(value).__name__}"

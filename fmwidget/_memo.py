@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 class Latest(Generic[Result]):
     """A function that is called again only when its arguments differ from those of the last call.
 
-    An argument without a hash, such as an array, is the same only if it is the same object: the arrays here
+    An argument without a hash, such as an array, is equal only to itself: the arrays here
     are read-only, and comparing them would cost as much as a redraw.
     """
 

@@ -45,8 +45,8 @@ def sample_model() -> keras.Model:
     """Return a small convolutional network that recognises the built-in images.
 
     Four convolutions of 3 by 3 (32, 64, 128 and 128 filters, ReLU), each followed by max pooling of 2 by 2,
-    under a global-average-pooling head. It was trained on thirty images, one a class: any other image gets
-    the name of the one it resembles.
+    under a global-average-pooling head. It was trained on thirty images, one a class: any other image is
+    classified as the one that it resembles.
 
     Returns:
         A new `keras.Model`, not compiled. It maps images of shape `(n, 150, 150, 3)`, scaled to 0…1,

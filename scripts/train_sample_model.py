@@ -1,7 +1,7 @@
 """Train the model behind `fmwidget.sample_model()` and write it, with its class names, into `fmwidget/data`.
 
 Exemplar training: every image is a class of its own and the network learns to tell random crops of them
-apart, which is enough to learn edges, textures and parts. It takes about four minutes on two cores:
+apart, which suffices for filters of edges, textures and parts. It takes about four minutes on two cores:
 
     python scripts/train_sample_model.py
 
@@ -71,7 +71,7 @@ def main() -> None:
     right = np.mean(probabilities(model, crops).argmax(-1) == labels)
     print(f"trained in {seconds:.0f} s; {right:.1%} of 1,000 fresh crops are recognised")
 
-    # Saved from a model that was never compiled, so that no optimizer state travels along; and with plain
+    # Saved from a model that was never compiled, so that no optimizer state is saved; and with plain
     # initializers, since older Keras releases cannot read the configuration that newer ones write of others.
     bare = build_model(len(images), kernels="zeros", head="zeros")
     bare.set_weights(model.get_weights())
@@ -108,7 +108,7 @@ def shrink(image: Image.Image, short_side: int) -> Image.Image:
 
 def build_model(classes: int, kernels: str = "he_normal", head: str = "glorot_uniform") -> keras.Model:
     """Build the tutorial's eight convolution and pooling layers under a global-average-pooling head."""
-    keras.backend.clear_session()  # the names start at `conv2d` however often a model is built
+    keras.backend.clear_session()  # so that the names start at `conv2d` for each model built
     layers: list[keras.Layer] = [keras.Input((SIDE, SIDE, 3))]
     for filters in (32, 64, 128, 128):
         convolution = keras.layers.Conv2D(filters, 3, activation="relu", kernel_initializer=kernels)
@@ -142,7 +142,7 @@ def draw_crops(
 def draw_crop(image: Image.Image, generator: np.random.Generator) -> np.ndarray:
     """Draw a part of the image or all of it, rotated by up to 20° and perhaps mirrored."""
     size = np.array(image.size)
-    # A square inside the image, its own shape, or a square around it: as crop, stretch and pad fit it.
+    # A square inside the image, the whole image, or a square around it, as with `fit` crop, stretch and pad.
     frame = (np.full(2, size.min()), size, np.full(2, size.max()))[generator.integers(3)]
     half = generator.uniform(0.25, 1) * frame / 2
     x, y = size / 2 + generator.uniform(-1, 1, 2) * np.maximum(size / 2 - half, 0)

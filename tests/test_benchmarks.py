@@ -16,24 +16,24 @@ from benchmarks.targets import targets
 
 
 def tiny() -> keras.Model:
-    picture = keras.Input((24, 24, 3))
-    x = picture
+    image = keras.Input((24, 24, 3))
+    x = image
     for number in range(2):
         x = keras.layers.Conv2D(32, 3, name=f"conv{number}")(x)
-    return keras.Model(picture, keras.layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
 
 
 def test_the_smallest_benchmark_counts_nothing_it_should_not(monkeypatch):
     monkeypatch.setattr(comm, "create_comm", CountingComm)
     model = kernel.measure_model(tiny(), rounds=2, firsts=1)
     counts = model["counts"]
-    assert counts[kernel.GRIDS] == 0, "another channel is another frame on the same picture"
-    assert counts[kernel.NORMALISED] == 0, "another colormap is another palette"
+    assert counts[kernel.GRIDS_ENCODED] == 0, "another channel is another frame on the same picture"
+    assert counts[kernel.NORMALISATIONS] == 0, "another colormap is another palette"
     assert (counts[kernel.FORWARDS], counts["traces"]) == (2, 1)
-    assert model["times"][kernel.LOOK]["bytes"] > 1000
+    assert model["times"][kernel.LAYER]["bytes"] > 1000
     assert model["times"][kernel.LOOP]["messages"] == 0
     ratios = model["ratios"]
-    assert min(ratios[kernel.PICTURE_FLOOR], ratios[kernel.FIRST_FLOOR]) > 1
+    assert min(ratios[kernel.NEW_IMAGE_FLOOR], ratios[kernel.FIRST_IMAGE_FLOOR]) > 1
     model["memory"] = {"peak": extent.peak_memory(), "steady": extent.steady_memory()}
     contender = summary([0.01]) | {"blank": 0, "frames": 9, "messages": 2, "bytes": 900}
     sizes = extent.measure_sizes()
@@ -54,7 +54,7 @@ def test_the_smallest_benchmark_counts_nothing_it_should_not(monkeypatch):
     text = tables(results, lines)
     for line in lines:
         assert f"| {line.what} | {line.target} |" in text
-    assert f"; {kernel.FIRST_FLOOR}: " in text
+    assert f"; {kernel.FIRST_IMAGE_FLOOR}: " in text
     assert "| floor | 10 / 10 ± 0 | 0 of 9 | 2 | 1 |" in text
 
 

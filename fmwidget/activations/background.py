@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Seconds that compiling pauses after each request for maps, and at most for one call of a layer: tracing is
-# Python, and the two would take the interpreter from each other: a request of 10 ms would take 100.
+# Seconds that compiling pauses after each request for maps, and at most for one call of a layer. Tracing is
+# Python code, and the two threads would take the interpreter from each other: a request of 10 ms would take
+# 100.
 _PAUSE, _LONGEST_PAUSE = 0.06, 0.3
 
 # One thread for all models: compiling holds the interpreter, two at once would only slow each other.
@@ -37,7 +38,7 @@ class BackgroundCompiler:
 
     Attributes:
         passes: A future of each pass, by the shapes of its input.
-        last_request: When maps were last asked for, in seconds of `time.monotonic`.
+        last_request: Time of the last request for maps, in seconds of `time.monotonic`.
     """
 
     def __init__(self, model: keras.Model, on_compiled: Callable[[], None]) -> None:
@@ -47,12 +48,12 @@ class BackgroundCompiler:
         self._on_compiled = on_compiled
 
     def begin(self, batch: Batch, shapes: tuple[Any, ...], paths: tuple[str, ...]) -> None:
-        """Begin to compile, unless that was begun before.
+        """Begin to compile, unless a pass for these shapes has been begun before.
 
         Args:
             batch: An example of the input.
             shapes: The shape of each part of it; `None` where it may differ.
-            paths: The layers of an eager pass. A compiled one that has others is of no use.
+            paths: The layers of an eager pass. A compiled pass with other layers is discarded.
         """
         if shapes not in self.passes:
             self.passes[shapes] = _executor.submit(_compile_for, weakref.ref(self), batch, shapes, paths)
@@ -80,7 +81,7 @@ class BackgroundCompiler:
         return compiled
 
     def _give_way(self) -> None:
-        """Wait until no maps have been asked for lately, for a limited time."""
+        """Wait until the last request for maps is `_PAUSE` ago, but no longer than `_LONGEST_PAUSE`."""
         began = time.monotonic()
         while (wait := self.last_request + _PAUSE - time.monotonic()) > 0:
             if time.monotonic() - began > _LONGEST_PAUSE:

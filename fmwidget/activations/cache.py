@@ -16,7 +16,7 @@ class Stats:
         forwards: Forward passes run.
         traces: Times the forward pass was compiled.
         hits: Requests answered from the cache.
-        evictions: Images dropped from the cache to make room.
+        evictions: Images dropped from the cache because it was full.
         bytes: Bytes of feature maps now in the cache.
     """
 
@@ -30,10 +30,10 @@ class Stats:
 class ForwardCache:
     """The forward passes that fit into a number of bytes, by a key of their input.
 
-    The least recently used go first; the one used last stays whatever its size.
+    The least recently used are dropped first; the one used last stays, even if it alone exceeds the limit.
 
     Args:
-        stats: Where evictions and bytes are counted.
+        stats: Counters, of which evictions and bytes are updated.
 
     Attributes:
         forwards: The passes, the one used last at the end.

@@ -61,7 +61,7 @@ def run_eagerly(
         batch: Its input.
         budget: Bytes of maps to hold at any moment. When they run over, those held so far are released, so
             that the pass never needs more than this beside its own memory.
-        wanted: Path of a map to keep whatever its size.
+        wanted: Path of a map to keep, even if it alone exceeds `budget`.
         pre_activations: Whether to keep the maps before activations too.
         weights: Stand-ins to read in place of the model's variables.
 
@@ -158,7 +158,7 @@ def compile_forward(
         again when they change: the model's own, or stand-ins.
 
     Raises:
-        Exception: Whatever tracing raises for a model that branches on its data.
+        Exception: Any error of tracing, as for a model that branches on its data.
     """
     layers: tuple[FeatureLayer, ...] = ()
     places: dict[str, int] = {}  # path -> position among the tensors returned; several paths may share one
@@ -181,7 +181,7 @@ def compile_forward(
         return list(unique.values()), outputs
 
     compiled = backends.current().compile_function(traced, batch, shapes)
-    nbytes = 0  # asked of each tensor in turn, this takes a millisecond: once will do where sizes are fixed
+    nbytes = 0  # summed over all tensors this takes a millisecond, so only once where sizes are fixed
     fixed = not any(None in layer.shape for layer in layers)
 
     def forward(batch: Batch, weights: StandIns | None = None) -> Forward:
@@ -210,8 +210,8 @@ def run_recorded(
     Args:
         model: The model.
         inputs: Its input.
-        visit: Called with each finished call. What it returns goes on in the model instead of the call's
-            outputs; `None` leaves them.
+        visit: Called with each finished call. What it returns replaces the call's outputs in the rest of the
+            pass; `None` leaves them.
         pre_activations: Whether to record the arguments of layers' own activation functions.
         weights: Stand-ins to read in place of the model's variables.
 

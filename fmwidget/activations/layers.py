@@ -30,11 +30,12 @@ class FeatureLayer:
             with `@2` for a second call and `@pre` for the maps before an activation function. Look it up as a
             whole; names may hold any of these characters.
         layer: The Keras layer or operation.
-        call_index: Which call of `layer` in a forward pass this is, counted from 1.
+        call_index: Number of the call among those of `layer` in a forward pass, counted from 1.
         shape: The size along each of `axes`, for the latest image: `(H, W, C)` for maps.
-        data_format: Where the model keeps the channels, `"channels_last"` or `"channels_first"`.
+        data_format: Position of the channels in the model's own tensors, `"channels_last"` or
+            `"channels_first"`.
         after: If these are the maps before the layer's own activation function, the path of those after it.
-        output: The kind of output, which says its axes.
+        output: The kind of output, which defines the axes.
     """
 
     path: str
@@ -62,7 +63,7 @@ class FeatureLayer:
 
     @property
     def unit_shape(self) -> tuple[int, ...]:
-        """The sizes along the axes that tell a channel's units apart: `(H, W)` for maps."""
+        """The sizes along all axes but the channels: `(H, W)` for maps."""
         return tuple(size for size, axis in zip(self.shape, self.axes, strict=True) if axis != "channel")
 
     @property
@@ -97,7 +98,7 @@ class _Listed:
 
 
 class CallTracker:
-    """Names what the calls of one forward pass return, and remembers which tensor was made from which.
+    """The paths of the outputs of one forward pass, and the tensors that each was computed from.
 
     It keeps no tensor alive, so that a forward pass needs no more memory than it would alone.
     """
@@ -114,11 +115,11 @@ class CallTracker:
     def track(self, call: Call) -> Iterator[tuple[str, Tensor]]:
         """Yield path and tensor of each stack of maps that `call` returned.
 
-        The maps before an activation are listed in any case, right behind those after it, but yielded only if
+        The maps before an activation are listed in any case, next to those after it, but yielded only if
         the call recorded them.
         """
         if any(map(introspection.is_recurrent, call.parents)):
-            return  # one step of a loop, which a compiled pass runs out of sight
+            return  # one step of a loop, whose calls a compiled pass cannot record
         self._calls[call.operation] += 1
         depth = len(call.parents)
         children = tuple(self._returned.pop(depth + 1, ()))
@@ -153,7 +154,7 @@ class CallTracker:
                         yield before.path, call.pre_activation
 
     def layers(self) -> tuple[FeatureLayer, ...]:
-        """Return what was listed, in the order data flows."""
+        """Return the layers of all outputs listed so far, in the order data flows."""
         formats = self.formats()
         layers = []
         for listed in self._listed:
@@ -191,7 +192,7 @@ class CallTracker:
         if not introspection.is_layer(operation):
             return any(each is operation for each in introspection.operations(holder))
         if id(operation) not in self._lasting:
-            # Collected again: the pass may have made layers.
+            # Collected again: the pass may have created layers.
             self._lasting = set(map(id, introspection.all_sublayers(model)))
         return id(operation) in self._lasting
 
@@ -209,7 +210,7 @@ def _is_tracked(value: Any) -> bool:
 
 
 class TensorNumbers:
-    """Numbers tensors by identity without keeping them alive."""
+    """Numbers of tensors, by identity, without keeping the tensors alive."""
 
     def __init__(self) -> None:
         self._numbered: dict[int, tuple[weakref.ref[Any], int]] = {}

@@ -1,7 +1,7 @@
 """`ActivationModel`: every feature map of a model for an image, from one forward pass, cached.
 
-It owns every forward pass: whatever else needs one (the depth profile, the model graph of receptive fields,
-the call behind a value) asks it, so that there is one lock, one cache and one count.
+It runs every forward pass, also those for the depth profile, the model graph of receptive fields and the
+contributions to a value, so that there is one lock, one cache and one count.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ DEFAULT_CACHE_BYTES = 512 * 2**20
 Array = np.ndarray[Any, Any]
 Graph = TypeVar("Graph")
 
-# The model graph of each model for the latest sizes of its input, and what it is the graph of. It is kept
-# with the model, whichever activation model recorded it: `receptive_field(model, path)` makes one each time.
+# The model graph of each model for the latest sizes of its input, and the key it is valid for. It is
+# kept with the model, for all activation models of it: `receptive_field(model, path)` creates one each time.
 _graphs: weakref.WeakKeyDictionary[keras.Model, tuple[Any, Any]] = weakref.WeakKeyDictionary()
 
 
@@ -56,9 +56,9 @@ class ActivationModel:
     What its layers write to variables in a call (the state of a recurrent layer, a seed, a counter) is
     undone. A model that branches on its data is always run eagerly.
 
-    One forward pass fills all layers of an image. The first passes run eagerly, so that there is something
-    to see soon; from the second image on a compiled pass is prepared in the background, and used once it
-    is ready. Before every request the weights are checked: after any change the maps are computed anew.
+    One forward pass fills all layers of an image. The first passes run eagerly, so that the first
+    maps appear soon; from the second image on a compiled pass is prepared in the background, and used once it
+    is ready. Before every request the weights are checked: after any change the maps are computed again.
 
     The maps before a layer's own activation function are listed too, behind those after it. The first request
     for one of them takes one more pass for the image.
@@ -66,7 +66,7 @@ class ActivationModel:
     Args:
         model: A Keras 3 model, on the TensorFlow backend.
         cache_bytes: Memory for feature maps, in bytes. The least recently used images are dropped first; a
-            model whose maps do not fit for even one image is run again for each layer asked for.
+            model whose maps do not fit for even one image is run again for each layer requested.
 
     Raises:
         TypeError: If `model` is not a Keras 3 model.
@@ -86,10 +86,10 @@ class ActivationModel:
         self._layers: dict[str, FeatureLayer] = {}
         self._monitor = monitor = self._backend.weight_monitor()
         self._compiler = BackgroundCompiler(model, lambda: _on_compiled(stats, monitor))
-        self._recorded: tuple[Any, Call] | None = None  # the latest call recorded, and what it was asked by
+        self._recorded: tuple[Any, Call] | None = None  # the latest call recorded, by batch and path
         self._last: Batch = None
         self._growth = math.inf  # bytes of maps per byte of input
-        # The weights' version and variables that all of the above is of.
+        # The version of the weights and the variables for which all of the above is valid.
         self._version, self._variables = 0, monitor.held.variables
         self._lock = threading.RLock()
 
@@ -107,9 +107,9 @@ class ActivationModel:
 
         These are all outputs `(batch, height, width, channels)` of every call of a layer or operation, at any
         depth, and for a video, at each time step, the outputs of `TimeDistributed` and `ConvLSTM2D`. The
-        steps inside a recurrent layer's loop are not on the list: a compiled pass runs them out of sight.
+        steps inside a recurrent layer's loop are not on the list: a compiled pass cannot record them.
 
-        Before the first image, one of zeros is sent through the model to find out.
+        Before the first image, the model is run on one of zeros to list them.
         """
         return self.layers_at(None)
 
@@ -271,7 +271,7 @@ class ActivationModel:
             key, graph = _graphs.get(self.model, (None, None))
             if graph is None or key != (sizes, self._layer_ids()):
                 graph = build(self, batch)
-                _graphs[self.model] = (sizes, self._layer_ids()), graph  # the pass may have made layers
+                _graphs[self.model] = (sizes, self._layer_ids()), graph  # the pass may have created layers
             return graph
 
     def version(self) -> int:
@@ -299,7 +299,7 @@ class ActivationModel:
         if forward is None or (path is not None and path not in forward.maps):
             forward = self._run(batch, path)
             if path in self._layers and path not in forward.maps:
-                forward = self._run(batch, path)  # only now is it known to come before an activation
+                forward = self._run(batch, path)  # the first pass has listed it as maps before an activation
             self._cache.put(key, forward, self.cache_bytes)
         else:
             self.stats.hits += 1
@@ -336,14 +336,14 @@ class ActivationModel:
         return forward
 
     def _list(self, forward: Forward) -> None:
-        """Take the list from a pass: which layers a model calls, and their sizes, may depend on the image."""
+        """List the layers of a pass: those that a model calls, and their sizes, may depend on the image."""
         self._layers = {layer.path: layer for layer in forward.layers}
 
     def _drop_stale(self) -> None:
-        """Drop what no longer holds: the maps after a change of weights, all after a change of layers.
+        """Drop what is stale: the maps after a change of weights, all after a change of layers.
 
         An interrupt may come between any two steps. Until the last of them the version stays as it was, so
-        that the next request takes them all again.
+        that the next request repeats them all.
         """
         self._compiler.last_request = time.monotonic()
         weights = self._monitor.check(self.model)
@@ -375,6 +375,7 @@ class ActivationModel:
 
 
 def _on_compiled(stats: Stats, monitor: WeightMonitor) -> None:
-    # A function of the two, not a method: the compiler's thread must not keep an `ActivationModel` alive.
+    # A function of these two arguments, not a method: the compiler's thread must not keep an
+    # `ActivationModel` alive.
     stats.traces += 1
     monitor.compile_reader()

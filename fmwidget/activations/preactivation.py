@@ -11,8 +11,8 @@ from fmwidget.models import introspection
 
 Tensor = Any
 
-# Keras' own layers that end in their activation. Recurrent ones use it on the way; a custom class may do
-# anything with an attribute of that name.
+# Keras' own layers that end in their activation. Recurrent ones apply it within their loop; a custom class
+# may use an attribute of that name in any way.
 _ENDING_IN_ACTIVATION = (
     keras.layers.Conv2D,
     keras.layers.Conv2DTranspose,
@@ -46,9 +46,9 @@ def run_with_pre_activation(
     """Call `run` and record the argument of the layer's activation function, at no further cost.
 
     Args:
-        layer: A layer that `has_activation`. It is left alone: `run` is given a copy that shares its weights,
-            and whose activation function records its argument.
-        run: Calls the layer it is given.
+        layer: A layer that `has_activation`. It is not changed: `run` receives a copy that shares its
+            weights, and whose activation function records its argument.
+        run: Calls the layer that it receives.
 
     Returns:
         The result of `run`, and the argument; `None` unless the function was called exactly once.

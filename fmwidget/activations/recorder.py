@@ -2,7 +2,7 @@
 
 Keras runs each call, at any depth of nesting, through `keras.Operation.__call__`. While a recording is
 under way that method is wrapped; the wrapper acts on the recording thread alone, so that a training loop
-on another thread runs as if nothing were there. Neither the model nor its layers are touched.
+on another thread is not affected. Neither the model nor its layers are touched.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Call:
     Attributes:
         operation: The layer or operation.
         parents: The operations whose calls it ran inside, outermost first.
-        inputs: The tensors it was given.
-        outputs: What it returned, in the structure it returned it.
-        pre_activation: The argument of the layer's own activation function, if that was asked for.
+        inputs: The tensors among its arguments.
+        outputs: Its result, in its own structure.
+        pre_activation: The argument of the layer's own activation function, if that was to be recorded.
     """
 
     operation: keras.Operation
@@ -41,8 +41,8 @@ class Call:
     pre_activation: Tensor | None = None
 
 
-# Called with each finished call. What it returns goes on in the model instead of the outputs, in the same
-# structure; `None` leaves them as they are.
+# Called with each finished call. What it returns, in the same structure, replaces the call's outputs in the
+# rest of the pass; `None` leaves them as they are.
 Visit = Callable[[Call], Any]
 
 
@@ -82,7 +82,7 @@ def record(
         The result of `function`.
 
     Raises:
-        Exception: Whatever `function` raises, with a note that names the innermost layer it came from.
+        Exception: Any error of `function`, with a note that names the innermost layer it came from.
     """
     if _recording() is not None:
         raise RuntimeError("A recording is already under way on this thread.")

@@ -1,8 +1,8 @@
 """Detect that a model is being trained: its weights change, and go on changing.
 
-Keras announces no training to others. One change may be a fit that is over, or weights that were loaded. So
-after a check that found changed weights they are polled for a while: where they change again, the model is in
-training.
+Keras does not report training to other code. One change may be a fit that is over, or weights that were
+loaded. So after a check that found changed weights they are polled for a while: where they change again, the
+model is in training.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ atexit.register(_exiting.set)
 
 
 class TrainingDetector:
-    """Tells training from single changes of the weights, by the times at which checks find changes.
+    """Distinction of training from single changes of the weights, by the times at which checks find changes.
 
     Args:
         now: Seconds, at the check that found the first change.
@@ -42,11 +42,11 @@ class TrainingDetector:
         self.over = False
 
     def check(self, now: float, *, moved: bool) -> None:
-        """Take in whether the weights have changed since the last check.
+        """Update the state after a check of the weights.
 
         Args:
             now: Seconds, at this check.
-            moved: Whether the weights have changed.
+            moved: Whether the weights have changed since the check before.
         """
         unchanged_for = now - self._changed_at
         if moved:
@@ -58,10 +58,10 @@ class TrainingDetector:
 
 
 class TrainingMonitor:
-    """Polls a model's weights on a thread of its own, for as long as there is something to find out.
+    """Polling of a model's weights on a thread, after a change, for as long as the model may be in training.
 
     Args:
-        activations: Checks the weights; it is not kept alive.
+        activations: Checks the weights; the monitor does not keep it alive.
         on_change: A method, whose object is not kept alive either. Called with whether the model is in
             training, when training is detected and when it is over.
     """

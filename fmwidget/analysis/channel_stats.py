@@ -84,7 +84,7 @@ class ChannelStatistics:
             values = values[np.isfinite(values)].astype(np.float64)
             with np.errstate(all="ignore"):
                 means[channel], stds[channel] = values.mean(), values.std()
-        stds[self.min == self.max] = 0  # rounding may leave a constant channel a little
+        stds[self.min == self.max] = 0  # rounding may leave a constant channel a deviation above 0
         return means, stds
 
 
@@ -136,7 +136,7 @@ def as_floats(maps: Array) -> Array:
 def squares_fit(low: Array | float, high: Array | float, dtype: np.dtype[Any]) -> Any:
     """Return whether sums of squares of values from `low` to `high` stay in the range of float32.
 
-    They neither overflow nor vanish for up to 2**26 values. float64 is taken as it is: it has room for the
+    They neither overflow nor vanish for up to 2**26 values. float64 always passes: it represents the
     squares of all float32 values.
     """
     if dtype != np.float32:

@@ -80,7 +80,7 @@ class Contributions:
 
 
 def is_convolution(layer: keras.Operation) -> bool:
-    """Return whether `contributions` can take the values of a layer."""
+    """Return whether `contributions` can split the values of a layer."""
     return isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
 
 
@@ -89,7 +89,7 @@ def contributions(layer: keras.Layer, inputs: Array, channel: int, row: int, col
 
     Args:
         layer: A `Conv2D` or `DepthwiseConv2D` that has been called.
-        inputs: The layer's input, `(H, W, C)`, channels last whatever the layer's data format is.
+        inputs: The layer's input, `(H, W, C)`, channels last for any data format of the layer.
         channel: Channel of the value, counted from 0.
         row: Row of the value in its feature map.
         column: Column of the value in its feature map.

@@ -73,7 +73,7 @@ def layer_statistics(maps: Array) -> LayerStatistics:
 def depth_profile(am: keras.Model | ActivationModel, batches: Iterable[Batch]) -> DepthProfile:
     """Compute the depth profile of a model for some images.
 
-    Each image takes one forward pass, or none if its maps are cached, whatever the size of the cache.
+    Each image takes one forward pass, or none if its maps are cached. The cache may be of any size.
 
     Args:
         am: A Keras model, or an `ActivationModel`, which keeps what it has computed.

@@ -1,9 +1,9 @@
 """The PNG that stays in a notebook's file when the kernel is gone.
 
-In the file a live widget is a reference only. Behind it stands a picture, as an output of its own: without a
+In the file a live widget is a reference only. A picture follows it, as an output of its own: without a
 kernel (in a reopened notebook, an exported page, on GitHub) the picture is visible, and while the widget is
 on the page a rule in `frontend/css/saved.css` hides it. One output for both is not enough: JupyterLab shows
-a widget that it trusts, or a message that there is none, but never the other formats of that output.
+the widget of a trusted notebook, or a message that there is none, but never the other formats of that output.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class SavedPicture:
 def light_png(png: bytes, cmap: str, box: Sequence[float], ratio: int) -> bytes:
     """Recolour a grid's PNG for a white page, and frame its chosen tile.
 
-    On screen the page may be dark, and the browser draws that frame.
+    On screen the page may be dark, and the browser draws the frame.
 
     Args:
         png: An indexed PNG, as `encode_png` writes it.

@@ -65,7 +65,7 @@ class PictureView(EventWidget):
         """Show another picture, with all that belongs to it in one message.
 
         Args:
-            png: This and the others: see the class.
+            png: Bytes of the picture.
             width: The PNG's own width over the display ratio.
             height: The PNG's own height over the display ratio.
             alt: Alternative text.
@@ -82,7 +82,8 @@ class PictureView(EventWidget):
         """Call `callback(x, y)` when the picture is clicked or tapped.
 
         Args:
-            callback: Takes the point in CSS px of the picture, whatever size the browser shows it at.
+            callback: Takes the point in CSS px of the picture, independent of the size at which the browser
+                shows it.
         """
         self._add_callback(Click, "click", lambda click: callback(click.point.x, click.point.y))
 

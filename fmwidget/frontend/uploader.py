@@ -118,11 +118,11 @@ class Uploader(ReadOnlyWidget):
         if upload is None:
             ignore(content)
             return
-        # The browser sends nothing more until it has an answer: there is one whatever happens.
+        # The browser sends nothing more until it has an answer, so there is one after an error too.
         self.send({"type": "answer", "id": upload.id, "error": self._error_of(upload)})
 
     def _error_of(self, upload: Upload) -> str:
-        """Add an image, and return an empty string or a sentence that says why it could not be added."""
+        """Add an image, and return an empty string or the reason why it could not be added."""
         if upload.data is None:
             return f"{upload.name!r} is larger than {MAX_BYTES:,} bytes: save it smaller."
         if self.room < 1:

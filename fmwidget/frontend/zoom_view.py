@@ -14,8 +14,8 @@ from .messages import MAX_PX, CloseZoom, HoverUnit, PinUnit, ValuesRequest
 class ZoomView(EventWidget):
     """A single map that is zoomed with the wheel, two fingers or keys, and moved.
 
-    The browser enlarges the map by whole pixels and requests the values of the part it shows, once there is
-    room to write them: a large map is never sent as text.
+    The browser enlarges the map by whole pixels and requests the values of the part it shows, once its cells
+    are large enough for text: a large map is never sent as text.
 
     Args:
         shown: Whether it is on screen. The browser hides it at once when the user closes it, then reports it.

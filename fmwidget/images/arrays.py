@@ -27,7 +27,7 @@ _OVERSHOOT = 1e-3
 
 
 class ImageError(ValueError):
-    """An image that cannot be used. The message is one line that names it and says what to do."""
+    """An image that cannot be used. The message is one line that names it and the remedy."""
 
 
 def check_size(width: int, height: int, name: str) -> None:
@@ -205,7 +205,7 @@ def _to_float(array: Array, name: str) -> Array:
     try:
         if array.dtype.kind in "biuf":
             return array.astype(np.result_type(array, np.float32), copy=False)
-        if array.dtype.kind in "VO":  # bfloat16 and its kin are types NumPy does not know, lists hold objects
+        if array.dtype.kind in "VO":  # bfloat16 and other types from outside NumPy; objects, as from lists
             return array.astype(np.float32)
     except (TypeError, ValueError):
         pass

@@ -34,7 +34,7 @@ def load_images(source: Any, bands: Sequence[int] | None = None) -> tuple[dict[s
     """Load the images of any supported source.
 
     A file is named by its name without the suffix, an entry of a dict by its key, any other image
-    `picture 1`, `picture 2`, …; a name that is taken gets ` (2)`.
+    `picture 1`, `picture 2`, …; ` (2)` is added to a name that is taken.
 
     Args:
         source: A path, a folder (its image files in natural order, without subfolders), a glob pattern, the

@@ -1,7 +1,7 @@
 """Outputs of layers: which tensors can be shown, the axes they have, and where their channels are in memory.
 
-`KINDS` lists the kinds of output that can be shown. What the rest of the package needs to know of a tensor's
-axes it asks the kind of its layer.
+`KINDS` lists the kinds of output that can be shown. The rest of the package takes the axes of
+a tensor from the kind of its layer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 CHANNELS_LAST = "channels_last"
 CHANNELS_FIRST = "channels_first"
-# These move axes about, so what they return need not have the layout of what they are given.
+# These move axes, so their outputs need not have the layout of their inputs.
 _MOVES_AXES = frozenset({"Lambda", "Moveaxis", "Permute", "Reshape", "Swapaxes", "Transpose"})
 
 
@@ -32,7 +32,7 @@ class OutputKind:
     axes: tuple[str, ...]
 
     def matches(self, tensor: Any) -> bool:
-        """Return whether a tensor with a batch axis has as many axes."""
+        """Return whether a tensor has these axes and a batch axis, by their number."""
         return len(tensor.shape) == len(self.axes) + 1
 
     def shape(self, shape: Sequence[Any], data_format: str) -> tuple[Any, ...]:
@@ -65,15 +65,15 @@ def is_maps(tensor: Any) -> bool:
 
 
 def is_video(tensor: Any) -> bool:
-    """Return whether a tensor has one axis more than feature maps: time, if its layer goes through time."""
+    """Return whether a tensor has one more axis than maps: time, if its layer iterates over it."""
     return len(tensor.shape) == len(MAPS.axes) + 2
 
 
 def stacks(operation: keras.Operation, tensor: Any) -> list[tuple[str, Any]]:
     """Return the stacks of maps in an output of an operation, each with the suffix of its path.
 
-    A tensor of maps is one stack. A layer that does the same at each time step returns one for each step, if
-    their number is known.
+    A tensor of maps is one stack. A layer that repeats the same computation at each time step returns one for
+    each step, if their number is known.
     """
     if is_maps(tensor):
         return [("", tensor)]
@@ -104,7 +104,7 @@ def declared_format(operation: keras.Operation) -> str | None:
 
 
 def resolve_formats(flows: Sequence[Flow]) -> dict[int, str]:
-    """Decide for each numbered tensor where its channels are.
+    """Return the data format of each numbered tensor.
 
     A convolution or pooling declares it for what it takes and returns; other operations (activations,
     additions, dropout) keep the layout of their inputs; a model or custom layer returns what its last inner
@@ -125,7 +125,7 @@ def resolve_formats(flows: Sequence[Flow]) -> dict[int, str]:
             alike.append((flow.children[-1], *flow.outputs))
         elif flow.outputs and type(flow.operation).__name__ not in _MOVES_AXES:
             alike.append((*flow.inputs, *flow.outputs))
-    # Forwards, then backwards, until nothing is learned: layouts spread along the graph in both directions.
+    # Forwards, then backwards, until nothing changes: layouts spread along the graph in both directions.
     before = -1
     while len(known) != before:
         before = len(known)

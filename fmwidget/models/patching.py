@@ -16,7 +16,7 @@ class Wrappers:
     A wrapper must decide by itself whether it applies to the thread it runs on.
 
     Args:
-        methods: The methods to wrap. A method that has been replaced since the last time is wrapped anew.
+        methods: The methods to wrap. A method that has been replaced since the last time is wrapped again.
     """
 
     def __init__(self, *methods: Method) -> None:
@@ -28,8 +28,8 @@ class Wrappers:
     def around(self, function: Callable[[], Result]) -> Result:
         """Call a function with the methods wrapped; unwrap them when no thread is inside any more.
 
-        An interrupt may come between any two steps. Each of them can be repeated, so that whatever it keeps
-        from being undone here is undone by the next call on the thread. A context manager might never exit.
+        An interrupt may come between any two steps. Each of them can be repeated, so that what is not undone
+        here because of it is undone by the next call on the thread. A context manager might never exit.
         """
         try:
             self._threads.add(threading.get_ident())
@@ -42,7 +42,7 @@ class Wrappers:
     def _install(self) -> None:
         with self._lock:
             for owner, name, wrap in self._methods:
-                found = getattr(owner, name, None)  # instance attributes are none of the class
+                found = getattr(owner, name, None)  # `None` for an attribute that only instances have
                 _, wrapper = self._wrapped.get((owner, name), (None, None))
                 if wrapper is None or found is not wrapper:
                     self._wrapped[owner, name] = found, wrap(found)

@@ -151,7 +151,7 @@ def colour_bar(
         box: Box of the bar.
         limits: Activations drawn as the first and as the last level.
         ends: Activations at the ends of the bar; `limits` if `None`. Beyond the limits the colours of the
-            first and the last level go on.
+            first and the last level continue.
         vertical: Whether the bar is vertical.
         size: Size of the labels in CSS pixels.
     """

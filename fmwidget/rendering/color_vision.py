@@ -1,4 +1,4 @@
-"""Mark colours that viewers tell from the colors of a colormap, with and without color blindness."""
+"""Mark colors that are distinct from those of a colormap, with and without color blindness."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from fmwidget.analysis.channel_stats import Array
 
-# Loudest first: NaN gets the first of those chosen.
+# Most conspicuous first: the first of those chosen marks NaN.
 CANDIDATES = np.array([(255, 0, 255), (57, 255, 20), (255, 230, 0), (85, 255, 255), (0, 0, 255)])
 
 # Linear RGB to CIE XYZ, scaled so that white is 1, 1, 1.
@@ -27,8 +27,8 @@ _COLOR_VISION = np.array(
 def mark_colors(steps: Array) -> Array:
     """Return the three candidates that are hardest to mistake for a step of a colormap or for each other.
 
-    They are chosen for each colormap: the user may bring any, and no fixed three stand apart from the many
-    colors of "coolwarm" or "winter" as those chosen do.
+    They are chosen for each colormap: it may be any of matplotlib's, and no fixed three differ as much from
+    the many colors of "coolwarm" or "winter".
 
     Args:
         steps: The colors of the colormap, `(n, 3)`, 0 to 255.

@@ -27,7 +27,7 @@ MARK_HEIGHT = 4  # of the marks of layers with NaN or infinities
 WIDEST_COLUMN = 96
 
 ROWS = 4
-SCALES = (0.05, 0.1, 0.25, 0.5, 1.0)  # shares that the top of a row can stand for
+SCALES = (0.05, 0.1, 0.25, 0.5, 1.0)  # shares at the top of a row
 
 
 @dataclass(frozen=True)

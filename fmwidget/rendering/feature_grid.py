@@ -198,7 +198,7 @@ def draw_channel(
     """Draw one channel large, with its own colour bar in activation units.
 
     Under a norm with a scale per channel the bar reaches from the map's smallest value to its largest. Where
-    these lie beyond the scale, as under `"standardize"`, the colours at its ends go on.
+    these lie beyond the scale, as under `"standardize"`, the colours at its ends continue.
 
     Args:
         maps: Feature maps `(H, W, C)`.
@@ -246,7 +246,7 @@ def _not_finite(statistics: ChannelStatistics) -> tuple[Array, Array, Array]:
 def _write_facts(
     drawing: Page, facts: list[str], not_finite: list[int], *, shows_inactive: bool = False
 ) -> None:
-    """Write the facts below the title, fewer where room is short, and always the legend of what is marked."""
+    """Write as many facts below the title as fit, and always the legend of the marks."""
     legend = [
         (f"{count} {name}", index)
         for count, name, index in zip(not_finite, ("NaN", "+inf", "−inf"), (NAN, POSINF, NEGINF), strict=True)

@@ -35,7 +35,7 @@ LARGEST = 2**25  # pixels of a page at a ratio above 1: its colours take about 1
 class _Canvas(FigureCanvasAgg):
     """A canvas that draws under the lock, and never crops: that would resample the tiles.
 
-    Notebooks ask for `bbox_inches="tight"`.
+    Notebooks pass `bbox_inches="tight"`, which is therefore ignored.
     """
 
     def draw(self) -> None:

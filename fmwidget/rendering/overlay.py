@@ -20,11 +20,11 @@ from .sampling import resize
 def image_pixels(
     batch: Array, scaling: str, data_format: str, ratio: int, bands: Bands | None = None
 ) -> Array:
-    """Return the image in a model's input as RGB, uint8, in device pixels of the size it is shown at.
+    """Return the image in a model's input as RGB, uint8, in the device pixels that it takes on screen.
 
     Args:
         batch: The model's input, a batch of one image.
-        scaling: How it was scaled, one of `SCALINGS`; `"custom"` is stretched to the full range.
+        scaling: Its scaling, one of `SCALINGS`; `"custom"` is stretched to the full range.
         data_format: `"channels_last"` or `"channels_first"`.
         ratio: Device pixels per CSS pixel.
         bands: Indices of the channels to display, of an image that is not grey, RGB or RGBA.

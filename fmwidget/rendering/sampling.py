@@ -11,7 +11,7 @@ from PIL import Image
 
 from fmwidget.analysis.channel_stats import Array
 
-VALUE_LIMIT = 32  # most pixels per value: a map of few values does not fill its room
+VALUE_LIMIT = 32  # most pixels per value: a map of few values does not fill its box
 SHORTEST_SIDE = 4  # pixels: a map of one row or column is stretched until it can be seen
 FILL = 0.9  # least share of a tile's sides that a finer sampling must fill
 
@@ -44,7 +44,7 @@ class Sampling(NamedTuple):
 def fit_map(
     height: int, width: int, room_height: int, room_width: int, largest: int = VALUE_LIMIT
 ) -> Sampling:
-    """Return the largest sampling of a map that fits a room, by whole numbers: enlarged, or else shrunk."""
+    """Return the largest sampling of a map that fits a box, by whole numbers: enlarged, or else shrunk."""
     shrink = max(-(-height // room_height), -(-width // room_width), 1)
     scale = min(room_height // height, room_width // width, largest) if shrink == 1 else 1
     rows, columns = (

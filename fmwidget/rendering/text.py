@@ -41,7 +41,7 @@ _SPLITTABLE = re.compile(r"[\x20-\u024f\u2010-\u2027\u2030-\u205e\u2190-\u22ff]*
 REGULAR, BOLD = 400, 700  # weights of a font
 LONGEST = 400  # characters; more do not fit any page
 
-# Fallbacks for letters that DejaVu Sans, which comes with matplotlib, lacks; the first one installed is used.
+# Fallbacks for letters that DejaVu Sans, which matplotlib ships, lacks; the first one installed is used.
 CJK_FAMILIES = (
     *("Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans KR", "NanumGothic"),
     *("NanumBarunGothic", "Malgun Gothic", "Apple SD Gothic Neo", "AppleGothic", "UnDotum"),

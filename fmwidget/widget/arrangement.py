@@ -1,4 +1,4 @@
-"""The panels of the screen, and the places of controls, status line and panels."""
+"""The panels of the screen, and the arrangement of controls, status line and panels."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def build_panels(
 def arrange(controls: TraitControls, status: StatusLine, panels: Panels) -> list[ipywidgets.Widget]:
     """Return the rows of the screen, from top to bottom.
 
-    The answer and the input's controls have no place here: they are beside the image, in `InputPanel`.
+    The answer and the input's controls are not among them: they are beside the image, in `InputPanel`.
     """
     grid = ipywidgets.Box([panels.grid.box, panels.zoom.box])
     grid.add_class("fmw-stack")  # the zoom view lies over the grid

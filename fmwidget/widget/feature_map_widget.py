@@ -257,7 +257,7 @@ class FeatureMapWidget(NotebookWidget):
         save_animation(file, pipeline, state, display, by=by, only=only, fps=fps, seconds=seconds)
 
     def code(self, model: str = "model", images: str = "images") -> str:
-        """Return Python code that makes a widget with the view on screen.
+        """Return Python code that builds a widget with the view on screen.
 
         Args:
             model: Name of the variable that holds the model.
@@ -286,14 +286,14 @@ class FeatureMapWidget(NotebookWidget):
             return saved_picture(self._screen.panels.grid.box, self._screen.frame)
 
     def refresh(self) -> None:
-        """Draw again if weights have been trained since, or an image has changed."""
+        """Draw again if the weights or an image have changed."""
         with self._lock:
             self._refresh()
 
     def close(self) -> None:
         """Remove the widget from every page; drop its model, images and observers."""
         if self.comm is None:
-            return  # closed already, or never made
+            return  # closed already, or construction failed
         with self._lock:
             self._monitor.stop()
             self._screen.controls.pause()
@@ -348,7 +348,7 @@ class FeatureMapWidget(NotebookWidget):
                 self._refresh(follow=name in ("layer", "channel", "order"), checked=name in MAPS_CHECKED)
 
     def _refresh(self, *, follow: bool = False, checked: bool = False) -> None:
-        """Bring the screen in line with the state: the one way there.
+        """Bring the screen in line with the state: the only path from one to the other.
 
         Args:
             follow: Whether the page turns to the chosen channel.
@@ -370,7 +370,7 @@ class FeatureMapWidget(NotebookWidget):
             self._refreshing = False
 
     def _limit_channel_and_page(self, *, follow: bool) -> None:
-        """Bring channel and page within what the layer has, until observers of either leave them there."""
+        """Bring channel and page within the layer's range, until observers of either leave them there."""
         for _ in range(MAX_ROUNDS):
             before = self._state()
             self.channel = min(self.channel, self._pipeline.maps(before).shape[-1] - 1)
@@ -398,10 +398,10 @@ class FeatureMapWidget(NotebookWidget):
     # ------------------------------------------------------------------ events
 
     def _run(self, action: Callable[[], None]) -> None:
-        """Run one action of the user, or of a thread of ours, and report what it raises.
+        """Run one action of the user, or of one of the widget's threads, and report the error it raises.
 
-        Every event enters here, and once. Nothing above would report an exception: ipywidgets logs it where
-        users do not look.
+        Every event passes through here, once. No caller would report an exception: ipywidgets logs it where
+        users do not see it.
         """
         with self._lock:
             try:
@@ -426,7 +426,7 @@ class FeatureMapWidget(NotebookWidget):
                     self._update_controls()
 
     def _relist(self) -> None:
-        """List the layers that the filter lets through now."""
+        """List the layers that match the changed filter."""
         with self._lock:
             self._screen.controls.pause()
             self._update_controls()
@@ -445,7 +445,7 @@ class FeatureMapWidget(NotebookWidget):
         return f"{self.image} {self.layer}", file.getvalue()
 
     def _display_changed(self, display: DisplayContext) -> None:
-        """Draw for the page that reports where the grid is shown."""
+        """Draw for the display context that a page reports."""
         with self._lock:
             self._display = display
             self._refresh(follow=True)

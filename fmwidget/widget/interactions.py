@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Interactions:
-    """Turns events on the panels' pictures into changes of a selection.
+    """The link from events on the panels' pictures to changes of a selection.
 
     Args:
         panels: The panels.

@@ -27,7 +27,7 @@ UNKNOWN = "Not known for these maps: another forward pass of the model returned 
 
 
 class ReceptiveFieldService:
-    """Computes fields at once, or returns `None` while the model graph is being traced.
+    """Receptive and projective fields, computed at once; `None` while the model graph is being traced.
 
     Tracing takes a forward pass, once for each size of the input, on a thread that ends with it. Where a
     field cannot be computed, its `unknown` is the reason.

@@ -46,9 +46,9 @@ class Selection:
 
 
 class Selector:
-    """Keeps what users select, and finds it again in each new frame.
+    """The hovered unit, pinned position and traced pixel, resolved again in each new frame.
 
-    - The pointer stays where it is when the maps change below it: the unit there is looked up in each frame.
+    - The pointer stays where it is when the maps change below it: the unit there is determined in each frame.
     - A pinned position stays when the pointer leaves, and follows the chosen channel, so that one position
       can be compared across channels, images and settings. It is dropped in maps of another height or width,
       where the same row and column are another place.

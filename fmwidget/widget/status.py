@@ -71,5 +71,5 @@ def status_html(sentence: str, details: str = "", *, training: bool = False) -> 
 
 
 def _is_bad_value(error: Exception) -> bool:
-    """True for a value that a trait refuses, or an image that cannot be read: neither is a fault of ours."""
+    """True for a value that a trait refuses, or an image that cannot be read; these are no defects here."""
     return isinstance(error, TraitError) and isinstance(error.__cause__, ImageError | None)

@@ -10,7 +10,7 @@ import traitlets
 from fmwidget._errors import did_you_mean
 from fmwidget.rendering.palette import require_cmap
 
-MAX_LISTED = 8  # values that a message spells out
+MAX_LISTED = 8  # values that a message lists
 
 
 class Choice(traitlets.Unicode[str, str | bytes]):

@@ -1,7 +1,7 @@
 """The tensor dependency graph of a model: which tensors a forward pass computes from which.
 
 The graph is recorded, not read from the model, so that subclassed models, nested ones and layers that are
-called twice have one too. Its nodes are tensors, known by number since no tensor is kept alive; its edges
+called twice have one too. Its nodes are tensors, identified by number since none is kept alive; its edges
 carry the `Relation` of a tensor to one that it was computed from.
 
 Not every tensor that a layer takes was returned by a recorded call. Keras casts inputs to the layer's dtype
@@ -262,8 +262,8 @@ class _GraphRecorder:
     def graph(self, inputs: tuple[ModelInput, ...]) -> ModelGraph:
         """Build the graph of the recorded pass.
 
-        Layouts, and relations with them, have to wait until the pass has ended: the data format of a tensor
-        may follow from a layer that takes it.
+        Layouts, and the relations that depend on them, are built after the pass has ended: the data format of
+        a tensor may follow from a layer that takes it.
         """
         stated = dict(zip(self._model_inputs, inputs, strict=False))
         images = (number for number, stated_input in stated.items() if stated_input.is_image)

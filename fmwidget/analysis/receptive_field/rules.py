@@ -24,7 +24,7 @@ Rule = Callable[[Any, TensorLayout, TensorLayout], Relation | None]
 
 
 def is_known(operation: keras.Operation) -> bool:
-    """Return whether a call is described as a whole, whatever other layers it calls inside."""
+    """Return whether a call is described as a whole, without regard to the layers that it calls inside."""
     rule = _rule(operation)
     return is_known(operation.layer) if rule is _time_distributed else rule is not None
 
@@ -32,7 +32,7 @@ def is_known(operation: keras.Operation) -> bool:
 def relation_of(
     operation: keras.Operation, name: str, source: TensorLayout, output: TensorLayout
 ) -> Relation | Unknown:
-    """Return the relation of what a call returned to one of the tensors it was given.
+    """Return the relation of a tensor that a call returned to one of its inputs.
 
     Args:
         operation: The layer or operation that was called.

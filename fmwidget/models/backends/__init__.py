@@ -1,6 +1,6 @@
 """Keras backends: the few operations on tensors and variables that the public `keras` API does not offer.
 
-`current()` returns the module of the backend that this session runs on, which offers what `Backend` states.
+`current()` returns the module of the backend that this session runs on, which implements `Backend`.
 A new backend is one new module here and its name in `SUPPORTED`.
 """
 
@@ -27,7 +27,7 @@ class StandIns(Protocol):
     """Variables that a pass reads and writes in place of the model's own."""
 
     def load(self, values: Sequence[Any]) -> None:
-        """Give them other values, one tensor or array each."""
+        """Assign other values, one tensor or array to each."""
 
 
 class HeldWeights(Protocol):
@@ -48,7 +48,7 @@ class HeldWeights(Protocol):
 
 
 class WeightMonitor(Protocol):
-    """Detects exactly whether any weight of a model has changed since the last check."""
+    """Exact detection of changes of a model's weights from one check to the next."""
 
     @property
     def held(self) -> HeldWeights:
@@ -58,7 +58,7 @@ class WeightMonitor(Protocol):
         """Return the weights as they are now, under a new version where they have changed."""
 
     def adopt(self, model: keras.Model) -> HeldWeights:
-        """Take in variables the model has gained, such as in its first call, without a new version."""
+        """Add variables that the model has gained, such as in its first call, without a new version."""
 
     def compile_reader(self) -> None:
         """Prepare a faster way to read all variables."""

@@ -1,6 +1,6 @@
 """The TensorFlow backend: compile a pass, isolate what it writes, watch the weights, read tensors.
 
-The rest of the package names TensorFlow nowhere; `models.backends` states what is offered here.
+No other module of the package imports TensorFlow. The interface is `models.backends.Backend`.
 
 Variables are the difficult part. A forward pass may write to some (stateful recurrent layers, seeds, a
 counter of a custom layer) and must not: it would advance the model's state, and to put old values back
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 # ------------------------------------------------------------------ tensors
 
-# TensorFlow exports these to Python's buffer protocol; bfloat16 and the 8-bit floats it does not.
+# TensorFlow exports these to Python's buffer protocol, but not bfloat16 and the 8-bit floats.
 _BUFFER_DTYPES = frozenset(
     {tf.bool, tf.float16, tf.float32, tf.float64, tf.complex64, tf.complex128}
     | {tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64}
@@ -73,7 +73,7 @@ class StandIns:
         self.of = {id(variable): (variable, _stand_in(variable, value)) for variable, value in pairs}
 
     def load(self, values: Sequence[Any]) -> None:
-        """Give the stand-ins other values, a tensor or array each, in the order of the variables."""
+        """Assign other values to the stand-ins, a tensor or array to each, in the order of the variables."""
         for (_, stand_in), value in zip(self.of.values(), values, strict=True):
             stand_in.assign(value)
 
@@ -113,7 +113,7 @@ def isolated(
 
     Args:
         function: The function to run, usually one forward pass.
-        is_building: Returns whether a layer is creating its weights at the moment. Those writes last.
+        is_building: Returns whether a layer is creating its weights at the moment. Those writes are kept.
         weights: Stand-ins to read in place of the model's variables; the model's own if `None`.
 
     Returns:
@@ -135,8 +135,8 @@ def isolated(
 def _writing(original: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a method that writes to a variable: the first write of a pass gives it a stand-in.
 
-    While a graph is traced the write is recorded in the graph, and the variable noted: each run of the graph
-    is given the handle of a stand-in instead.
+    While a graph is traced the write is recorded in the graph, and the variable is listed: each run of the
+    graph receives the handle of a stand-in instead.
     """
 
     def write(self: tf.Variable, *args: Any, **kwargs: Any) -> Any:
@@ -195,7 +195,8 @@ _WRITES = ("assign", "scatter_", "batch_scatter_", "_strided_slice_assign")
 def _patches() -> Wrappers:
     """Return the patches of an isolated pass.
 
-    They are made when first needed: making a variable starts TensorFlow, and users set up its devices before.
+    They are created when first needed: creating a variable initializes TensorFlow's devices, which users
+    configure before.
     """
     variable, function = type(tf.Variable(0.0)), type(tf.function(lambda: None))
     writes = (name for name in dir(variable) if name.startswith(_WRITES))
@@ -219,8 +220,9 @@ def compile_function(
     Autograph stays off: it would move Python branches of a model's own code into graphs of their own, where
     their tensors cannot be captured. A model whose branches depend on data therefore fails here. The graph
     optimizer stays off too, or the numbers would be its own and not the model's: it fuses a convolution with
-    its ReLU into one kernel that turns NaN into 0, and divides by multiplying, which half precision feels.
-    With every map captured it has little left to win: a pass takes as long, compiling it less.
+    its ReLU into one kernel that turns NaN into 0, and divides by multiplying, which changes results in half
+    precision. With every map captured it saves nothing: a pass takes as long without it, and compiling takes
+    less.
 
     Args:
         function: Takes a model input (tensors in any structure) and returns tensors in any structure; leaves
@@ -303,7 +305,7 @@ class HeldWeights(NamedTuple):
 
 
 class WeightMonitor:
-    """Detects exactly whether any weight of a model has changed since the last check.
+    """Exact detection of changes of a model's weights from one check to the next.
 
     It holds the tensor that each variable was last read as. Reading copies nothing, and as long as the tensor
     is held TensorFlow writes new values elsewhere; so a buffer at the same address is unchanged, and only one
@@ -330,7 +332,8 @@ class WeightMonitor:
         moved = [at for at, address in enumerate(old.addresses) if address != new.addresses[at]]
         large = [at for at in moved if old.values[at].nbytes > _CHUNK]
         for at in large:
-            # Once a part of a variable was written to, TensorFlow copies it at every read, until told not to.
+            # Once a part of a variable was written to, TensorFlow copies it at every read, unless this is
+            # disabled.
             tf.raw_ops.DisableCopyOnRead(resource=old.variables[at].handle)
         if large:
             new = self._read(old.variables, old.version)
@@ -341,7 +344,7 @@ class WeightMonitor:
         return new
 
     def adopt(self, model: keras.Model) -> HeldWeights:
-        """Take in variables the model has gained, such as in its first call, without a new version."""
+        """Add variables that the model has gained, such as in its first call, without a new version."""
         variables = _variables(model)
         if not _are_same(variables, self.held.variables):
             self.held = self._read(variables, self.held.version)

@@ -1,4 +1,4 @@
-"""Form fields with their names in front, as wide as the row has room."""
+"""Form fields with their names in front, which share the width of their row."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def slider(description: str, width: str, **range_: int) -> ipywidgets.IntSlider:
 def move_slider(field: ipywidgets.IntSlider, value: int, last: int) -> None:
     """Set value and upper end of a slider; disable it where that leaves no choice."""
     with field.hold_sync():
-        field.max = max(field.min + 1, last)  # the slider in the browser needs some way to go
+        field.max = max(field.min + 1, last)  # the slider in the browser needs a range above 0
         field.value = value
         field.disabled = last == field.min
 

@@ -16,7 +16,7 @@ FILTER_FROM = 40  # layers: longer lists have a filter
 
 
 class LayerChooser:
-    """Controls that go through the layers in the order data flows; all offer what the filter lets through.
+    """Controls that go through the layers that match the filter, in the order data flows.
 
     Args:
         choose: Called with the path of the layer that the user chose.
@@ -54,7 +54,7 @@ class LayerChooser:
         ]
 
     def update(self, layers: Sequence[FeatureLayer], path: str) -> None:
-        """List the layers that the filter lets through, and the one on screen in any case.
+        """List the layers that match the filter, and the one on screen in any case.
 
         Args:
             layers: All layers.

@@ -38,7 +38,7 @@ ORDER_LABELS = {
 }
 _SCALING_OPTIONS = [(f"{name}: {label}", name) for name, label in SCALINGS.items()]
 
-LAYER_MS, CHANNEL_MS = 800, 300  # shown at least for so long while they are played
+LAYER_MS, CHANNEL_MS = 800, 300  # least time that each is shown while they are played
 
 
 def _row(*children: ipywidgets.Widget) -> ipywidgets.HBox:
@@ -180,8 +180,8 @@ class TraitControls:
             self._report("image", self._image_names[change["new"]])
 
     def _report(self, name: str, value: Any) -> None:
-        # What this thread sets while it updates the controls is no choice of the user. Events that other
-        # threads handle meanwhile are: a flag without the thread's identity would swallow them.
+        # What this thread sets while it updates the controls is not a choice of the user. Events that other
+        # threads handle meanwhile are: a flag without the thread's id would discard them.
         if self._updating != threading.get_ident():
             self._choose(name, value)
 
@@ -189,7 +189,7 @@ class TraitControls:
         before = self._updating
         try:
             # Set inside of `try`, and not by a context manager: a KeyboardInterrupt between entering one and
-            # its body would leave the flag set, and every later choice of this thread would be swallowed.
+            # its body would leave the flag set, and every later choice of this thread would be discarded.
             self._updating = threading.get_ident()
             update()
         finally:
@@ -206,12 +206,12 @@ class Pager:
         self._page = 0
 
     def on_turn(self, turn: Callable[[int], None]) -> None:
-        """Call `turn(page)` when the user asks for another page."""
+        """Call `turn(page)` when the user requests another page."""
         self._back.on_click(lambda _: turn(self._page - 1))
         self._on.on_click(lambda _: turn(self._page + 1))
 
     def update(self, page: int, pages: int) -> None:
-        """Show the number of the page on screen, counted from 0, and of how many."""
+        """Show the page on screen, counted from 0, and the number of pages."""
         self._page = page
         self._label.value = f"page {page + 1} of {pages}"
         self._back.disabled, self._on.disabled = page == 0, page == pages - 1

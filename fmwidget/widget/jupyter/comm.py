@@ -1,6 +1,6 @@
 """Messages of the front end: handled if a user could have caused them with the control, ignored otherwise.
 
-ipywidgets lets a page set any synchronised trait, the HTML of a caption and the options of a list among them.
+With ipywidgets a page may set any synchronised trait, also the HTML of a caption and the options of a list.
 Here a page may set the one trait that a control is for, to a value that the control offers.
 """
 
@@ -44,7 +44,7 @@ def listen(widget: ipywidgets.Widget, run: Callable[[Callable[[], None]], None])
 
 
 def handle_message(widget: ipywidgets.Widget, message: Any) -> None:
-    """Do what a message of the front end asks for, or log why not."""
+    """Handle a message of the front end, or log that it is ignored."""
     match message:
         case {"content": {"data": {"method": "update", "state": dict(state)}}}:
             _set_traits(widget, state)
@@ -57,12 +57,12 @@ def handle_message(widget: ipywidgets.Widget, message: Any) -> None:
 
 
 def reply_on_subshell(widget: ipywidgets.Widget) -> None:
-    """Let events of a widget be handled while a cell is running.
+    """Handle events of a widget while a cell is running.
 
     JupyterLab sends events to a subshell, a thread beside the main one. ipykernel 7.4 overrides that: it
-    answers on the thread from which the comm last published a message. After a cell has made or changed the
-    widget that is the main thread, and events would wait until the cell is done. There is no public way to
-    switch this off; other versions of ipykernel lack the method, and are left as they are.
+    answers on the thread from which the comm last published a message. After a cell has created or changed
+    the widget that is the main thread, and events would wait until the cell is done. There is no public way
+    to switch this off; other versions of ipykernel lack the method, and are left as they are.
     """
     comm = widget.comm
     if hasattr(comm, "_reply_subshell_for"):
@@ -112,7 +112,7 @@ def may_set(widget: ipywidgets.Widget, name: str, value: Any) -> bool:
 def _dispatch(widget: ipywidgets.Widget, content: Any, buffers: Any) -> None:
     """Call the callbacks of a custom message.
 
-    Not by way of ipywidgets: it catches what they raise and logs it where users do not look.
+    ipywidgets' own dispatch is not used: it catches what they raise and logs it where users do not see it.
     """
     if isinstance(widget, ipywidgets.Button):
         callbacks = widget._click_handlers.callbacks if content == {"event": "click"} else ()  # noqa: SLF001

@@ -44,7 +44,7 @@ class NotebookWidget(ipywidgets.VBox):
 
     def _ipython_display_(self) -> None:
         if self.comm is None or not can_hide_picture():
-            raise NotImplementedError  # IPython then asks for `_repr_mimebundle_`
+            raise NotImplementedError  # IPython then calls `_repr_mimebundle_`
         self.add_class(BESIDE_PICTURE)
         show_with_picture(super()._repr_mimebundle_(), self.saved_picture())
         register_display(self)
@@ -60,7 +60,7 @@ class NotebookWidget(ipywidgets.VBox):
 
 
 def saved_picture(view: PictureView, frame: Frame) -> SavedPicture:
-    """Return what is kept of a view of the grid: on white, the chosen tile framed."""
+    """Return the static picture of a view of the grid: on white, the chosen tile framed."""
     png = light_png(view.png, cmap_for(frame.norm, frame.cmap), view.mark, frame.ratio)
     return SavedPicture(png, round(view.width), round(view.height), visible(view.alt))
 
@@ -90,11 +90,11 @@ def widget_bundle(live: Mapping[str, Any], picture: SavedPicture) -> Bundle:
 
 
 def show_with_picture(live: Mapping[str, Any], picture: SavedPicture) -> None:
-    """Put a widget into the output, and a picture of it behind: a page shows one of the two.
+    """Put a widget into the output, followed by a picture of it: a page shows one of the two.
 
     Args:
         live: What ipywidgets puts into the output.
-        picture: The picture; its alt text stands in the widget's place where widgets are not shown.
+        picture: The picture; its alt text is shown instead of the widget where widgets are not supported.
     """
     publish_display_data({"text/plain": picture.alt, WIDGET: live[WIDGET]})
     show_picture(picture)

@@ -1,9 +1,9 @@
 """The lifetime of a widget: as long as a variable or a page refers to it.
 
-ipywidgets holds every widget in a registry until it is closed: a cell that makes one, run a hundred times,
+ipywidgets holds every widget in a registry until it is closed: a cell that builds one, run a hundred times,
 would leave a hundred, each with its images and maps. Here the registry holds a widget weakly until it is
-displayed, and again once the cell that displayed it has run anew and no page shows it any more. A widget that
-nothing else refers to is then collected, which closes it; one in a variable goes on working.
+displayed, and again once the cell that displayed it has run again and no page shows it any more. A widget
+that nothing else refers to is then collected, which closes it; one in a variable goes on working.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COLLECTOR = "fmwidget-collect"
 def hold_weakly(widget: ipywidgets.Widget) -> None:
     """Replace the registry's reference to a widget by a weak one.
 
-    A proxy, because ipywidgets looks widgets up by their model id when a page refers to them.
+    A proxy, because ipywidgets finds widgets by their model id when a page refers to them.
     """
     registered = _registered()
     if widget.comm is not None and widget.model_id in registered:
@@ -36,7 +36,7 @@ def hold_weakly(widget: ipywidgets.Widget) -> None:
 
 
 def hold(widget: ipywidgets.Widget) -> None:
-    """Let the registry hold a widget until it is closed, as it does with all others."""
+    """Make the registry hold a widget until it is closed, as it holds all others."""
     if widget.comm is not None:
         _registered()[widget.model_id] = widget
 
@@ -70,7 +70,7 @@ def register_display(widget: ipywidgets.Widget) -> None:
 
 
 def release(widget: ipywidgets.Widget) -> None:
-    """Let a widget be collected if no page shows it; a reference from a variable keeps it alive."""
+    """Allow a widget to be collected if no page shows it; a reference from a variable keeps it alive."""
     if widget._view_count or any(widget in cell.shows for cell in _cells.values()):  # noqa: SLF001
         return
     hold_weakly(widget)

@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 TOP = 5
 IMAGENET_CLASSES = 1000
-SUM_TOLERANCE = 0.01  # what half precision leaves of a softmax
+SUM_TOLERANCE = 0.01  # of a softmax in half precision
 
 
 class AnswerPanel:
@@ -70,8 +70,8 @@ def score_vector(outputs: Any) -> Array | None:
 def check_class_names(class_names: Sequence[str] | None, outputs: Any) -> None:
     """Check that there is a name for each score of the model.
 
-    A single score may have one name, or two as in a Keras data set of two classes: a high score then stands
-    for the second.
+    A single score may have one name, or two as in a Keras data set of two classes: a high score is then
+    that of the second.
 
     Raises:
         TypeError: If they are not names in a sequence.

@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 SHOWN = 3  # channels with tables of their own; one more rather than "1 other channel"
 LARGE = 5  # cells: kernels with a longer side are set in small type
 DIGITS, FEWER_DIGITS, SUM_DIGITS = 3, 2, 5  # of cells, cells in small type, and sums
-POSITIVE, NEGATIVE = "214, 96, 0", "33, 102, 210"  # red, green, blue; never the only sign of the sign
+POSITIVE, NEGATIVE = "214, 96, 0", "33, 102, 210"  # red, green, blue; numbers have a sign too
 DEEPEST = 0.5  # opacity of the largest number's colour: its text stays legible on light and dark pages
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

@@ -1,4 +1,4 @@
-"""The panel that takes the value of the pinned unit apart."""
+"""The panel of the terms that the value of the pinned unit is the sum of."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ class InputPanel:
 
     Args:
         receptive_fields: Computes receptive fields.
-        beside: Widgets that stand beside the image where there is room, and below it otherwise.
+        beside: Widgets placed beside the image where they fit, and below it otherwise.
     """
 
     def __init__(self, receptive_fields: ReceptiveFieldService, *beside: ipywidgets.Widget) -> None:
         self._title, self._scaling = ipywidgets.HTML(), ipywidgets.HTML()
-        self._field_text = ipywidgets.HTML(layout={"min_height": "20px"})  # keeps its place
+        self._field_text = ipywidgets.HTML(layout={"min_height": "20px"})  # the same height without text
         self.view = PictureView(label="Picture as the model sees it")
         self._receptive_fields = receptive_fields
         self._frame: Frame | None = None

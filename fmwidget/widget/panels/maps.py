@@ -37,7 +37,7 @@ class CachedPage:
         self._png = Latest(encode_png)
 
     def png(self, frame: Frame, page: Page) -> bytes:
-        """Return a page as a PNG in the frame's colors."""
+        """Return a page as a PNG in the frame's colours."""
         colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
         return self._png(self._indices(page), colours, frame.ratio)
 
