@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from fmwidget.models import introspection
-from fmwidget.models.outputs import MAPS, Flow, OutputKind, is_maps, is_video, resolve_formats, stacks
+from fmwidget.models.outputs import MAPS, Flow, OutputKind, is_maps, is_video, resolve_formats, shown_parts
 
 from .preactivation import activation_name, has_activation
 from .recorder import Call, Tensor
@@ -92,6 +92,7 @@ class _Listed:
     operation: keras.Operation
     call_index: int
     shape: tuple[Any, ...]
+    kind: OutputKind
     number: int
     step: int | None
     after: str | None = None
@@ -135,13 +136,14 @@ class CallTracker:
                 continue  # the model returns what a layer of its own returned: that layer is on the list
             if output.shape[0] == 0:
                 continue  # its first axis is no batch axis: there is no first example
-            for step, (suffix, tensor) in enumerate(stacks(call.operation, output)):
+            for step, (suffix, tensor, kind) in enumerate(shown_parts(call.operation, output)):
                 path = self._unique("".join([name, *(f"[{part}]" for part in key), suffix]))
                 listed = _Listed(
                     path,
                     call.operation,
                     self._calls[call.operation],
                     tuple(tensor.shape),
+                    kind,
                     number,
                     None if tensor is output else step,
                 )
@@ -159,10 +161,16 @@ class CallTracker:
         layers = []
         for listed in self._listed:
             data_format = formats.get(listed.number, keras.config.image_data_format())
-            shape: Any = MAPS.shape(listed.shape, data_format)
+            shape: Any = listed.kind.shape(listed.shape, data_format)
             layers.append(
                 FeatureLayer(
-                    listed.path, listed.operation, listed.call_index, shape, data_format, listed.after
+                    listed.path,
+                    listed.operation,
+                    listed.call_index,
+                    shape,
+                    data_format,
+                    listed.after,
+                    listed.kind,
                 )
             )
         return tuple(layers)

@@ -46,7 +46,7 @@ class OutputKind:
 
 
 MAPS = OutputKind("maps", ("height", "width", "channel"))
-KINDS = (MAPS,)
+KINDS = (MAPS,)  # in the order they are tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,17 @@ def is_video(tensor: Any) -> bool:
     return len(tensor.shape) == len(MAPS.axes) + 2
 
 
-def stacks(operation: keras.Operation, tensor: Any) -> list[tuple[str, Any]]:
-    """Return the stacks of maps in an output of an operation, each with the suffix of its path.
+def shown_parts(operation: keras.Operation, tensor: Any) -> list[tuple[str, Any, OutputKind]]:
+    """Return the parts of an output that can be shown: the suffix of its path, the tensor and its kind.
 
-    A tensor of maps is one stack. A layer that repeats the same computation at each time step returns one for
-    each step, if their number is known.
+    A tensor of one of `KINDS` is one part. A layer that repeats the same computation at each time step
+    returns one for each step, if their number is known.
     """
-    if is_maps(tensor):
-        return [("", tensor)]
+    kind = next((kind for kind in KINDS if kind.matches(tensor)), None)
+    if kind is not None:
+        return [("", tensor, kind)]
     if is_video(tensor) and isinstance(operation, _OVER_TIME) and tensor.shape[1] is not None:
-        return [(f"[{step}]", tensor[:, step]) for step in range(tensor.shape[1])]
+        return [(f"[{step}]", tensor[:, step], MAPS) for step in range(tensor.shape[1])]
     return []
 
 
