@@ -316,7 +316,7 @@ def test_fit_gives_the_same_weights_with_and_without_a_forward_pass_beside_it(na
                 seed += 1
 
         watcher = threading.Thread(target=request)
-        if looks:
+        if beside:
             am.predictions(x[:1])
             am.warm_up()
             watcher.start()
@@ -324,9 +324,9 @@ def test_fit_gives_the_same_weights_with_and_without_a_forward_pass_beside_it(na
             model.fit(x, y, batch_size=2, epochs=8, verbose=0, shuffle=False)
         finally:
             stop.set()
-            if looks:
+            if beside:
                 watcher.join()
-        if looks:
+        if beside:
             assert am.stats.forwards > 3
         weights: list[np.ndarray[Any, Any]] = model.get_weights()
         return weights
@@ -465,7 +465,7 @@ def test_functions_that_users_compiled_are_followed_and_left_as_they_were():
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=30), st.integers(1, 6))
-def test_the_cache_keeps_to_its_bytes_and_forgets_the_least_recent(looks, pictures_that_fit):
+def test_the_cache_keeps_to_its_bytes_and_forgets_the_least_recent(requests, pictures_that_fit):
     """Compare with a plain list that follows the same rule."""
     model = _MODEL
     probe = ActivationModel(model)
@@ -475,7 +475,7 @@ def test_the_cache_keeps_to_its_bytes_and_forgets_the_least_recent(looks, pictur
     paths = ordinary(am)
     recent: list[int] = []
     forwards = am.stats.forwards
-    for seed, place in looks:
+    for seed, place in requests:
         am.activations(_BATCHES[seed], paths[place])
         forwards += seed not in recent
         recent = [*(other for other in recent if other != seed), seed][-pictures_that_fit:]
@@ -583,10 +583,10 @@ def test_compiling_waits_during_requests_but_not_for_ever(monkeypatch):
 
         def sleep(self, seconds: float) -> None:
             self.now += seconds
-            if looks:
+            if requests:
                 am.version()
 
-    clock, looks = Clock(), False
+    clock, requests = Clock(), False
     monkeypatch.setattr(compiling, "time", clock)
     monkeypatch.setattr(activations, "time", clock)
     am = ActivationModel(zoo.sequential())
@@ -595,7 +595,7 @@ def test_compiling_waits_during_requests_but_not_for_ever(monkeypatch):
     assert clock.now == pytest.approx(100.06)
     am._compiler._give_way()
     assert clock.now == pytest.approx(100.06)
-    looks = True
+    requests = True
     am.version()
     am._compiler._give_way()
     assert 0.3 < clock.now - 100.06 < 0.4

@@ -73,7 +73,7 @@ def recorded_messages(monkeypatch) -> list[dict[str, Any]]:
 
 
 def from_browser(widget, **state):
-    """Deliver traits as a kernel does."""
+    """Deliver traits the way a kernel does."""
     widget._handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
 
 

@@ -91,7 +91,7 @@ def test_padding_keeps_proportions_and_centres_the_picture(height, width, to_hei
 
 
 def ramps(height, width):
-    """Build an image whose red grows to the right and whose green grows downwards, as evenly as 8 bits allow."""
+    """Build an image whose red grows to the right and green downwards, as evenly as 8 bits allow."""
     y, x = np.mgrid[:height, :width]
     ramp = np.stack([255 * (x + 0.5) / width, 255 * (y + 0.5) / height, np.zeros((height, width))], axis=-1)
     return np.rint(ramp).astype(np.uint8)

@@ -42,7 +42,7 @@ CACHES = (text._fonts, text._register_new_fonts, text.printable, text.rasterize)
 
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
-    """Install matplotlib's own fonts only, and those files that are added to the list this returns."""
+    """Limit matplotlib to its own fonts, and return a list to which a test adds font files."""
     own = [each for each in font_manager.fontManager.ttflist if each.name not in text.CJK_FAMILIES]
     files: list[str] = []
     monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
