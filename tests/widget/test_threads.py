@@ -287,13 +287,13 @@ def test_hundreds_of_events_during_a_fit_change_nothing_of_its_result(task):
         except BaseException as error:  # noqa: BLE001 - any at all is a failure
             failures.append(error)
 
-    looker = threading.Thread(target=draw, daemon=True)
-    looker.start()
+    drawer = threading.Thread(target=draw, daemon=True)
+    drawer.start()
     watched.fit(x, y, epochs=1, batch_size=8, verbose=0, shuffle=False)
     watched.fit(x, y, epochs=1, batch_size=8, verbose=0, shuffle=False)
     over.set()
-    looker.join(SECONDS)
-    assert not looker.is_alive(), "deadlock"
+    drawer.join(SECONDS)
+    assert not drawer.is_alive(), "deadlock"
     assert not failures, failures
     assert count >= 300
     for ours, theirs in zip(watched.get_weights(), alone.get_weights(), strict=True):
