@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Fixtures and settings of all tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-# Set before TensorFlow is imported: its start-up messages bury what a failed test has to say.
+# Set before TensorFlow is imported: its start-up messages bury those of a failed test.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 BROWSER_TESTS = Path(__file__).parent / "browser"
@@ -24,8 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    """A small model to look at, for tests that leave it as it is; others make their own."""
-    import keras  # TensorFlow takes seconds, and many tests do without
+    """A small model for tests that leave it unchanged; others build their own."""
+    import keras  # TensorFlow takes seconds to import, and many tests do without
 
     from tests.support import zoo
 

@@ -1,4 +1,4 @@
-"""Imports go one way: from images to the widget, and only some packages know a library or a backend."""
+"""One direction of imports, from images to the widget, and packages that may use a library or a backend."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MODULES = sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for p
 
 @functools.cache
 def imports(module: str) -> set[str]:
-    """Absolute dotted names of all that a module imports, anywhere in it and for types alone too."""
+    """Return absolute dotted names of all that a module imports, anywhere in it and for types alone too."""
     names: set[str] = set()
     path = PACKAGE / f"{module.replace('.', '/')}.py"
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -53,7 +53,7 @@ def imports(module: str) -> set[str]:
 
 
 def inside(module: str) -> set[str]:
-    """The modules of the package that a module imports."""
+    """Return the modules of the package that a module imports."""
     found = set()
     for name in imports(module):
         parts = name.split(".")[1:] if name.startswith("fmwidget.") else []

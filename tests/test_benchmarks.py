@@ -1,4 +1,4 @@
-"""The benchmark runs, counts what it says it counts, and its tables say all of it."""
+"""The benchmark runs, its counts are correct, and its tables state all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `fmwidget` command: what it hands to JupyterLab, the copy it keeps, and what it leaves unimported."""
+"""The `fmwidget` command: its call of JupyterLab, the copy it keeps, and the modules it leaves unimported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fmwidget.__main__ import copy_quickstart, main
 
 @pytest.fixture
 def launched(monkeypatch):
-    """The arguments of every JupyterLab that would have been started."""
+    """Collect the arguments of every JupyterLab that would have been started."""
     calls: list[list[str]] = []
     monkeypatch.setattr(LabApp, "launch_instance", calls.append)
     # main() adds to it; the old value comes back afterwards.
@@ -56,7 +56,7 @@ def test_nothing_slow_is_imported_before_it_is_needed(module):
 
 def test_every_public_name_is_there_and_costs_little_beyond_its_dependencies(tmp_path):
     # The second import finds all dependencies loaded and, as in an installed package, the modules compiled;
-    # processor time, for the machine may be busy.
+    # processor time, as the machine may be busy.
     code = """
 import sys, time
 from fmwidget import *

@@ -1,4 +1,4 @@
-"""The notebooks and the README's lines run as they stand, and say nothing that their authors did not mean."""
+"""The notebooks and the README's lines run as they stand, without stray output."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read(path):
 
 
 def with_answers(notebook):
-    """The notebook with the code that its texts show, such as hidden answers, as cells behind them."""
+    """Return the notebook with the code in its texts, such as hidden answers, as cells behind them."""
     cells = []
     for cell in notebook.cells:
         cells.append(cell)
@@ -38,7 +38,7 @@ def with_answers(notebook):
 
 
 def run(notebook, folder):
-    """Returns the outputs of every code cell, run in a fresh kernel."""
+    """Return the outputs of every code cell, run in a fresh kernel."""
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
     client.execute(env=environment)

@@ -1,4 +1,4 @@
-"""The pages of a frame, and what they are drawn anew for."""
+"""The pages of a frame, and the reasons to redraw each."""
 
 from __future__ import annotations
 

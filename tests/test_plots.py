@@ -39,7 +39,7 @@ def picture():
 
 
 def forward(model, picture, upto):
-    """Maps `(H, W, C)` by calling the model's layers one after another."""
+    """Return maps `(H, W, C)` by calling the model's layers one after another."""
     tensor = picture[np.newaxis].astype(np.float32) / 255
     for layer in model.layers:
         tensor = layer(tensor)
@@ -54,12 +54,12 @@ def runs(mask):
 
 
 def drawn_maps(figure, shape, header):
-    """Levels of each tile of a figure, one for each value, in reading order; found by colour alone."""
+    """Return the levels of each tile of a figure, one per value, in reading order; found by colour alone."""
     return maps_in(Image.open(io.BytesIO(figure._repr_png_())), shape, header)
 
 
 def maps_in(picture, shape, header):
-    """Levels of each tile of a picture, likewise."""
+    """Return the levels of each tile of a picture, likewise."""
     code = np.array([65536, 256, 1])
     pixels = np.array(picture.convert("RGB")).astype(int)[header:] @ code
     indices = np.full(pixels.shape, -1)

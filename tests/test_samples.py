@@ -23,7 +23,7 @@ def model() -> keras.Model:
 
 
 def as_input(pixels: np.ndarray) -> np.ndarray:
-    """The tutorial's preprocessing: squeezed to 150 x 150, divided by 255."""
+    """Preprocess as the tutorial does: squeeze to 150 x 150, divide by 255."""
     return np.asarray(Image.fromarray(pixels).resize((150, 150)), np.float32)[None] / 255
 
 
@@ -65,7 +65,7 @@ def test_gratings_turn_by_30_degrees_a_column_and_get_finer_down_the_rows():
     for row, column in np.ndindex(5, 6):
         spectrum = np.abs(np.fft.fft2(patches[row, column])) ** 2
         found[row, column] = np.average(frequencies, weights=spectrum)
-        # Structure tensor: the direction in which the picture changes, from +x towards +y (downwards).
+        # Structure tensor: the direction in which the image changes, from +x towards +y (downwards).
         dy, dx = np.gradient(patches[row, column])
         angle = np.degrees(np.arctan2(2 * (dx * dy).sum(), (dx**2 - dy**2).sum()) / 2) % 180
         assert min(abs(angle - 30 * column), 180 - abs(angle - 30 * column)) < 5
@@ -145,7 +145,7 @@ def test_filters_fall_silent_with_depth_on_the_cat(model):
 
 
 def test_first_layer_shows_edges_on_the_cat(model):
-    """Many maps follow the steps of brightness in one direction; of random filters, a handful at most."""
+    """Count maps that follow steps of brightness in one direction: of random filters, a handful at most."""
     x = as_input(sample_images()["cat"])
     maps = np.asarray(model.layers[0](x))[0].reshape(-1, 32)
     maps = maps[:, maps.std(0) > 0]

@@ -1,4 +1,4 @@
-"""The wheel holds all that the package needs, and works where nothing else of the repository is."""
+"""The wheel: complete, and independent of the repository."""
 
 from __future__ import annotations
 

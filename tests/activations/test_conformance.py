@@ -1,4 +1,4 @@
-"""All that a plain forward pass makes is listed, nothing else is, and every map is equal."""
+"""The list of layers and their maps against a plain forward pass: nothing is missing, added or different."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from fmwidget import ActivationModel, FeatureMapWidget
 from tests.support import conformance, oracle, zoo
 
-# They choose by the data, or have names that TensorFlow allows in no graph.
+# They branch on the data, or have names that TensorFlow allows in no graph.
 EAGER = {"branching", "choosing", "named_oddly"}
 
 

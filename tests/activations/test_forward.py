@@ -1,4 +1,4 @@
-"""Passes with other weights, with outputs replaced on the way, and for batches of several examples."""
+"""Forward passes with other weights, with replaced outputs, and for batches of several examples."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fmwidget.analysis.receptive_field.graph import model_graph
 from fmwidget.models import backends
 from fmwidget.models.backends import tensorflow
 from fmwidget.models.inputs import input_shapes, model_inputs
-from tests.support import combinations, oracle, strangers, zoo
+from tests.support import combinations, custom_models, oracle, zoo
 
-MODELS = zoo.MODELS | combinations.MODELS | strangers.MODELS
+MODELS = zoo.MODELS | combinations.MODELS | custom_models.MODELS
 # Data-dependent branches and names that TensorFlow allows in no graph.
 EAGER = {"branching", "choosing", "named_oddly"}
 
 
 def with_other_weights(model: keras.Model) -> tuple[list[tf.Variable], list[np.ndarray[Any, Any]]]:
-    """The variables of a model, raw ones too, and other values for them."""
+    """Return the variables of a model, raw ones included, and other values for them."""
     rng = np.random.default_rng(0)
     variables = backends.current().weight_monitor().check(model).variables
     values = []
@@ -35,7 +35,7 @@ def with_other_weights(model: keras.Model) -> tuple[list[tf.Variable], list[np.n
 
 
 def require_same_maps(ours: Forward, theirs: Forward) -> None:
-    """Compares bit by bit, in order: operations have other numbers in the paths of a clone."""
+    """Compare bit by bit, in order: operations have other numbers in the paths of a clone."""
     for path, tensor, expected in zip(ours.maps, ours.maps.values(), theirs.maps.values(), strict=True):
         np.testing.assert_array_equal(tensor, expected, err_msg=path)
 
@@ -45,7 +45,7 @@ def test_a_pass_with_other_weights_is_that_of_a_clone_that_has_them(name):
     keras.utils.set_random_seed(1)
     model, clone = MODELS[name](), MODELS[name]()
     batch = zoo.batch_for(model)
-    ActivationModel(model).predictions(batch)  # builds both, if need be
+    ActivationModel(model).predictions(batch)  # builds both if they are not built
     ActivationModel(clone).predictions(batch)
     variables, values = with_other_weights(model)
     before = [np.asarray(each.read_value()).tobytes() for each in variables]
@@ -61,7 +61,7 @@ def test_a_pass_with_other_weights_is_that_of_a_clone_that_has_them(name):
             compile_forward(each, batch, input_shapes(batch, model_inputs(each))) for each in (model, clone)
         )
         live, expected = forward(batch), of_clone(batch)
-        for _ in range(2):  # the second run finds what the first has written undone
+        for _ in range(2):  # the first run's writes are undone before the second
             require_same_maps(forward(batch, others), expected)
         require_same_maps(forward(batch), live)
     assert [np.asarray(each.read_value()).tobytes() for each in variables] == before
@@ -102,7 +102,7 @@ def test_what_a_raw_variable_is_advanced_to_is_read_in_the_same_pass():
 
 
 def test_what_visit_returns_goes_on_in_the_model():
-    """Against a model whose kernel for one channel, and its bias, are zero."""
+    """Compare with a model whose kernel for one channel, and its bias, are zero."""
     model, silenced = zoo.sequential(), zoo.sequential()
     silenced.set_weights(model.get_weights())
     kernel, bias = silenced.get_layer("conv").weights
@@ -133,12 +133,12 @@ def test_a_batch_of_several_examples_takes_one_pass():
         maps = am.batch_activations(batch, layer.path)
         assert maps.shape == (3, *layer.shape)
         np.testing.assert_allclose(maps, output.value, rtol=1e-5, atol=1e-6)
-    assert am.stats.forwards == 2  # the list before the first image took one
+    assert am.stats.forwards == 2  # listing the layers before the first image took one
 
 
 def test_an_output_without_a_first_example_is_not_listed():
     class Resized(keras.layers.Layer):
-        """As a position embedding that is resized beside the image: its first axis is no batch axis."""
+        """A position embedding that is resized beside the image: its first axis is no batch axis."""
 
         def call(self, x: Any) -> Any:
             self.inner(tf.zeros((0, 7, 7, 4)))

@@ -1,4 +1,4 @@
-"""What is listed for a model, how it is named, and what the model's inputs are."""
+"""The list of a model's layers, their paths, and the model's inputs."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def test_shapes_are_channels_last_whatever_the_model_keeps():
     assert division.shape == (20, 24, 3)
 
 
-def test_each_frame_of_a_film_is_an_entry_and_the_steps_of_a_recurrent_loop_are_none():
+def test_each_time_step_of_a_video_is_an_entry_and_the_steps_of_a_recurrent_loop_are_none():
     frames = [f"each[{step}]" for step in range(4)]
     assert paths(combinations.over_time()) == [*frames, "conv_lstm", "after"]
 
 
-def test_a_network_for_each_frame_is_listed_once_for_each():
+def test_a_network_for_each_time_step_is_listed_once_for_each():
     am = ActivationModel(combinations.frame_by_frame())
     am.predictions(zoo.batch_for(am.model))
     assert {layer.path: layer.shape for layer in am.layers} == {
@@ -120,9 +120,9 @@ def test_a_network_for_each_frame_is_listed_once_for_each():
     assert {layer.data_format for layer in am.layers} == {"channels_first"}
 
 
-def test_films_of_any_length_are_listed_by_the_length_they_have():
-    film = keras.Input((None, 6, 7, 3))
-    model = keras.Model(film, layers.TimeDistributed(layers.Conv2D(2, 3), name="each")(film))
+def test_videos_of_any_length_are_listed_by_their_length():
+    video = keras.Input((None, 6, 7, 3))
+    model = keras.Model(video, layers.TimeDistributed(layers.Conv2D(2, 3), name="each")(video))
     am = ActivationModel(model)
     for length in (2, 3, 2):
         batch = np.random.default_rng(length).random((1, length, 6, 7, 3)).astype("float32")
@@ -212,7 +212,7 @@ def test_a_model_that_is_not_built_takes_pictures_in_the_size_its_backbone_wants
 
 
 class OnTheFly(layers.Layer):
-    """Makes layers and operations in each call, as people do for what has no weights."""
+    """A model that makes layers and operations in each call, as users do for layers without weights."""
 
     def call(self, x):
         x = layers.Resizing(9, 7)(x)
@@ -243,8 +243,8 @@ def test_what_is_made_on_the_fly_has_the_same_name_in_every_pass():
 
 
 def test_the_next_kind_of_layer_is_one_addition_in_one_place(monkeypatch):
-    film = keras.Input((4, 9, 8, 3))
-    model = keras.Model(film, layers.Conv3D(2, 3, activation="relu", name="volume")(film))
+    video = keras.Input((4, 9, 8, 3))
+    model = keras.Model(video, layers.Conv3D(2, 3, activation="relu", name="volume")(video))
     assert ActivationModel(model).layers == ()
     monkeypatch.setattr(layout, "_OVER_TIME", (*layout._OVER_TIME, layers.Conv3D))
     am = ActivationModel(model)

@@ -1,4 +1,4 @@
-"""The maps are what the model computes, whenever they are looked at, and the model never notices."""
+"""Activations equal to what the model computes, at any time, with the model left unchanged."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from fmwidget.activations import background as compiling
 from fmwidget.activations import model as activations
 from fmwidget.activations.forward import ForwardError
 from fmwidget.models.backends import tensorflow as backend
-from tests.support import oracle, strangers, zoo
+from tests.support import custom_models, oracle, zoo
 
 
 def settle(am: ActivationModel) -> None:
-    """Waits until the compiled pass is in use, or has been given up."""
+    """Wait until the compiled pass is in use, or has been given up."""
     am.warm_up()
     for future in am._compiler.passes.values():
         future.exception(timeout=120)
 
 
 def close(a: Any, b: Any) -> bool:
-    """max|a-b| <= 1e-4 max|b|, with NaN and infinities in the same places."""
+    """Return whether max|a-b| <= 1e-4 max|b|, with NaN and infinities in the same places."""
     a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
     finite = np.isfinite(b)
     if a.shape != b.shape or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
@@ -46,11 +46,11 @@ def sample(seed: int = 0) -> np.ndarray[Any, Any]:
 
 
 def ordinary(am: ActivationModel) -> list[str]:
-    """What a pass computes unasked: all but the maps before activations."""
+    """Return the paths that a pass computes by default: all but the maps before activations."""
     return [layer.path for layer in am.layers if layer.after is None]
 
 
-def test_one_forward_a_picture_whatever_is_looked_at():
+def test_one_forward_an_image_whichever_layers_are_requested():
     am = ActivationModel(zoo.sequential())
     paths = ordinary(am)
     first, second = sample(0), sample(1)
@@ -186,7 +186,7 @@ def test_after_any_change_of_weights_the_maps_are_fresh(change: Callable[[keras.
     am.activations(batch, "norm")
     if compiled:
         settle(am)
-        am.version()  # the weights held from now on are read another way
+        am.version()  # weights held longer are read another way
     before = am.stats.forwards
     change(model)
     maps = am.activations(batch, "norm")
@@ -213,13 +213,13 @@ def test_a_weight_of_any_type_is_watched_in_either_way_of_reading(dtype):
     assert len(set(seen)) == 5
 
 
-def test_a_look_that_knows_the_weights_version_does_not_check_them_again(monkeypatch):
+def test_a_request_with_a_known_weights_version_does_not_check_the_weights_again(monkeypatch):
     am = ActivationModel(zoo.sequential())
-    checks, look = [], am._monitor.check
+    checks, check = [], am._monitor.check
 
     def checked(model: keras.Model) -> Any:
         checks.append(model)
-        return look(model)
+        return check(model)
 
     monkeypatch.setattr(am._monitor, "check", checked)
     version = am.version()
@@ -273,7 +273,7 @@ def test_variables_in_lists_and_what_recurrent_layers_carry_on_count_as_weights(
     held.held["scales"][1].assign(6.0)
     assert close(am.activations(sample(), am.layers[0].path), old * 3)
 
-    model = strangers.remembering()
+    model = custom_models.remembering()
     am = ActivationModel(model)
     batch = zoo.batch_for(model)
     before = am.version()
@@ -298,8 +298,8 @@ def test_a_layer_added_to_the_model_is_listed():
 
 
 @pytest.mark.parametrize("name", ["with_penalties", "sequential", "subclassed"])
-def test_fit_gives_the_same_weights_with_and_without_a_look(name):
-    def train(*, looks: bool) -> list[np.ndarray[Any, Any]]:
+def test_fit_gives_the_same_weights_with_and_without_a_forward_pass_beside_it(name):
+    def train(*, beside: bool) -> list[np.ndarray[Any, Any]]:
         keras.utils.set_random_seed(3)
         model = zoo.MODELS[name]()
         am = ActivationModel(model)
@@ -308,15 +308,15 @@ def test_fit_gives_the_same_weights_with_and_without_a_look(name):
         model.compile(keras.optimizers.Adam(0.01), "mse")
         stop = threading.Event()
 
-        def look() -> None:
+        def request() -> None:
             seed = 0
             while not stop.is_set():
                 batch = zoo.batch_for(model, seed % 5)
                 am.activations(batch, am.layers[0].path)
                 seed += 1
 
-        watcher = threading.Thread(target=look)
-        if looks:
+        watcher = threading.Thread(target=request)
+        if beside:
             am.predictions(x[:1])
             am.warm_up()
             watcher.start()
@@ -324,24 +324,24 @@ def test_fit_gives_the_same_weights_with_and_without_a_look(name):
             model.fit(x, y, batch_size=2, epochs=8, verbose=0, shuffle=False)
         finally:
             stop.set()
-            if looks:
+            if beside:
                 watcher.join()
-        if looks:
+        if beside:
             assert am.stats.forwards > 3
         weights: list[np.ndarray[Any, Any]] = model.get_weights()
         return weights
 
-    for a, b in zip(train(looks=False), train(looks=True), strict=True):
+    for a, b in zip(train(beside=False), train(beside=True), strict=True):
         assert np.array_equal(a, b)
 
 
-def test_a_look_does_not_mind_attributes_that_training_sets_meanwhile():
+def test_a_forward_pass_tolerates_attributes_that_training_sets_meanwhile():
     model = zoo.subclassed()
 
     class Meddling:
-        """In place of another thread: whenever its type is asked for, the model gains an attribute."""
+        """Stand-in for another thread: the model gains an attribute whenever its type is read."""
 
-        @property  # type: ignore[misc]  # the lie is what the test is about
+        @property  # type: ignore[misc]  # the wrong type is what the test needs
         def __class__(self) -> type:
             vars(model)[f"history_{len(vars(model))}"] = []
             return object
@@ -385,12 +385,12 @@ def test_nothing_about_the_model_changes():
 
 
 @pytest.mark.parametrize("name", ["counting", "remembering", "unbuilt_counting"])
-def test_looks_do_not_advance_what_a_model_keeps_in_mind(name):
-    """By hand: a plain model that is never looked at goes through the same pictures."""
+def test_forward_passes_do_not_advance_the_state_of_a_model(name):
+    """Compare with a plain model that runs on the same images and records nothing."""
     keras.utils.set_random_seed(4)
-    model = strangers.MODELS[name]()
+    model = custom_models.MODELS[name]()
     keras.utils.set_random_seed(4)
-    untouched = strangers.MODELS[name]()
+    untouched = custom_models.MODELS[name]()
     am = ActivationModel(model)
     pictures = [sample(seed) for seed in range(3)]
     for batch in pictures:
@@ -398,7 +398,7 @@ def test_looks_do_not_advance_what_a_model_keeps_in_mind(name):
         am.predictions(batch)
         forwards = am.stats.forwards
         am.activations(batch, am.layers[-1].path)
-        assert am.stats.forwards <= forwards + 1  # those before an activation take a pass of their own
+        assert am.stats.forwards <= forwards + 1  # maps before an activation take a pass of their own
         settle(am)
         for each in pictures[:2]:
             assert np.array_equal(model(each, training=False), untouched(each, training=False))
@@ -407,8 +407,8 @@ def test_looks_do_not_advance_what_a_model_keeps_in_mind(name):
 
 
 def test_state_is_left_alone_while_another_thread_advances_it():
-    """Each training step counts once; not one is lost to a look, and none is added."""
-    model = strangers.counting()
+    """Count every training step once: a forward pass beside it loses none and adds none."""
+    model = custom_models.counting()
     am = ActivationModel(model)
     am.predictions(sample())
     counting = model.layers[0]
@@ -416,13 +416,13 @@ def test_state_is_left_alone_while_another_thread_advances_it():
     stop = threading.Event()
     forwards = am.stats.forwards
 
-    def look() -> None:
+    def request() -> None:
         seed = 0
         while not stop.is_set():
             am.predictions(sample(seed % 7))
             seed += 1
 
-    watcher = threading.Thread(target=look)
+    watcher = threading.Thread(target=request)
     watcher.start()
     try:
         for _ in range(40):
@@ -434,7 +434,7 @@ def test_state_is_left_alone_while_another_thread_advances_it():
     assert am.stats.forwards > forwards + 3
 
 
-def test_functions_that_people_compiled_are_followed_and_left_as_they_were():
+def test_functions_that_users_compiled_are_followed_and_left_as_they_were():
     class Counter(keras.layers.Layer):
         def __init__(self) -> None:
             super().__init__(name="counter")
@@ -451,7 +451,7 @@ def test_functions_that_people_compiled_are_followed_and_left_as_they_were():
 
     model = keras.Sequential([keras.Input(zoo.SIZE), Counter()])
     am = ActivationModel(model)
-    assert [layer.path for layer in am.layers] == ["counter"]  # an empty picture takes the other way
+    assert [layer.path for layer in am.layers] == ["counter"]  # an empty image takes the other branch
     am.predictions(sample())
     assert [layer.path for layer in am.layers] == ["counter/conv", "counter"]
     am.predictions(sample(1))
@@ -465,8 +465,8 @@ def test_functions_that_people_compiled_are_followed_and_left_as_they_were():
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=30), st.integers(1, 6))
-def test_the_cache_keeps_to_its_bytes_and_forgets_the_least_recent(looks, pictures_that_fit):
-    """Against a plain list that plays the same game."""
+def test_the_cache_keeps_to_its_bytes_and_forgets_the_least_recent(requests, pictures_that_fit):
+    """Compare with a plain list that follows the same rule."""
     model = _MODEL
     probe = ActivationModel(model)
     probe.activations(sample(), "conv")
@@ -475,7 +475,7 @@ def test_the_cache_keeps_to_its_bytes_and_forgets_the_least_recent(looks, pictur
     paths = ordinary(am)
     recent: list[int] = []
     forwards = am.stats.forwards
-    for seed, place in looks:
+    for seed, place in requests:
         am.activations(_BATCHES[seed], paths[place])
         forwards += seed not in recent
         recent = [*(other for other in recent if other != seed), seed][-pictures_that_fit:]
@@ -574,7 +574,7 @@ def test_layers_that_this_device_cannot_compute_are_explained():
     )
 
 
-def test_compiling_stands_still_while_somebody_looks_but_not_for_ever(monkeypatch):
+def test_compiling_waits_during_requests_but_not_for_ever(monkeypatch):
     class Clock:
         now = 100.0
 
@@ -583,10 +583,10 @@ def test_compiling_stands_still_while_somebody_looks_but_not_for_ever(monkeypatc
 
         def sleep(self, seconds: float) -> None:
             self.now += seconds
-            if looks:
+            if requests:
                 am.version()
 
-    clock, looks = Clock(), False
+    clock, requests = Clock(), False
     monkeypatch.setattr(compiling, "time", clock)
     monkeypatch.setattr(activations, "time", clock)
     am = ActivationModel(zoo.sequential())
@@ -595,14 +595,14 @@ def test_compiling_stands_still_while_somebody_looks_but_not_for_ever(monkeypatc
     assert clock.now == pytest.approx(100.06)
     am._compiler._give_way()
     assert clock.now == pytest.approx(100.06)
-    looks = True
+    requests = True
     am.version()
     am._compiler._give_way()
     assert 0.3 < clock.now - 100.06 < 0.4
 
 
 def interrupted_at(step: int, act: Callable[[], Any], codes: set[Any]) -> bool:
-    """Whether an interrupt came: before this step that the interpreter takes within functions of `codes`."""
+    """Return whether an interrupt came before this step of the interpreter within functions of `codes`."""
     left = step
 
     def trace(frame: Any, event: str, _: Any) -> Any:
@@ -640,18 +640,18 @@ def test_an_interrupt_between_any_two_steps_leaves_no_map_of_old_weights(grows):
     am = ActivationModel(model)
     kernel, batch = model.get_layer("conv").kernel, np.ones((1, 6, 5, 3), "float32")
 
-    def look() -> Any:
+    def request() -> Any:
         return am.activations(batch, am.layers[-1].path)
 
     for step in itertools.count():
-        look()
+        request()
         kernel.assign(np.full(kernel.shape, 1.0 + step))
         if grows and len(model.layers) == 1:
             model.add(keras.layers.Conv2D(1, 1, name="more"))
         elif grows:
             model.pop()
-        if not interrupted_at(step, look, codes):
+        if not interrupted_at(step, request, codes):
             break
-        assert close(look(), model(batch, training=False)[0])
+        assert close(request(), model(batch, training=False)[0])
         assert len(am.layers) == len(model.layers)
     assert step > 100

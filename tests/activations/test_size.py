@@ -1,4 +1,4 @@
-"""Large pictures, wide layers and deep networks, in the engine and in the widget."""
+"""Large images, wide layers and deep networks, in an `ActivationModel` and in the widget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fmwidget import ActivationModel, FeatureMapWidget
 
 
 def wide(channels: int) -> keras.Model:
-    """Channel c of the layer is the mean of the colours plus c."""
+    """Build a model whose channel c is the mean of the colours plus c."""
     conv = layers.Conv2D(channels, 1, name="wide")
     model = keras.Sequential([keras.Input((6, 7, 3)), conv])
     kernel = np.full((1, 1, 3, channels), 1 / 3, "float32")
@@ -54,7 +54,7 @@ def test_a_picture_of_a_thousand_pixels_goes_through_engine_and_widget():
 
 
 @pytest.mark.slow
-def test_hundreds_of_layers_are_listed_and_each_can_be_looked_at():
+def test_hundreds_of_layers_are_listed_and_each_can_be_shown():
     x = source = keras.Input((9, 11, 3))
     for number in range(600):
         x = layers.Conv2D(3, 1, activation="tanh", name=f"conv_{number}")(x)

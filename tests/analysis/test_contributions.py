@@ -1,4 +1,4 @@
-"""Where a value of a convolution comes from: its terms against the value that the layer itself computes."""
+"""The terms of a convolution's value, against the value that the layer itself computes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def random_weights(layer: keras.Layer, seed: int) -> None:
 
 
 def check(parts: Contributions, value: float, dtype: str = "float32") -> None:
-    """The sum is the value, but for the rounding of each addition; and it is the sum of what is shown."""
+    """Check that the sum is the value, up to rounding of each addition, and the sum of the shown terms."""
     size = np.abs(parts.window * parts.kernel).sum() + abs(parts.bias or 0)
     assert abs(parts.total - value) <= EPS[dtype] * (parts.kernel.size + 1) * size
     assert parts.total == pytest.approx(

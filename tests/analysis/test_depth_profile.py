@@ -56,7 +56,7 @@ def pictures():
 
 
 def forward(model, picture):
-    """Each layer's maps `(H, W, C)` by calling the model's layers one after another."""
+    """Return each layer's maps `(H, W, C)` by calling the model's layers one after another."""
     tensor, maps = picture[np.newaxis].astype(np.float32) / 255, {}
     for layer in model.layers:
         tensor = layer(tensor)
@@ -82,7 +82,7 @@ def check(profile, model, pictures):
 
 @pytest.mark.parametrize("cache_bytes", [2**20, 0])
 def test_the_numbers_are_those_of_the_model_s_own_maps(model, pictures, cache_bytes):
-    """With a cache that holds nothing too: it then takes two passes a picture, not one for each layer."""
+    """Check without a cache too: two passes an image, not one for each layer."""
     am = ActivationModel(model, cache_bytes=cache_bytes)
     batches = [picture[np.newaxis].astype(np.float32) / 255 for picture in pictures.values()]
     check(depth_profile(am, batches), model, pictures.values())
@@ -154,7 +154,7 @@ def profile_of(inactive: Any, mean: Any = None, not_finite: Any = None) -> Depth
 
 
 def bars(page, layout, row, ratio=1):
-    """The height of each layer's bar in a row, in device pixels, in the middle of its column."""
+    """Return the height of each layer's bar in a row, in device pixels, in the middle of its column."""
     top = layout.plot.y
     first = (top + row * (ROW_HEIGHT + ROW_GAP)) * ratio
     area = page.indices[first : first + ROW_HEIGHT * ratio]
@@ -171,7 +171,7 @@ def test_bars_are_as_high_as_the_shares_say(ratio):
     profile = profile_of([0, 0.25, 0.5, 0.001])
     layout, page = profile_layout(profile, 600), draw_profile(profile, 600, ratio)
     full = ROW_HEIGHT * ratio
-    assert bars(page, layout, 0, ratio) == [0, full // 2, full, 1]  # what is not none is seen
+    assert bars(page, layout, 0, ratio) == [0, full // 2, full, 1]  # any share above 0 is visible
     assert bars(page, layout, 1, ratio) == [0, full // 2, full, 1]
     assert [text.text for text in page.texts[:6]] == ["inactive channels", "50 %", "0", "zeros", "25 %", "0"]
 
@@ -180,7 +180,7 @@ def test_means_of_both_signs_grow_from_a_common_line():
     profile = profile_of([0, 0, 0], mean=[3, -1, np.nan])
     layout, page = profile_layout(profile, 600), draw_profile(profile, 600)
     up, down, nothing = bars(page, layout, 2)
-    assert (up, down, nothing) == (33 - 1, 11, 0)  # the line itself takes a pixel
+    assert (up, down, nothing) == (33 - 1, 11, 0)  # the common line takes one pixel
 
 
 @pytest.mark.parametrize("count", [1, 3, 40, 700])
@@ -207,7 +207,7 @@ def test_any_number_of_layers_can_be_read_and_pointed_at(count):
 
 
 def test_one_loud_layer_among_hundreds_is_seen():
-    """Where a pixel stands for several layers it shows the highest bar, and any that is not finite."""
+    """Draw the highest bar, or a value that is not finite, in a pixel that stands for several layers."""
     inactive, not_finite = np.zeros(3000), np.zeros(3000, int)
     inactive[1234], not_finite[2222] = 1, 7
     profile = profile_of(inactive, not_finite=not_finite)

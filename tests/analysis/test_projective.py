@@ -1,4 +1,4 @@
-"""The units that depend on a pixel, against units that change when the pixel does."""
+"""The units that depend on a pixel, against the units that change with the pixel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import zoo
 
 
 def units_that_change(model: keras.Model, row: int, column: int) -> np.ndarray[Any, Any]:
-    """The units of a linear model's output that change when a pixel does."""
+    """Return the units of a linear model's output that change when a pixel does."""
     before = np.random.default_rng(1).random((1, *model.input_shape[1:]))
     after = before.copy()
     after[0, row, column] += 100
@@ -44,7 +44,7 @@ def test_the_units_that_see_a_pixel_are_those_that_change_with_it(makes):
 
 
 def check_against_fields(model: keras.Model) -> None:
-    """The units whose field holds a pixel, each unit asked; for models without holes in their windows."""
+    """Compare with the units whose field holds a pixel, for models without holes in their windows."""
     path = last_path(model)
     _, height, width, _ = model.output_shape
     boxes = {
@@ -72,7 +72,7 @@ def test_a_pixel_lies_in_the_fields_of_the_units_that_see_it():
 
 
 def test_the_nearest_is_centred_on_the_pixel():
-    odd = stack(conv(5, padding="same"), conv(3, padding="same"))  # unit and pixel lie in the same place
+    odd = stack(conv(5, padding="same"), conv(3, padding="same"))  # unit and pixel have the same position
     for row, column in some_pixels(*SIZE[:2]):
         assert projective_field(odd, last_path(odd), row, column).nearest == (row, column)
     pooled = stack(layers.MaxPooling2D(4))

@@ -1,4 +1,4 @@
-"""The field of a unit against the footprint of its gradient, and the sizes that are published."""
+"""The field of a unit against the footprint of its gradient, and against published sizes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def conv(kernel: Any, **kwargs: Any) -> layers.Layer:
 
 
 def footprint(model: keras.Model, row: int, column: int) -> tuple[int, int, int, int] | None:
-    """The box of the input where the gradient of one unit of the model's output is not 0."""
+    """Return the box of the input where the gradient of one unit of the model's output is not 0."""
     image = tf.constant(np.random.default_rng(0).random((1, *model.input_shape[1:])), "float64")
     with tf.GradientTape() as tape:
         tape.watch(image)
@@ -49,7 +49,7 @@ def last_path(model: keras.Model) -> str:
 
 
 def check_some_units(model: keras.Model, twin: keras.Model | None = None) -> None:
-    """Corners, edges and centre; `twin` has max pooling and activations where `model` has none."""
+    """Check corners, edges and centre; `twin` has max pooling and activations where `model` has none."""
     _, height, width, _ = model.output_shape
     tested = twin or model
     path = last_path(tested)
@@ -76,7 +76,7 @@ edges = st.tuples(
     st.tuples(st.integers(0, 3), st.integers(0, 3)), st.tuples(st.integers(0, 3), st.integers(0, 3))
 )
 padding = st.sampled_from(["same", "valid"])
-Make = Callable[[bool], layers.Layer]  # of the linear twin or not
+Make = Callable[[bool], layers.Layer]  # of the linear twin or of the model
 
 
 def convolution(kernel, stride, dilation, padding, kind):
@@ -109,7 +109,7 @@ simple = st.one_of(
 
 
 def build(makes: list[Make | tuple[Make, Make]], *, linear: bool) -> keras.Model:
-    """A model of the layers that fit; a pair of them are branches, added where they agree in size."""
+    """Build a model of the layers that fit; a pair of them are branches, added where they agree in size."""
     x = start = image_input()
     for make in makes:
         outputs = []
@@ -172,7 +172,7 @@ def test_a_field_holds_all_that_a_nonlinear_network_depends_on():
                 assert box[0] <= top < bottom <= box[2]
                 assert box[1] <= left < right <= box[3]
             smaller += used != box
-    assert smaller  # pooling and rectifiers drop inputs: otherwise this would be the test above
+    assert smaller  # pooling and rectifiers drop inputs, or this would repeat the test above
 
 
 def test_holes_of_dilated_windows_are_minded_at_the_edges():
@@ -349,7 +349,7 @@ def test_operations_on_parts_of_the_channels():
 # ------------------------------------------------------------------ videos
 
 VIDEO = (3, 13, 11, 2)
-# Weak and positive, so that no gate is shut.
+# Small positive weights, so that no gate closes.
 REMEMBERING: dict[str, Any] = {
     "dtype": "float64",
     "kernel_initializer": keras.initializers.Constant(0.05),
@@ -362,7 +362,7 @@ def per_time_step(layer: layers.Layer) -> layers.Layer:
 
 
 def video_footprint(model: keras.Model, step: int | None, row: int, column: int) -> Any:
-    """The box where the gradient of a unit of a time step, or of maps, is not 0 in any step of the input."""
+    """Return the box where the gradient of a unit of a time step, or of maps, is not 0 in any step."""
     video = tf.constant(np.random.default_rng(0).random((1, *VIDEO)) / 1e6, "float64")
     with tf.GradientTape() as tape:
         tape.watch(video)
@@ -376,7 +376,7 @@ def video_footprint(model: keras.Model, step: int | None, row: int, column: int)
 
 
 def check_video(model: keras.Model, name: str) -> None:
-    """Units of every time step that a layer returns, or of its maps; the layer is the model's last."""
+    """Check units of every time step that a layer returns, or of its maps; the layer is the model's last."""
     *time, height, width, _ = model.output_shape[1:]
     for step in range(time[0]) if time else [None]:
         path = name if step is None else f"{name}[{step}]"

@@ -1,4 +1,4 @@
-"""Finds the Chromium that the browser tests drive; run as a script it installs one where there is none."""
+"""Find the Chromium that the browser tests drive; as a script, install one where none is found."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_chromium() -> str | None:
-    """Returns the path of the system's Chromium, else of Playwright's own, else `None`."""
+    """Return the path of the system's Chromium, else of Playwright's own, else `None`."""
     return next(filter(None, map(shutil.which, NAMES)), None) or _playwrights_own()
 
 
 def _playwrights_own() -> str | None:
-    # Playwright knows the path of the build it would download; whether it is there is for us to see. A
-    # process of its own, for its event loop must not meet the one that pytest-playwright keeps running.
+    # Playwright returns the path of the build it would download, whether or not the file exists. A
+    # process of its own: its event loop must not meet the one that pytest-playwright keeps running.
     code = (
         "from playwright.sync_api import sync_playwright as s; p = s().start(); "
         "print(p.chromium.executable_path); p.stop()"
@@ -28,7 +28,7 @@ def _playwrights_own() -> str | None:
 
 
 def install_chromium() -> None:
-    """Installs Debian's package where that is possible, else the build that Playwright offers."""
+    """Install Debian's package where that is possible, else the build that Playwright offers."""
     if shutil.which("apt-get") and os.geteuid() == 0:
         # The notebooks' text needs a font, which a bare machine does not have.
         packages = ["chromium", "fonts-liberation"]

@@ -1,4 +1,4 @@
-"""Chromium, and a JupyterLab to drive with it."""
+"""Fixtures: Chromium, and a JupyterLab to drive with it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    # Nothing that calls home.
+    # No background requests to Google's servers.
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     plain = ["--disable-gpu", "--disable-quic", "--no-first-run"]
-    # Chromium's sandbox refuses to run as root, which is who tests are in most containers.
+    # Chromium's sandbox refuses to run as root, the user of tests in most containers.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     return browser_type_launch_args | {"executable_path": path, "args": [*quiet, *plain, *sandbox]}
 
@@ -48,7 +48,7 @@ def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterLab]
 
 @pytest.fixture
 def open_notebook(page: Page, jupyterlab: JupyterLab) -> Iterator[Callable[..., Notebook]]:
-    """Opens a notebook, a path or a list of cells' sources, and shuts its kernel down after the test."""
+    """Open a notebook, a path or a list of cells' sources, and shut its kernel down after the test."""
     opened: list[Notebook] = []
 
     def open_(source: Any) -> Notebook:

@@ -1,4 +1,4 @@
-"""A real JupyterLab server, and its notebooks as a person sees them in Chromium.
+"""A real JupyterLab server, and its notebooks on screen in Chromium.
 
 ```python
 def test_something(open_notebook):
@@ -48,7 +48,7 @@ class JupyterLab:
     _opened: int = field(default=0, init=False)
 
     def open(self, page: Page, source: Path | str | Sequence[str]) -> Notebook:
-        """Opens a copy of a notebook, or a new one made of cells, and waits for its kernel."""
+        """Open a copy of a notebook, or a new one made of cells, and wait for its kernel."""
         self._opened += 1
         name = f"test_{self._opened}.ipynb"
         if isinstance(source, (Path, str)):
@@ -78,48 +78,48 @@ class Notebook:
         return self.page.locator(".jp-NotebookPanel .jp-Cell").nth(index)
 
     def output(self, index: int) -> Locator:
-        """The outputs of a cell, one element for each."""
+        """Return the outputs of a cell, one element for each."""
         return self.cell(index).locator(".jp-OutputArea-output")
 
     def run_all(self) -> None:
-        """Runs all cells and waits until the last has finished."""
+        """Run all cells and wait until the last has finished."""
         self._command("notebook:run-all-cells")
 
     def run_cell(self, index: int) -> None:
-        """Runs one cell and waits until it has finished."""
+        """Run one cell and wait until it has finished."""
         self._evaluate("panel.content.activeCellIndex = argument", index)
         self._command("notebook:run-cell")
 
     def start_all(self) -> None:
-        """Starts all cells and returns at once, to look at a notebook while it runs."""
+        """Start all cells and return at once, to test a notebook while it runs."""
         self._evaluate("app.commands.execute('notebook:run-all-cells')")
 
     def start_cell(self, index: int) -> None:
-        """Starts one cell and returns at once."""
+        """Start one cell and return at once."""
         self._evaluate(
             "panel.content.activeCellIndex = argument; app.commands.execute('notebook:run-cell')", index
         )
 
     def set_source(self, index: int, source: str) -> None:
-        """Writes something else into a cell."""
+        """Replace the source of a cell."""
         self._evaluate(
             "panel.content.widgets[argument[0]].model.sharedModel.setSource(argument[1])", [index, source]
         )
 
     def interrupt(self) -> None:
-        """Presses the Interrupt button."""
+        """Press the Interrupt button."""
         self._evaluate("await app.commands.execute('notebook:interrupt-kernel')")
 
     def save(self) -> None:
-        """Saves the notebook with its outputs."""
+        """Save the notebook with its outputs."""
         self._evaluate("await panel.context.save()")
 
     def is_running(self, index: int) -> bool:
-        """Whether a cell has not finished; the kernel's own status also follows what runs beside it."""
+        """Return whether a cell has not finished; the kernel's own status includes work beside the cells."""
         return "[*]" in self.cell(index).locator(".jp-InputPrompt").inner_text()
 
     def wait_until_idle(self) -> None:
-        """Waits until the kernel has nothing to do."""
+        """Wait until the kernel is idle."""
         self._evaluate(
             "await panel.sessionContext.ready;"
             "while (panel.sessionContext.session?.kernel?.status !== 'idle')"
@@ -127,12 +127,12 @@ class Notebook:
         )
 
     def outputs(self) -> list[dict[str, Any]]:
-        """All cells' outputs, as the saved notebook would hold them."""
+        """Return all cells' outputs, as the saved notebook would hold them."""
         cells = self._evaluate("return panel.content.model.toJSON().cells")
         return [output for cell in cells for output in cell.get("outputs", ())]
 
     def check_no_complaints(self) -> None:
-        """Fails where a cell raised, wrote to stderr, or a widget could not be shown."""
+        """Fail where a cell raised, wrote to stderr, or a widget could not be shown."""
         complaints = [
             output
             for output in self.outputs()
@@ -144,13 +144,13 @@ class Notebook:
         assert "Loading widget" not in text
 
     def screenshot(self, name: str) -> Path:
-        """Keeps a picture of the page for people to look at, in a folder that git ignores."""
+        """Save a screenshot of the page for inspection, in a folder that git ignores."""
         path = SCREENSHOTS / f"{name}.png"
         self.page.screenshot(path=path)
         return path
 
     def shut_down(self) -> None:
-        """Ends the kernel, and with it the memory it holds."""
+        """End the kernel, and with it the memory it holds."""
         headers = {"Authorization": f"token {self.lab.token}"}
         sessions = self.page.request.get(f"{self.lab.url}/api/sessions", headers=headers).json()
         for session in sessions:
@@ -177,7 +177,7 @@ class Notebook:
 
 @contextmanager
 def running_jupyterlab(folder: Path) -> Iterator[JupyterLab]:
-    """Starts the `fmwidget` command on a free port, with settings of its own, and stops it afterwards."""
+    """Start the `fmwidget` command on a free port, with settings of its own, and stop it afterwards."""
     settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     # The page's colour scheme chooses the theme, so that a test can ask for light or dark.

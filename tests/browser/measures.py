@@ -1,4 +1,4 @@
-"""What the tests of the front-end pieces share: pictures to show, and measures of what is seen of them."""
+"""Pictures to show and measurements of the page, shared by the tests of the front-end pieces."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ HOSTILE = '<img src=x onerror="window.hacked = true"> \u202eevil\u202c &amp; "qu
 
 
 def png(width=64, height=48, color=(200, 30, 30)):
-    """A picture of one colour."""
+    """Encode a picture of one colour."""
     return encoded(np.full((height, width, 3), color, np.uint8))
 
 
 def noise(width, height, seed=0):
-    """A picture in which no two neighbours are alike, so that any resampling shows."""
+    """Encode a picture in which no two neighbours are alike, so that any resampling is visible."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -39,7 +39,7 @@ def pixels_of(screenshot):
 
 
 def view_of(data=None, width=400, height=300, **traits):
-    """A picture that is listened to in every way."""
+    """Build a picture view with a callback for every event."""
     view = PictureView(png=data or png(width, height), width=width, height=height, **traits)
     view.on_click(lambda _x, _y: None)
     view.on_tile(lambda _tile: None)
@@ -50,7 +50,7 @@ def view_of(data=None, width=400, height=300, **traits):
 
 
 def messages(shown: Shown, kind: str) -> list[Any]:
-    """What the front end sent of one kind, as Python reads it."""
+    """Return the front end's messages of one type, as Python reads them."""
     return [parse_message(content) for content in shown.sent if content["type"] == kind]
 
 
@@ -63,7 +63,7 @@ def wait_for_picture(shown: Shown, width: int) -> None:
 
 
 class Finger:
-    """A finger on the screen, as Chromium's own emulation has it."""
+    """A finger on the screen, by Chromium's own emulation."""
 
     def __init__(self, page) -> None:
         self.session = page.context.new_cdp_session(page)
@@ -87,13 +87,13 @@ def _pairs(numbers):
 
 
 def hovers(shown: Shown) -> list[tuple[float, float] | None]:
-    """The places that were pointed at, `None` where the pointer left, to half a pixel."""
+    """Return the hovered positions, `None` where the pointer left, to half a pixel."""
     points = [hover.point for hover in messages(shown, "hover")]
     return [point and (round(point.x), round(point.y)) for point in points]
 
 
 def hold_decoding(page):
-    """Pictures are loaded or decoded from now on when the test calls the functions in the page's `held`."""
+    """Delay loading and decoding of pictures until the test calls the functions in the page's `held`."""
     page.evaluate("""() => {
         window.held = [];
         const { decode } = HTMLImageElement.prototype;
@@ -113,20 +113,20 @@ def hold_decoding(page):
 
 
 def box(locator):
-    """Left, top, width and height on the page."""
+    """Return left, top, width and height on the page."""
     bounds = locator.bounding_box()
     return tuple(round(bounds[side], 2) for side in ("x", "y", "width", "height"))
 
 
 def box_in_picture(shown: Shown):
-    """The mark's box, counted from the picture's corner."""
+    """Return the mark's box, relative to the picture's corner."""
     left, top, *_ = box(shown.figure)
     x, y, width, height = box(shown.figure.locator(".fmw-mark"))
     return (x - left, y - top, width, height)
 
 
 def contrast(one, other):
-    """The contrast ratio of two sRGB colours, as WCAG 2 defines it."""
+    """Return the contrast ratio of two sRGB colours, as WCAG 2 defines it."""
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 

@@ -1,7 +1,7 @@
 """A page without a kernel that shows one of the package's front-end pieces, as anywidget would.
 
 The page's model starts with the state of a real Python widget, so the two sides must agree on the traits'
-names and kinds; what the piece sends is kept for the test to hand to that widget.
+names and kinds; the messages of the piece are kept for the test to deliver to that widget.
 """
 
 from __future__ import annotations
@@ -128,25 +128,25 @@ class Shown:
         return self.page.locator(".fmw-figure")
 
     def evaluate(self, expression: str, argument: Any = None) -> Any:
-        """Evaluates JavaScript that may speak of the page's `model` and of `argument`."""
+        """Evaluate JavaScript that may use the page's `model` and `argument`."""
         function = f"async ([index, argument]) => {{ const model = models[index]; return {expression}; }}"
         return self.page.evaluate(function, [self.index, _packed(argument)])
 
     def update(self, **state: Any) -> None:
-        """Sets traits as one message of the kernel does."""
+        """Set traits as one message of the kernel does."""
         self.evaluate("model.update(revive(argument))", state)
 
     def remove(self) -> None:
         self.evaluate("cleanups.splice(0).forEach((cleanup) => cleanup())")
 
     def left_over(self) -> dict[str, int]:
-        """What the views of the page have not given back, counted."""
+        """Count what the views of the page have not released."""
         counts = "{listeners: model.listeners.length, urls: urls.size, observers: observers.size}"
         return dict(self.evaluate(counts))
 
 
 def show(page: Page, widget: anywidget.AnyWidget, style: str = "", body: str = "") -> Shown:
-    """Opens a page that shows a widget.
+    """Open a page that shows a widget.
 
     Args:
         page: The browser's page; a page that shows something already shows one more.

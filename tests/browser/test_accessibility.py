@@ -1,4 +1,4 @@
-"""Every control has a name, works by key and is legible, as axe-core and a person without a mouse find."""
+"""Name, keyboard operation and legibility of every control, by axe-core and by hand without a mouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fmwidget import FeatureMapWidget, sample_class_names, sample_model
 widget = FeatureMapWidget(sample_model(), class_names=sample_class_names(), profile=True, opacity=50)
 widget
 """
-# Pages to turn, layers to filter, values that are not finite, and an error with its details.
+# Several pages, many layers, values that are not finite, and an error with its details.
 DEEP = """
 import keras
 import numpy as np
@@ -39,7 +39,7 @@ FOCUSED = """() => {
         parseFloat(getComputedStyle(element).outlineWidth)];
 }"""
 
-# All that can be operated and is seen; of a group of radio buttons one.
+# All visible controls; of a group of radio buttons one.
 CONTROLS = """root => [...root.querySelectorAll(
     "select, input, button, a[href], [role=slider], [contenteditable=true], [tabindex]")
     ].filter(each => !each.disabled && each.checkVisibility() &&
@@ -48,7 +48,7 @@ CONTROLS = """root => [...root.querySelectorAll(
 
 def violations(page: Page) -> list[dict[str, Any]]:
     found = Axe().run(page, context=".fmwidget").response
-    assert found["passes"], "nothing was looked at"
+    assert found["passes"], "nothing was checked"
     return [
         {"rule": each["id"], "where": [node["html"] for node in each["nodes"]]}
         for each in found["violations"]
@@ -71,21 +71,21 @@ def test_axe_finds_nothing_to_complain_of(open_notebook, page):
         page.emulate_media(color_scheme=scheme)
         expect(page.locator("body")).to_have_attribute("data-jp-theme-light", is_light)
         assert violations(page) == [], scheme
-    # What is drawn anew is named anew.
+    # A redrawn picture gets a new name.
     roots.nth(1).get_by_label("Next layer").click()
     expect(roots.nth(1).get_by_label("Depth", exact=True)).to_have_attribute("aria-valuenow", "2.0")
     assert violations(page) == []
     notebook.check_no_complaints()
 
 
-def test_all_is_there_for_who_has_no_mouse_and_wants_no_motion(open_notebook, page):
+def test_everything_works_without_a_mouse_and_without_motion(open_notebook, page):
     notebook = open_notebook([SAMPLE])
     notebook.run_all()
     root = page.locator(".fmwidget")
     shown(root)
     every_control_is_named_and_a_stop_of_the_tab_key(page, root)
     controls_work_by_key_alone(root)
-    motion_is_left_out_for_who_asks_for_less(page, root)
+    motion_is_left_out_where_less_is_requested(page, root)
     notebook.check_no_complaints()
 
 
@@ -95,7 +95,7 @@ def every_control_is_named_and_a_stop_of_the_tab_key(page, root):
     while (focused := page.evaluate(FOCUSED)) is not None:
         name, width, outline = focused
         assert width > 0, name
-        assert outline >= 2, f"nobody sees that {name} has the focus"
+        assert outline >= 2, f"the focus of {name} is invisible"
         stops.append(name)
         page.keyboard.press("Tab")
     assert all(stops), stops
@@ -128,7 +128,7 @@ def controls_work_by_key_alone(root):
     expect(grid).to_have_attribute("alt", re.compile("layer max_pooling2d "))
 
 
-def motion_is_left_out_for_who_asks_for_less(page, root):
+def motion_is_left_out_where_less_is_requested(page, root):
     seconds = """root => Math.max(...[...root.querySelectorAll("*")].map(element => {
         element.classList.add("noUi-state-tap"); // as while a handle glides
         const { transitionDuration, animationDuration } = getComputedStyle(element);

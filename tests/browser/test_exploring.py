@@ -1,4 +1,4 @@
-"""A unit, a pixel and a film in a real JupyterLab, as a person comes upon them."""
+"""A unit, a pixel and playing in a real JupyterLab, by the mouse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fmwidget import FeatureMapWidget, sample_images, sample_model
 widget = FeatureMapWidget(sample_model(), sample_images(), layer="conv2d_1")
 widget
 """
-# Notes each channel that the page says is chosen.
+# Record each channel that the page marks as chosen.
 WATCH = """() => {
   window.shown = [];
   new MutationObserver(() => {
@@ -43,7 +43,7 @@ def test_from_a_unit_to_the_picture_and_from_a_pixel_to_the_units(open_notebook,
     outer, inner = picture.bounding_box(), region.bounding_box()
     assert outer is not None
     assert inner is not None
-    # Unit r sees pixels 2r to 2r + 7: two convolutions of 3 × 3 with a pooling of 2 × 2 between them. The
+    # Unit r depends on pixels 2r to 2r + 7: two 3 × 3 convolutions with a 2 × 2 pooling between. The
     # outline is 2 px wide and lies around them.
     left, top, size = inner["x"] - outer["x"] + 2, inner["y"] - outer["y"] + 2, inner["width"] - 4
     scale = outer["width"] / 150
@@ -83,7 +83,7 @@ def test_from_a_unit_to_the_picture_and_from_a_pixel_to_the_units(open_notebook,
     notebook.check_no_complaints()
 
 
-def test_a_film_plays_while_a_cell_runs_and_stops_when_told_to(open_notebook, page):
+def test_playing_goes_on_while_a_cell_runs_and_stops_on_request(open_notebook, page):
     notebook = open_notebook([SHOW, WAIT])
     notebook.run_cell(0)
     root = page.locator(".fmwidget")
@@ -99,7 +99,7 @@ def test_a_film_plays_while_a_cell_runs_and_stops_when_told_to(open_notebook, pa
     expect(play).to_be_visible()
     page.wait_for_timeout(500)
     seen = page.evaluate("window.shown")
-    assert seen == list(range(1, len(seen) + 1))  # each was on the page, none was passed over
+    assert seen == list(range(1, len(seen) + 1))  # each was on the page, none was skipped
     page.wait_for_timeout(1000)
     assert page.evaluate("window.shown") == seen
 

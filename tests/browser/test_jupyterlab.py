@@ -1,4 +1,4 @@
-"""The ground that the other browser tests stand on: the command starts a JupyterLab that shows widgets."""
+"""The `fmwidget` command starts a JupyterLab that shows widgets; the other browser tests rely on it."""
 
 from __future__ import annotations
 

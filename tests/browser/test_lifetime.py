@@ -1,4 +1,4 @@
-"""A cell that is run again and again leaves one widget behind: the one that is on the page."""
+"""A cell that is run again and again keeps one widget: the one on the page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_cell_run_again_keeps_one_widget(open_notebook, page, runs):
     notebook.run_cell(0)
 
     def measure():
-        page.wait_for_timeout(1500)  # what nobody holds is collected a second after the cell
+        page.wait_for_timeout(1500)  # widgets without references are collected a second after the cell
         notebook.run_cell(2)
         return ast.literal_eval(notebook.output(2).inner_text())
 

@@ -1,4 +1,4 @@
-"""A widget answers while a cell is running: a model that is being trained is what people look at most."""
+"""A widget answers while a cell is running, as during training, when it is used most."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_slider_moves_the_picture_while_fit_runs(open_notebook, page):
     root = page.locator(".fmwidget")
     grid = root.get_by_label("Feature maps of the layer").locator("img")
     grid.wait_for()
-    page.wait_for_timeout(500)  # what the view reports of its surroundings is answered on the main thread
+    page.wait_for_timeout(500)  # the view's report of its display context is handled on the main thread
     notebook.start_cell(2)
     slider = root.locator(".widget-slider", has_text="Channel").get_by_role("slider")
     slider.focus()
@@ -48,9 +48,9 @@ def test_the_slider_moves_the_picture_while_fit_runs(open_notebook, page):
         sources.add(grid.get_attribute("src"))
         page.wait_for_timeout(500)  # some steps of training
     assert notebook.is_running(2), "the cell was over before the last key"
-    assert len(sources) > 2, "each look shows the weights of the moment"
+    assert len(sources) > 2, "each request shows the weights of the moment"
     expect(root.locator(".fmw-status")).to_contain_text("The model is in training")
-    assert notebook.is_running(2), "the cell was over before it was said"
+    assert notebook.is_running(2), "the cell was over before the check"
     expect(notebook.cell(2).locator(".jp-InputPrompt")).not_to_contain_text("*", timeout=60_000)
     expect(root.locator(".fmw-status")).not_to_contain_text("training", timeout=20_000)
     notebook.run_cell(3)
@@ -77,9 +77,9 @@ widget = FeatureMapWidget(model, sample_images())
 
 
 def test_a_forward_that_is_interrupted_does_no_harm(open_notebook, page):
-    look = "Slow.seconds = 60\nwidget.image = 'coffee'"
+    request = "Slow.seconds = 60\nwidget.image = 'coffee'"
     check = "Slow.seconds = 0\nkeras.Operation.__call__.__module__, widget.image"
-    notebook = open_notebook([SLOW, "widget", look, check])
+    notebook = open_notebook([SLOW, "widget", request, check])
     for cell in (0, 1):
         notebook.run_cell(cell)
     root = page.locator(".fmwidget")

@@ -1,4 +1,4 @@
-"""The button of a film on a page without a kernel, whose part the test plays."""
+"""The play button on a page without a kernel, whose answers the test sends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shown(page):
 
 
 def answer(shown: Shown, **state: Any) -> None:
-    """The kernel's answer to the last message: first what it led to, then that it is done."""
+    """Answer the last message as the kernel does: first its effect, then that it is done."""
     shown.update(**state)
     shown.evaluate("model.answer()")
 
@@ -46,7 +46,7 @@ def test_the_next_step_is_asked_for_only_when_the_last_is_answered(shown):
     button.click()
     assert kinds(shown) == ["play"]
     shown.page.wait_for_timeout(4 * PACE)
-    assert kinds(shown) == ["play"]  # the kernel takes its time
+    assert kinds(shown) == ["play"]  # the kernel is slow
     for step in range(2, 5):
         answer(shown, playing=True)
         wait_for(shown, step)
@@ -99,7 +99,7 @@ def test_another_view_shows_that_it_plays_and_can_pause_it(shown):
     assert kinds(shown) == ["play", "step", "pause"]
 
 
-def test_a_view_that_is_removed_stops_its_film(shown):
+def test_a_view_that_is_removed_stops_playing(shown):
     shown.page.locator(BUTTON).click()
     answer(shown, playing=True)
     shown.remove()

@@ -1,4 +1,4 @@
-"""Pointing at a picture in Chromium, without a kernel: what is asked, outlined and read out."""
+"""Pointing at a picture in Chromium, without a kernel: requests, outlines and the readout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.browser.page import show
 
 
 def unanswered(page):
-    """A picture that asks about the pointer and is not answered, and where it is."""
+    """Show a picture that asks about the pointer and gets no answer; return it and its position."""
     view = view_of()
     view.on_hover(lambda _point: None)
     shown = show(page, view)
@@ -40,7 +40,7 @@ def test_one_question_is_on_its_way_at_a_time_and_the_latest_wins(page):
     shown.evaluate("model.answer()")
     assert hovers(shown) == [(10, 50), (190, 50)]
     page.mouse.move(left + 20, top + 60)
-    page.mouse.move(left + 20, top + 1000)  # away
+    page.mouse.move(left + 20, top + 1000)  # pointer away
     shown.evaluate("model.answer()")
     assert hovers(shown) == [(10, 50), (190, 50), None]
     shown.evaluate("model.answer()")
@@ -144,14 +144,14 @@ def test_the_region_stands_out_and_is_not_taken_for_the_mark(page, background):
 
 @pytest.fixture
 def touched(browser):
-    """A picture on a page that scrolls and is touched, a finger, and the picture's corner."""
+    """Return a picture on a page that scrolls and is touched, a finger, and the picture's corner."""
     context = browser.new_context(has_touch=True, viewport={"width": 600, "height": 500})
     page = context.new_page()
     view = view_of()
     view.on_hover(lambda _point: None)
     shown = show(page, view, style="height: 3000px")
     wait_for_picture(shown, 400)
-    # The test says when a finger has stayed long enough: a busy machine must not say it for us.
+    # The test decides when a finger has stayed long enough: a busy machine must not decide it.
     page.evaluate("""() => {
         const wait = window.setTimeout;
         window.setTimeout = (action, ms) => (ms === 400 ? void (window.hold = action) : wait(action, ms));

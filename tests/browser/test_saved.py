@@ -1,4 +1,4 @@
-"""A notebook with a widget, once it is saved: whoever opens it, wherever, sees the grid, and sees it once."""
+"""A saved notebook with a widget: the grid is visible wherever it is opened, and visible once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STATE = "application/vnd.jupyter.widget-state+json"
 
 @pytest.fixture(scope="module")
 def executed(tmp_path_factory):
-    """The file of a notebook that was executed without a browser; it holds the widgets' state."""
+    """Build a notebook that was executed without a browser; its file holds the widgets' state."""
     folder = tmp_path_factory.mktemp("executed")
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     nbformat.write(made, folder / "made.ipynb")
@@ -57,7 +57,7 @@ def outputs_of(path: Path) -> list[dict[str, Any]]:
 
 
 def without_state(path: Path) -> Path:
-    """A copy as JupyterLab saves it unless it is asked to keep the widgets' state."""
+    """Write a copy as JupyterLab saves it unless it is asked to keep the widgets' state."""
     saved = nbformat.read(path, as_version=4)
     assert saved.metadata.pop("widgets")[STATE]["state"]
     copy = path.with_name("without_state.ipynb")
@@ -66,12 +66,12 @@ def without_state(path: Path) -> Path:
 
 
 def saved_picture(page: Page) -> Locator:
-    """The picture of an output, and not one inside a live widget."""
+    """Return the picture of an output, and not one inside a live widget."""
     return page.locator(".jp-RenderedImage img")
 
 
 def check_it_is_the_grid(picture: Locator, saved: Path) -> None:
-    """The one picture that is seen is the one in the file, decoded, and as large as it was live."""
+    """Check that the one visible picture is the one in the file, decoded, and as large as it was live."""
     expect(picture).to_have_count(1)
     expect(picture).to_be_visible()
     (data,) = [output["data"] for output in outputs_of(saved) if "image/png" in output.get("data", {})]
@@ -99,7 +99,7 @@ def test_the_widget_is_alone_while_it_lives_and_its_picture_stays_when_the_kerne
     expect(page.get_by_label("Feature maps of the layer").locator("img")).to_be_visible()
     expect(saved_picture(page)).to_have_count(2)
     expect(saved_picture(page).nth(0)).to_be_hidden()
-    expect(saved_picture(page).nth(1)).to_be_visible()  # another cell's picture is none of its business
+    expect(saved_picture(page).nth(1)).to_be_visible()  # another cell's picture stays as it is
     notebook.screenshot("saved-live")
     notebook.check_no_complaints()
     path = save(notebook)
@@ -110,13 +110,13 @@ def test_the_widget_is_alone_while_it_lives_and_its_picture_stays_when_the_kerne
     picture = notebook.output(0).locator("img")
     expect(picture).to_be_visible(timeout=90_000)
     notebook.wait_until_idle()
-    expect(notebook.output(0).first).to_contain_text("widget")  # "Loading widget…", or that there is none
+    expect(notebook.output(0).first).to_contain_text("widget")  # "Loading widget…", or that none was found
     expect(picture).to_be_visible()
     notebook.screenshot("saved-reopened")
 
 
 @pytest.mark.slow
-def test_no_picture_of_somebody_else_is_hidden(page, open_notebook):
+def test_no_picture_of_another_output_is_hidden(page, open_notebook):
     notebook = open_notebook(
         [
             f"{CELL[: -len('widget')]}display(widget)\n{OTHERS_PICTURE}\nwidget.snapshot()",
@@ -135,7 +135,7 @@ def test_no_picture_of_somebody_else_is_hidden(page, open_notebook):
 
 @pytest.mark.slow
 def test_a_notebook_that_is_not_trusted_shows_the_picture(page, open_notebook, executed):
-    notebook = open_notebook(without_state(executed))  # executed elsewhere: nobody here has signed it
+    notebook = open_notebook(without_state(executed))  # executed elsewhere: it is not signed here
     check_it_is_the_grid(saved_picture(page), executed)
     expect(notebook.output(0).first).to_contain_text("Feature maps of layer")
     notebook.screenshot("saved-untrusted")
@@ -165,7 +165,7 @@ def test_an_exported_page_shows_the_picture_without_a_network(browser, executed,
         context.close()
 
 
-# What of ipywidgets' own manager matters here, for tests that run without a network: it puts a box with the
+# The part of ipywidgets' own manager that matters here, for tests without a network: it puts a box with the
 # widget's classes in front of the script that names it, and in it the pieces, which run what is in the file.
 MANAGER = """
 (async () => {
@@ -198,7 +198,7 @@ MANAGER = """
 @pytest.mark.slow
 @pytest.mark.parametrize("pieces", ["all scripts", "the manager alone"])
 def test_an_exported_page_with_a_network_shows_the_grid_once(browser, executed, tmp_path, pieces):
-    """The widget as its state has it, in the picture's place; the picture, if its pieces do not arrive."""
+    """Show the widget by its state in the picture's place; the picture, if its pieces do not arrive."""
     nbconvert("--to=html", f"--output-dir={tmp_path}", "--output=page", executed)
     page = browser.new_page()
 
@@ -231,7 +231,7 @@ def test_an_exported_page_with_a_network_shows_the_grid_once(browser, executed, 
 
 
 def in_colours(image: Locator) -> np.ndarray[Any, Any]:
-    """The pixels of a picture on the page."""
+    """Return the pixels of a picture on the page."""
     data = image.evaluate(
         """async image => {
             const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);

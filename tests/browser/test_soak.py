@@ -1,4 +1,4 @@
-"""An hour of work with the widget, in a few minutes: at its end all is as it was near its beginning."""
+"""An hour of work with the widget in a few minutes: nothing grows between its beginning and its end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 EVENTS = int(os.environ.get("FMWIDGET_SOAK_EVENTS", "3000"))
-PARTS = 4  # of the run: the last is held against the second, when all is warm that will be
+PARTS = 4  # of the run: the last is compared with the second, when all caches are warm
 MEMORY = 1.03
-LATENCY = 1.3  # in round trips of a plain widget on the same page, for the machine has other things to do
+LATENCY = 1.3  # in round trips of a plain widget on the same page, as the machine may be busy
 SETUP = """
 import gc, threading, time
 import comm, psutil
@@ -35,7 +35,7 @@ def held():
 
 FLOOR_CELL = "box = ipywidgets.HBox([plain, echo]); box.add_class('fmw-floor')"
 
-# In the page: does one thing after the other, each when what is on screen has answered to the last.
+# In the page: run the actions one by one, each when the screen shows the result of the last.
 WORKER = """
 async (actions) => {
     const root = document.querySelector(".fmwidget");
@@ -99,7 +99,7 @@ async () => {
 
 
 def actions(rng):
-    """What a person does, mixed, the frequent things more often."""
+    """Return a user's actions, mixed, the frequent ones more often."""
     kinds = [
         *[{"kind": "key", "key": key} for key in ("ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp", "End")]
         * 3,

@@ -92,7 +92,7 @@ def test_names_are_text_whatever_is_in_them(page):
     picker = picker_of([HOSTILE, "\u05e2\u05d1\u05e8\u05d9\u05ea", "tab\tnew\nline\x00"])
     shown_picker(page, picker)
     assert page.locator(".fmw-thumbnail bdi").all_text_contents() == picker.names
-    assert page.locator(".fmw-thumbnail *").count() == 6  # a picture and a caption each, no more
+    assert page.locator(".fmw-thumbnail *").count() == 6  # an image and a caption each, no more
     page.wait_for_timeout(50)
     assert page.evaluate("window.hacked") is None
 

@@ -1,4 +1,4 @@
-"""The tiles of a grid in Chromium, without a kernel: the mark, the keys, and who has the last word."""
+"""The tiles of a grid in Chromium, without a kernel: the mark, the keys, and the kernel's precedence."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Grid:
         self.shown.evaluate("void (model.answers = false)")
 
     def state(self, place):
-        """What the kernel says when a tile is chosen."""
+        """Return the kernel's message when a tile is chosen."""
         page = self.layout.page_of(place)
         return {
             "data": encoded(np.full((self.layout.height, 600, 3), 40 * page, np.uint8)),
@@ -54,19 +54,19 @@ class Grid:
         }
 
     def choose(self, place):
-        """The kernel takes a choice, and then says that it has answered."""
+        """Take a choice as the kernel does, then report that it is answered."""
         state = self.state(place)
         self.shown.update(png=state.pop("data"), **state)
 
     def answer(self):
         self.shown.evaluate("model.answer()")
 
-    def asked(self):
-        """What the kernel has been asked to choose."""
+    def requested(self):
+        """Return the choices that were requested from the kernel."""
         return [message.tile for message in messages(self.shown, "tile")]
 
     def marked(self):
-        """The place of the tile that the mark is at, as far as can be seen."""
+        """Return the position of the visible mark's tile."""
         at = box_in_picture(self.shown)
         page = page_in_sight(self.shown)
         boxes = {tuple(map(float, self.layout.tile_box(c))): c for c in self.layout.channels(page)}
@@ -81,8 +81,8 @@ def test_a_key_moves_the_mark_before_the_kernel_answers(page):
     grid = Grid(page)
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
-    assert grid.asked() == [1]
-    assert grid.marked() == 1  # and nobody has answered
+    assert grid.requested() == [1]
+    assert grid.marked() == 1  # and the kernel has not answered
     for key in (
         "ArrowDown",
         "ArrowRight",
@@ -95,7 +95,7 @@ def test_a_key_moves_the_mark_before_the_kernel_answers(page):
         "Home",
     ):
         page.keyboard.press(key)
-    assert grid.asked() == [1]
+    assert grid.requested() == [1]
     assert grid.marked() == 0
 
 
@@ -117,16 +117,16 @@ def test_answers_to_earlier_keys_do_not_move_the_mark_back(page):
     for _ in range(4):
         page.keyboard.press("ArrowRight")
         seen.append(grid.marked())
-    grid.choose(1)  # what came of the first of them
+    grid.choose(1)  # the result of the first of them
     seen.append(grid.marked())
     grid.answer()
     seen.append(grid.marked())
-    assert grid.asked() == [1, 4]  # those between are not asked for
+    assert grid.requested() == [1, 4]  # those between are not requested
     page.keyboard.press("ArrowDown")
     grid.choose(4)
     grid.answer()
     seen.append(grid.marked())
-    assert grid.asked() == [1, 4, 17]
+    assert grid.requested() == [1, 4, 17]
     grid.choose(17)
     grid.answer()
     seen.append(grid.marked())
@@ -137,14 +137,14 @@ def test_the_kernel_has_the_last_word(page):
     grid = Grid(page)
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
-    grid.choose(50)  # somebody moved a slider; then the kernel refuses what was asked
+    grid.choose(50)  # a slider was moved; then the kernel refuses the request
     assert grid.marked() == 1
     grid.answer()
     assert grid.marked() == 50
     grid.choose(20)
     assert grid.marked() == 20
     page.keyboard.press("ArrowLeft")
-    assert grid.asked() == [1, 19]
+    assert grid.requested() == [1, 19]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_where_each_key_leads(page, start, key, place):  # on pages of 6 rows of
     assert (grid.layout.columns, grid.layout.page_size) == (13, 78)
     page.keyboard.press("Tab")
     page.keyboard.press(key)
-    assert grid.asked() == ([place] if place != start else [])
+    assert grid.requested() == ([place] if place != start else [])
     same_page = start // 78 == place // 78
     assert grid.marked() == (place if same_page else start)
     grid.choose(place)
@@ -180,14 +180,14 @@ def test_a_mark_on_another_page_waits_for_that_page(page):
     assert grid.marked() == 77
     grid.choose(76)
     grid.answer()
-    assert (grid.asked(), grid.marked()) == ([76, 80], 77)
+    assert (grid.requested(), grid.marked()) == ([76, 80], 77)
     hold_decoding(page)
     grid.choose(80)
     grid.answer()
     page.wait_for_timeout(30)
     assert (page_in_sight(grid.shown), grid.marked()) == (0, 77)
-    page.keyboard.press("ArrowRight")  # goes on from where the keys have led
-    assert grid.asked() == [76, 80, 81]
+    page.keyboard.press("ArrowRight")  # goes on from the tile that the keys reached
+    assert grid.requested() == [76, 80, 81]
     page.evaluate("held.splice(0).forEach((release) => release())")
     page.wait_for_timeout(50)
     assert (page_in_sight(grid.shown), grid.marked()) == (1, 81)
@@ -258,10 +258,10 @@ def test_enter_and_a_double_click_ask_for_a_channel_alone(page):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")  # of the tile that is marked, whatever the kernel has heard of
+    page.keyboard.press("Enter")  # of the marked tile, whatever has reached the kernel
     grid.answer()
     assert [request.tile for request in messages(grid.shown, "open")] == [5, 6]
-    assert grid.asked() == []
+    assert grid.requested() == []
     left, top, *_ = box(grid.shown.figure)
     x, y, *_ = grid.layout.tile_box(17)
     page.mouse.dblclick(left + x + 4, top + y + 4)
@@ -291,7 +291,7 @@ def test_shift_and_arrows_move_the_unit_and_are_added_up_while_the_kernel_is_bus
     grid.answer()
     nudges = [(nudge.rows, nudge.columns) for nudge in messages(grid.shown, "nudge")]
     assert nudges == [(0, 1), (3, 0)]
-    assert grid.asked() == []
+    assert grid.requested() == []
 
 
 def test_in_a_picture_without_tiles_arrows_alone_move_the_unit(page):

@@ -1,4 +1,4 @@
-"""What a newcomer tries with the quickstart: a few clicks for each, and only the page to go by."""
+"""First steps with the quickstart: a few clicks each, by nothing but the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.browser.test_widget import QUICKSTART, Lab
 
 
 def maps_of(model, pixels):
-    """Every layer's maps by calling the model's layers one after another."""
+    """Return every layer's maps by calling the model's layers one after another."""
     small = Image.fromarray(pixels).resize((150, 150), Image.Resampling.BILINEAR)
     x, maps = np.asarray(small, "float32")[np.newaxis] / 255, {}
     for each in model.layers:
@@ -25,7 +25,7 @@ def maps_of(model, pixels):
 
 
 def find_the_eyes(lab, page, maps):
-    """The strongest filters first, the map over the picture, and on through the grid by key."""
+    """Show the strongest filters first and the map over the image, then go on through the grid by key."""
     lab.choose_layer("conv2d_3")
     lab.wait_for("layer conv2d_3 ")
     lab.control("Order").select_option(label="strongest max")

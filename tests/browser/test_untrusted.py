@@ -1,4 +1,4 @@
-"""Names that somebody made up who means ill, on a real page: they are read, and nothing else happens."""
+"""Hostile names on a real page: they are text, and have no other effect."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ widget
 
 
 def test_names_are_read_and_do_nothing(open_notebook, page):
-    asked = []
+    dialogs = []
 
     def dismiss(dialog):
-        asked.append(dialog.message)
+        dialogs.append(dialog.message)
         dialog.dismiss()
 
     page.on("dialog", dismiss)
@@ -51,5 +51,5 @@ def test_names_are_read_and_do_nothing(open_notebook, page):
     assert page.evaluate("window.hurt === undefined")
     assert page.locator("img[src='x']").count() == 0
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in root.inner_text()
-    assert asked == []
+    assert dialogs == []
     notebook.screenshot("untrusted-names")

@@ -1,4 +1,4 @@
-"""Adding pictures in Chromium: what is sent, one at a time, and what people are told; then in JupyterLab."""
+"""Uploads in Chromium: the bytes sent, one at a time, and the messages to the user; then in JupyterLab."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Kernel:
         self.page.locator("input[type=file]").set_input_files(list(files))
 
     def upload(self, index):
-        """The upload that is sent as number `index`, as Python reads it."""
+        """Return the upload that is sent as number `index`, as Python reads it."""
         self.page.wait_for_function("(index) => models.at(-1).uploads.length > index", arg=index)
         content, data = self.shown.evaluate(
             "(({ content, data }) => [content, btoa(data.reduce("
@@ -221,7 +221,7 @@ def test_a_kernel_that_does_not_answer_is_told_of_and_later_uploads_work(page):
 
 
 def drop(page, files, target=".fmw-upload", kinds=("dragenter", "dragover", "drop")):
-    """Drops files, given as JavaScript, and returns what became of each event."""
+    """Drop files, given as JavaScript, and return the outcome of each event."""
     return page.evaluate(
         f"""([target, kinds]) => {{
             const data = new DataTransfer();
@@ -326,7 +326,7 @@ def test_thumbnails_that_stay_are_not_drawn_again(page):
     kept = "kept.map((button) => button.isConnected && button.querySelector('img').naturalWidth > 0)"
     assert page.evaluate(kept) == [True, True]
     expect(page.get_by_role("radio").first).to_be_focused()
-    # The same name, but another picture.
+    # The same name, but another image.
     shown.update(names=[*names, "c"], thumbs=[thumbs[0], small((9, 9, 9)), small((0, 0, 200))])
     page.wait_for_function("!kept[1].isConnected")
     assert page.evaluate("kept[0].isConnected && document.querySelectorAll('.fmw-thumbnail').length === 3")
@@ -351,10 +351,10 @@ WATCH = """() => {
     new MutationObserver((changes) => {
         for (const { removedNodes } of changes) flicker.removed += removedNodes.length;
     }).observe(row, { childList: true });
-    (function look() {
+    (function sample() {
         flicker.frames += 1;
         flicker.blank += [...row.querySelectorAll("img")].filter((image) => !image.naturalWidth).length;
-        requestAnimationFrame(look);
+        requestAnimationFrame(sample);
     })();
 }"""
 

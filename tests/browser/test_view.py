@@ -1,4 +1,4 @@
-"""A picture in Chromium, without a kernel: what a reader sees, and where it is shown."""
+"""A picture in Chromium, without a kernel: its pixels, its mark, and its display context."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_no_frame_is_blank_while_pictures_change(page):
     shown.evaluate("window.pictures = revive(argument)", [encoded(gray[:, :width]) for width in widths])
     frames = page.evaluate("""async () => {
         const frames = [];
-        const look = () => {
+        const sample = () => {
             frames.push([...document.querySelectorAll(".fmw-figure img")].map((image) => [
                 image.complete, image.naturalWidth, image.clientWidth]));
-            sampling = requestAnimationFrame(look);
+            sampling = requestAnimationFrame(sample);
         };
-        let sampling = requestAnimationFrame(look);
+        let sampling = requestAnimationFrame(sample);
         let width = 799;
         for (const png of pictures) {
             models[0].update({ png, width });
@@ -289,7 +289,7 @@ def test_two_views_of_one_model_both_show_it(page):
     assert len(messages(shown, "click")) == 2
 
 
-# Its surroundings
+# Its display context
 
 
 @pytest.mark.parametrize(

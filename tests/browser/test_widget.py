@@ -1,4 +1,4 @@
-"""The quickstart as a person uses it: every control, and after each the pixels on the page against numpy."""
+"""The quickstart as a user drives it: every control, and after each the pixels on the page against numpy."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Lab:
         return self.root.get_by_label("Feature maps of the layer")
 
     def readout(self) -> Locator:
-        """The line below the grid."""
+        """Return the line below the grid."""
         return self.grid.locator("xpath=..").locator(".fmw-readout")
 
     def indices(self) -> np.ndarray[Any, Any]:
-        """The palette indices of the picture that the browser shows."""
+        """Return the palette indices of the picture that the browser shows."""
         data = self.grid.locator("img").evaluate(
             """async image => {
                 const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
@@ -61,7 +61,7 @@ class Lab:
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
 
     def wait_for(self, *words: str) -> None:
-        """Waits until the grid's description says all of this."""
+        """Wait until the grid's description contains all of these."""
         conditions = " && ".join(f"image.alt.includes({json.dumps(word)})" for word in words)
         self.page.wait_for_function(
             f"""() => {{ const image = document.querySelector(
@@ -86,7 +86,7 @@ class Lab:
         raise KeyError(layer)
 
     def check_tiles(self, layer: str, picture: str, norm: str = "standardize") -> None:
-        """Every tile on the page holds the model's own map."""
+        """Check that every tile on the page holds the model's own map."""
         maps = self.maps(layer, picture)
         layout = grid_layout(maps.shape)
         shrink, rows, columns = layout.sampling
@@ -100,7 +100,7 @@ class Lab:
 
 
 def levels(maps: np.ndarray[Any, Any], norm: str) -> Any:
-    """What each value is drawn as, from 0 to 255, before it is cut off there."""
+    """Return each value's level from 0 to 255, before it is clipped."""
     axes = (0, 1) if norm in ("standardize", "channel") else (0, 1, 2)
     low, high, mean, std = (function(maps, axis=axes) for function in (np.min, np.max, np.mean, np.std))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -112,7 +112,7 @@ def levels(maps: np.ndarray[Any, Any], norm: str) -> Any:
 
 
 def area_means(maps: np.ndarray[Any, Any], side: int) -> np.ndarray[Any, Any]:
-    """Means of blocks, those at the edges of what is there."""
+    """Return the means of blocks; those at the edges average the values that exist."""
     rows = [maps[top : top + side] for top in range(0, len(maps), side)]
     blocks = [[row[:, left : left + side] for left in range(0, maps.shape[1], side)] for row in rows]
     return np.array([[block.mean(axis=(0, 1)) for block in row] for row in blocks])
@@ -294,8 +294,8 @@ def test_pages_are_turned(open_notebook, page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 1000, 1900])
-def test_it_looks_designed(open_notebook, page, scheme, width):
-    """Nothing scrolls, nothing sticks out; the pictures are kept for people to look at."""
+def test_nothing_scrolls_or_sticks_out(open_notebook, page, scheme, width):
+    """Check that nothing scrolls or sticks out, and save screenshots for inspection."""
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 1250})
     notebook = open_notebook(QUICKSTART)
@@ -311,7 +311,7 @@ def test_it_looks_designed(open_notebook, page, scheme, width):
             /auto|scroll/.test(getComputedStyle(each).overflowY) && each.scrollHeight > each.clientHeight + 1
         ).map(each => each.className)"""
     )
-    assert set(scrolling) <= {"fmw-thumbnails"}  # a row of pictures that may be long
+    assert set(scrolling) <= {"fmw-thumbnails"}  # a row of images that may be long
     inside = lab.root.evaluate(
         """root => { const right = root.parentElement.getBoundingClientRect().right;
             return [...root.querySelectorAll("*")].filter(each =>
@@ -335,7 +335,7 @@ def test_it_looks_designed(open_notebook, page, scheme, width):
 
 
 def check_all_is_on_one_screen(lab):
-    """Controls, grid, channel, picture, answer and numbers: no more than 900 px from first to last."""
+    """Check that controls, grid, channel, image, answer and numbers span no more than 900 px."""
     top = lab.root.bounding_box()["y"]
     panels = {name: lab.control(name) for name in ("Feature maps of the layer", "Chosen channel")}
     panels |= {name: lab.control(name) for name in ("Layer", "Norm", "Overlay %", "Scaling", "Fit")}

@@ -1,4 +1,4 @@
-"""One channel alone in Chromium, without a kernel: every value in its place, and the hands that move it."""
+"""One channel alone in Chromium, without a kernel: every value's position, and the gestures that move it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIDDLE = (300, 250)
 
 
 def indexed(rows, columns):
-    """A picture in which neighbours differ and the place can be told from the colour, up to 200 × 1000."""
+    """Encode a picture in which neighbours differ and the color gives the position, up to 200 × 1000."""
     y, x = np.mgrid[:rows, :columns]
     pixels = np.stack([y % 200 + 28, x % 200 + 28, x // 200 * 40 + (y + x) % 2 * 20], -1).astype(np.uint8)
     file = io.BytesIO()
@@ -41,18 +41,18 @@ class Zoom:
         self.stage.wait_for()
         page.wait_for_function("document.querySelector('.fmw-zoom-scale').textContent !== ''")
 
-    def said(self, *kinds: type) -> list[Any]:
+    def received(self, *kinds: type) -> list[Any]:
         messages = [parse_message(content) for content in self.shown.sent]
         assert None not in messages
         return [message for message in messages if isinstance(message, kinds)]
 
     def screen(self) -> np.ndarray[Any, Any]:
-        """The map as it is seen, without the outline."""
+        """Return the map on screen, without the outline."""
         self.page.add_style_tag(content=".fmw-stage > .fmw-region { visibility: hidden }")
         return np.asarray(Image.open(io.BytesIO(self.stage.screenshot())).convert("RGB")).astype(int)
 
     def at(self, x, y) -> tuple[float, float]:
-        """A place in the window, from one in the stage."""
+        """Return a position in the window from one in the stage."""
         bounds = self.stage.bounding_box()
         assert bounds is not None
         return bounds["x"] + x, bounds["y"] + y
@@ -61,8 +61,8 @@ class Zoom:
         return str(self.page.locator(".fmw-zoom-scale").inner_text())
 
     def answer(self) -> None:
-        """The kernel's answer to the latest question for values: each says where it is."""
-        window = self.said(ValuesRequest)[-1]
+        """Answer the latest request for values as the kernel does: each value states its position."""
+        window = self.received(ValuesRequest)[-1]
         rows = range(window.row, min(window.row + window.rows, len(self.pixels)))
         columns = range(window.column, min(window.column + window.columns, self.pixels.shape[1]))
         content = {
@@ -76,7 +76,7 @@ class Zoom:
 
 
 def blocks(screen, pixels):
-    """Where each value of a map is on the screen: the box of its colour, and whether that is full of it."""
+    """Return the box of each value's colour on screen, and whether that box is full of it."""
     codes = screen @ (65536, 256, 1)
     order = np.argsort(codes, axis=None, kind="stable")
     colors, starts = np.unique(codes.ravel()[order], return_index=True)
@@ -166,7 +166,7 @@ def test_dragging_moves_the_map_as_far_as_its_edges_and_is_no_click(page):
     page.wait_for_timeout(30)
     after = zoom.screen()
     assert (after[:-40, 50:] == before[30:-10, 10:-40]).all()
-    assert zoom.said(PinUnit) == []
+    assert zoom.received(PinUnit) == []
     page.mouse.down()
     page.mouse.move(*zoom.at(5000, 5000), steps=3)
     page.mouse.up()
@@ -187,7 +187,7 @@ def test_two_fingers_zoom_one_moves_and_a_tap_picks(browser):
     finger.up()
     page.wait_for_timeout(50)
     assert int(zoom.scale().split()[0]) == pytest.approx(4 * size, abs=2)
-    assert zoom.said(PinUnit) == []
+    assert zoom.received(PinUnit) == []
 
     before = zoom.screen()
     finger.down(x, y)
@@ -200,7 +200,7 @@ def test_two_fingers_zoom_one_moves_and_a_tap_picks(browser):
 
     page.touchscreen.tap(x, y)
     page.wait_for_timeout(50)
-    [pin] = zoom.said(PinUnit)
+    [pin] = zoom.received(PinUnit)
     assert (zoom.pixels[pin.position] == zoom.screen()[MIDDLE[1], MIDDLE[0]]).all()
     context.close()
 
@@ -210,14 +210,14 @@ def test_the_unit_under_the_pointer_is_the_one_that_is_seen_there(page):
     screen = zoom.screen()
     for x, y in ((100, 100), (301, 33), (555, 420), (2, 2)):
         page.mouse.move(*zoom.at(x + 0.5, y + 0.5))
-        found = zoom.said(HoverUnit)[-1].position
+        found = zoom.received(HoverUnit)[-1].position
         color = screen[y, x]
         inside = (color == zoom.pixels.reshape(-1, 3)).all(axis=1).any()
         assert (found is not None) == inside
         if found:
             assert (zoom.pixels[found] == color).all()
     page.mouse.move(1, 1)
-    assert zoom.said(HoverUnit)[-1].position is None
+    assert zoom.received(HoverUnit)[-1].position is None
 
 
 def test_arrows_step_from_value_to_value_at_once_and_keep_it_in_sight(page):
@@ -225,7 +225,7 @@ def test_arrows_step_from_value_to_value_at_once_and_keep_it_in_sight(page):
     focus(page, zoom)
     outline = page.locator(".fmw-stage > .fmw-region")
     page.keyboard.press("ArrowRight")
-    assert zoom.said(PinUnit) == [PinUnit((24, 29))]  # begins in the middle
+    assert zoom.received(PinUnit) == [PinUnit((24, 29))]  # begins in the middle
     zoom.shown.update(unit=[24, 29])
     zoom.shown.evaluate("void (model.answers = false)")
     for key in ("Right", "Right", "Down", "Left"):
@@ -243,7 +243,7 @@ def test_arrows_step_from_value_to_value_at_once_and_keep_it_in_sight(page):
     assert room["y"] <= inner["y"]
     assert inner["y"] + inner["height"] <= room["y"] + room["height"]
     zoom.shown.evaluate("model.answer()")
-    assert zoom.said(PinUnit)[-1] == PinUnit((0, 30))
+    assert zoom.received(PinUnit)[-1] == PinUnit((0, 30))
 
 
 def test_keys_zoom_move_and_return(page):
@@ -266,7 +266,7 @@ def test_keys_zoom_move_and_return(page):
     for key in ("a", "+", "ArrowUp", "Control+ArrowUp", "Escape"):
         page.keyboard.press(key)
     assert page.evaluate("heard.filter((key) => key !== 'Control')") == ["a", "ArrowUp"]
-    assert zoom.said(CloseZoom) == [CloseZoom()]
+    assert zoom.received(CloseZoom) == [CloseZoom()]
 
 
 def test_buttons_do_what_they_say(page):
@@ -281,28 +281,28 @@ def test_buttons_do_what_they_say(page):
     assert zoom.scale() == size
     page.get_by_role("button", name="Close").click()
     assert not zoom.stage.is_visible()
-    assert zoom.said(CloseZoom) == [CloseZoom()]
+    assert zoom.received(CloseZoom) == [CloseZoom()]
 
 
 def test_values_are_asked_for_only_where_they_fit_and_only_in_sight(page):
     zoom = Zoom(page, 224, 224)
-    assert zoom.said(ValuesRequest) == []
+    assert zoom.received(ValuesRequest) == []
     focus(page, zoom)
     for _ in range(12):
         page.keyboard.press("+")
         size = float(zoom.scale().split()[0])
-        asked = zoom.said(ValuesRequest)
-        assert bool(asked) == (size >= 44)
-        if asked:
-            window, room = asked[-1], zoom.stage.bounding_box()
+        requests = zoom.received(ValuesRequest)
+        assert bool(requests) == (size >= 44)
+        if requests:
+            window, room = requests[-1], zoom.stage.bounding_box()
             assert window.rows * window.columns <= 600
             assert abs(window.rows - room["height"] / size) <= 2
             assert abs(window.columns - room["width"] / size) <= 2
-    count = len(zoom.said(ValuesRequest))
+    count = len(zoom.received(ValuesRequest))
     zoom.answer()
     for _ in range(3):
         page.keyboard.press("Shift+ArrowRight")
-    assert len(zoom.said(ValuesRequest)) > count
+    assert len(zoom.received(ValuesRequest)) > count
 
 
 def test_values_stand_in_their_cells_in_a_colour_that_can_be_read(page):
@@ -355,7 +355,7 @@ def test_it_opens_where_the_focus_was_and_gives_it_back(page):
     zoom.shown.update(shown=True)
     zoom.stage.wait_for()
     assert page.evaluate("document.activeElement.className") == "fmw-stage"
-    page.keyboard.press("Escape")  # away at once: nobody has answered
+    page.keyboard.press("Escape")  # away at once: the kernel has not answered
     assert not zoom.stage.is_visible()
     assert page.evaluate("document.activeElement.id") == "opener"
     zoom.shown.update(title="something else")  # does not bring it back
@@ -400,7 +400,7 @@ def test_axe_finds_nothing_to_complain_of(page, background):
     color = "black" if background == "white" else "#eee"
     Zoom(page, 7, 7, around=f"background: {background}; color: {color}", readout="channel 3", unit=[1, 2])
     found = Axe().run(page, context="#output").response
-    assert found["passes"], "nothing was looked at"
+    assert found["passes"], "nothing was checked"
     assert [(each["id"], each["nodes"][0]["html"]) for each in found["violations"]] == []
 
 
@@ -436,12 +436,12 @@ def test_values_are_whole_device_pixels_on_dense_screens(browser, ratio):
 
 
 def focus(page, zoom):
-    """Gives the map the focus without touching it."""
+    """Give the map the focus without touching it."""
     zoom.stage.evaluate("(stage) => stage.focus()")
 
 
 def record_texts(page):
-    """Keeps what is written on canvases from now on in the page's `texts`: text, place and colour."""
+    """Record what is written on canvases in the page's `texts`: text, position and colour."""
     page.evaluate("""() => {
         window.texts = [];
         const { fillText } = CanvasRenderingContext2D.prototype;

@@ -41,7 +41,7 @@ def widget(model):
 
 
 def forward(model, widget):
-    """The maps of each layer, by calling them one after another."""
+    """Return the maps of each layer by calling them one after another."""
     picture = np.random.default_rng(0).integers(0, 256, (20, 26, 3), np.uint8)
     tensor, maps = picture[np.newaxis].astype(np.float32) / 255, {}
     for layer in model.layers:

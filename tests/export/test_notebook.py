@@ -1,4 +1,4 @@
-"""What a notebook's file keeps of a widget, and the code that makes the view again."""
+"""The widget's part of a notebook file, and the code that rebuilds the view."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ VIEW = ("layer", "channel", "image", "preprocess", "fit", "norm", "cmap", "order
 
 
 def again(widget: FeatureMapWidget, **names: Any) -> dict[str, Any]:
-    """The view that the widget's code makes."""
-    exec(widget.code(), names)  # noqa: S102 - what it is for
+    """Run the widget's code and return the view it builds."""
+    exec(widget.code(), names)  # noqa: S102 - the code under test
     view = view_of(names["widget"])
     names["widget"].close()
     return view
@@ -112,7 +112,7 @@ def test_the_picture_is_the_grid_with_the_chosen_tile_framed(widget):
     saved = np.asarray(picture_in(widget._repr_mimebundle_()[0]).convert("RGB")).astype(int)
     rows, columns = np.nonzero(np.abs(saved - plain).sum(axis=2))
     x, y, width, height = (round(edge) for edge in widget._screen.panels.grid.box.mark)
-    # All that differs lies round the tile, and nothing in it.
+    # The pixels that differ lie round the tile, and none in it.
     assert (rows.min(), rows.max()) == (y - 2, y + height + 1)
     assert (columns.min(), columns.max()) == (x - 2, x + width + 1)
     assert (saved == plain)[y : y + height, x : x + width].all()

@@ -1,4 +1,4 @@
-"""Bundles of scripts and style sheets: they come from the package, and can be joined as text."""
+"""Bundles of scripts and style sheets, from the package and joined as text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_bundle_holds_each_module_once_and_no_import():
     for name, text in MODULES.items():
         first = text.splitlines()[0]
         assert whole.count(first) <= 1, name
-    # What a module uses at once, not only in functions that are called later, is there before it.
+    # Names that a module uses at once, not only in functions that are called later, are defined before it.
     assert (
         whole.index("function element(") < whole.index("function outlines(") < whole.index("function render(")
     )

@@ -1,4 +1,4 @@
-"""The Python half of the front-end pieces: what they show, and that nothing the browser sends does harm."""
+"""The Python half of the front-end pieces: the state they send, and harmless handling of any message."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ almost = st.fixed_dictionaries(
 
 @pytest.fixture(name="sent")
 def recorded_messages(monkeypatch) -> list[dict[str, Any]]:
-    """The messages that widgets send to the front end during the test."""
+    """Record the messages that widgets send to the front end during the test."""
     messages: list[dict[str, Any]] = []
 
     def record(widget, message, **_buffers):
-        if widget.comm is not None:  # else nothing would be sent: the widget is being made
+        if widget.comm is not None:  # else nothing would be sent: the widget is under construction
             messages.append(message)
 
     monkeypatch.setattr("ipywidgets.Widget._send", record)
@@ -73,7 +73,7 @@ def recorded_messages(monkeypatch) -> list[dict[str, Any]]:
 
 
 def from_browser(widget, **state):
-    """Delivers traits the way a kernel does."""
+    """Deliver traits the way a kernel does."""
     widget._handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})
 
 
@@ -301,7 +301,7 @@ def test_a_choice_out_of_range_is_refused(value, caplog, sent):
     from_browser(picker, value=value)
     assert picker.value == 1
     assert len(caplog.records) == 1
-    # The browser is told what is chosen still, or it would go on showing what was refused.
+    # The browser is sent the current choice, or it would go on showing the refused one.
     assert [message["state"] for message in sent] == [{"value": 1}]
 
 

@@ -1,4 +1,4 @@
-"""The button of a film: what its messages do in Python, step by step."""
+"""The play button's messages in Python, step by step."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def say(player: PlayButton, kind: str, **rest: Any) -> None:
 
 
 @given(st.lists(st.integers(), min_size=1, unique=True), st.data())
-def test_a_film_goes_through_all_once_and_ends(stops, data):
+def test_playing_goes_through_all_once_and_ends(stops, data):
     here = data.draw(st.sampled_from([*stops, None]))
     start, is_more = next_item(stops, here, is_first=True)
     seen = [start]
@@ -49,7 +49,7 @@ def test_the_layers_are_played_and_it_stops_at_the_end(widget):
     while player.playing:
         say(player, "step")
         seen.append(widget.layer)
-    assert seen == ["pool", "drop", "conv_1", "norm"]  # conv@pre is passed over
+    assert seen == ["pool", "drop", "conv_1", "norm"]  # conv@pre is skipped
     say(player, "step")
     assert widget.layer == "norm"
     say(player, "play")
@@ -98,7 +98,7 @@ def test_it_stops_when_another_control_is_touched(widget, touch):
     assert widget.layer == layer
 
 
-def test_one_film_at_a_time(widget):
+def test_one_button_plays_at_a_time(widget):
     layers, channels = widget._screen.controls.play_layers, widget._screen.controls.play_channels
     say(layers, "play")
     say(channels, "play")

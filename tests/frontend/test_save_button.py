@@ -1,4 +1,4 @@
-"""The Python half of the button that saves: it answers the view that asks, with a picture and a safe name."""
+"""The Python half of the save button: it answers the view that asks, with a picture and a safe name."""
 
 from __future__ import annotations
 

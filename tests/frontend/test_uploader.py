@@ -1,4 +1,4 @@
-"""The Python half of uploading: what is taken, what it is called, and that nothing sent does harm."""
+"""The Python half of uploading: accepted files, their names, and harmless handling of any message."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def message(name="cat.png", message_id="a1"):
 
 
 @pytest.fixture(name="taken")
-def uploader_and_what_came_of_it(monkeypatch):
-    """An uploader, the pictures it passed on and the answers it gave."""
+def uploader_images_and_answers(monkeypatch):
+    """Return an uploader, the images it passed on and the answers it sent."""
     pictures: list[tuple[str, bytes]] = []
     answers: list[Any] = []
     uploader = Uploader(lambda name, data: pictures.append((name, data)))
@@ -170,7 +170,7 @@ def test_a_name_is_one_short_line(file_name):
     assert len(name) <= MAX_NAME
     assert name == " ".join(name.split())
     assert not any(ord(character) < 32 for character in name)
-    name.encode()  # what was half a character would break the next message
+    name.encode()  # half a character would break the next message
 
 
 def test_an_upload_without_a_name_is_a_picture(taken):
@@ -192,7 +192,7 @@ def tiny_widget():
 
 
 def upload(widget, name, data):
-    """Delivers a message as the browser sends it, and returns the answer's sentence."""
+    """Deliver a message as the browser sends it, and return the answer's sentence."""
     answers: list[Any] = []
     uploader = widget._screen.controls.upload
     uploader.send = answers.append

@@ -1,4 +1,4 @@
-"""Arrays of other channels than grey, RGB and RGBA: which are images, and how they are displayed."""
+"""Arrays of other channels than grey, RGB and RGBA: which are images, and the bands on display."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ DTYPES = ["bool", "int8", "uint8", "int16", "uint16", "int64", "float16", "float
 
 
 def scene(channels, height=6, width=5, dtype="float32"):
-    """An image whose values lie outside the ranges of ordinary images."""
+    """Build an image whose values lie outside the ranges of ordinary images."""
     return RNG.normal(500, 3000, (height, width, channels)).astype(dtype)
 
 
 def stretched(band):
-    """A band from its minimum to its maximum, in Python numbers."""
+    """Stretch a band from its minimum to its maximum, in Python numbers."""
     values = band.astype(float)
     low, high = values.min(), values.max()
     return np.rint((values - low) / (high - low) * 255) if high > low else np.zeros(band.shape)

@@ -1,4 +1,4 @@
-"""Pictures that were made to do harm: each is a sentence, or a picture, within the promised memory."""
+"""Hostile image files: each is an error message or an image, within the promised memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from PIL import Image
 from fmwidget.images.loading import load_images
 
 SECONDS = 60
-# What `decode` promises: memory for one picture, beside what Python, NumPy and Pillow take.
+# The bound of `decode`: memory for one image, beside that of Python, NumPy and Pillow.
 PROMISED = 1536  # MiB
 
 
@@ -40,7 +40,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def hostile() -> Iterator[tuple[str, bytes, bool]]:
-    """A name, a file, and whether it is a picture all the same."""
+    """Yield a name, a file, and whether it is an image all the same."""
     small = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8))
     white = bytes(1 + 3 * 16) * 12
     yield "huge header", png(2**31 - 1, 2**31 - 1), False
@@ -83,7 +83,7 @@ def hostile() -> Iterator[tuple[str, bytes, bool]]:
     yield "a program for PostScript", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nquit\n", False
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of doubtful metadata Pillow warns and reads on
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns of doubtful metadata and reads on
 @pytest.mark.parametrize(
     ("name", "data", "is_image"), [pytest.param(*each, id=each[0]) for each in hostile()]
 )
@@ -126,7 +126,7 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 load_images({"a": np.zeros((4, 4, 3), np.uint8)})
-load_images({"a": open(sys.argv[1], "rb").read(1000)})  # Pillow's readers are there from now on
+load_images({"a": open(sys.argv[1], "rb").read(1000)})  # Pillow's decoders are loaded from now on
 before = peak()
 pictures, sentences = load_images({"a": sys.argv[1]})
 if pictures:
@@ -137,7 +137,7 @@ print(json.dumps([peak() - before, sentences]))
 
 
 def largest() -> Iterator[tuple[str, str, Image.Image, dict[str, object]]]:
-    """The largest pictures that are read, of the kinds that take most memory."""
+    """Yield the largest images that are read, of the kinds that take most memory."""
     side = 8000
     rgb = Image.new("RGB", (side, side), "teal")
     yield "jpeg", "JPEG", rgb, {"quality": 30}

@@ -1,4 +1,4 @@
-"""Pictures from everywhere: what they are called, and what is said of those that fail."""
+"""Images from every kind of source: their names, and the messages on those that fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.images import PHOTO, encoded
 
 
 def png_header(width, height):
-    """A PNG that claims to be large and holds next to nothing."""
+    """Return a PNG that claims to be large and holds next to nothing."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -31,7 +31,7 @@ def png_header(width, height):
 
 @pytest.fixture
 def album(tmp_path):
-    """A folder as people have them."""
+    """A folder like those of users."""
     for name in ("10.png", "2.png", "1.PNG"):
         (tmp_path / name).write_bytes(encoded(PHOTO))
     (tmp_path / "._2.png").write_bytes(b"left behind by another system")
@@ -103,7 +103,7 @@ def test_of_an_iterable_only_the_first_few_are_read():
         frame = np.zeros((4, 4, 3), np.uint8)
         for count in itertools.count():
             read.append(count)
-            frame[:] = count  # the same memory again and again
+            frame[:] = count  # the same memory for every frame
             yield frame, "label"
 
     pictures, sentences = load_images(camera())

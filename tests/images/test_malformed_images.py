@@ -1,4 +1,4 @@
-"""Damaged picture files: each is a picture or one sentence, soon, and never anything else."""
+"""Damaged image files: each is an image or one error message, soon, and never anything else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fmwidget.images.loading import load_images
 from fmwidget.images.source import NamedImage
 
 SECONDS_EACH = 5
-MEGABYTES = 1600  # the largest picture there may be takes about 1400 to decode
+MEGABYTES = 1600  # the largest image that is read takes about 1400 to decode
 
 
 def sound_files():
@@ -57,10 +57,10 @@ def sound_files():
 
 
 def mutated(data, rng):
-    """What happens to files, one to four times: parts go missing, repeat, are blanked or overwritten."""
+    """Damage files one to four times: parts go missing, repeat, are blanked or overwritten."""
     data = bytearray(data)
     for _ in range(rng.integers(1, 5)):
-        # Most of what decides how a file is read stands near its start.
+        # Most bytes that decide how a file is read are near its start.
         end = len(data) if rng.random() < 0.5 else min(len(data), 120)
         at, length = int(rng.integers(end or 1)), int(rng.integers(1, 40))
         match rng.integers(6):
@@ -81,12 +81,12 @@ def mutated(data, rng):
 
 
 def memory(name):
-    """Megabytes of this process: resident now, `VmRSS`, or at its peak, `VmHWM`."""
+    """Return megabytes of this process: resident now, `VmRSS`, or at its peak, `VmHWM`."""
     (kilobytes,) = re.findall(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(kilobytes) / 1024
 
 
-# Of doubtful metadata Pillow warns and reads on.
+# Pillow warns of doubtful metadata and reads on.
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_a_damaged_file_is_a_picture_or_a_sentence(count):
@@ -94,7 +94,7 @@ def test_a_damaged_file_is_a_picture_or_a_sentence(count):
     sound = list(sound_files())
     shown = refused = 0
     if sys.platform == "linux":
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is that of this test, whatever ran before it
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is that of this test alone
         before = memory("VmRSS")
     for number in range(count):
         file_format, data = sound[number % len(sound)]
@@ -115,7 +115,7 @@ def test_a_damaged_file_is_a_picture_or_a_sentence(count):
             with pytest.raises(ImageError):
                 NamedImage(data, name).pixels()
         assert time.perf_counter() - began < SECONDS_EACH, name
-    # Neither would show anything if the files were all sound, or all past recognition.
+    # Neither would prove anything if all files were sound, or all beyond recognition.
     assert shown > count / 20
     assert refused > count / 4
     if sys.platform == "linux":

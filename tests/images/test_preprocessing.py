@@ -1,4 +1,4 @@
-"""From pictures to a model's input: the numbers are Keras' own, the geometry is what the fit says."""
+"""Images as a model's input: the numbers are Keras' own, the geometry is that of the fit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMATS = ("channels_last", "channels_first")
 
 
 def keras_scaling(scaling, batch, data_format):
-    """What Keras makes of a batch in 0…255."""
+    """Return Keras' own scaling of a batch in 0…255."""
     if scaling in ("raw", "unit"):
         return batch / np.float32(255 if scaling == "unit" else 1)
     return keras.applications.imagenet_utils.preprocess_input(batch, data_format=data_format, mode=scaling)
@@ -91,7 +91,7 @@ def test_padding_keeps_proportions_and_centres_the_picture(height, width, to_hei
 
 
 def ramps(height, width):
-    """A picture whose red grows to the right and whose green grows downwards, as evenly as 8 bits allow."""
+    """Build an image whose red grows to the right and green downwards, as evenly as 8 bits allow."""
     y, x = np.mgrid[:height, :width]
     ramp = np.stack([255 * (x + 0.5) / width, 255 * (y + 0.5) / height, np.zeros((height, width))], axis=-1)
     return np.rint(ramp).astype(np.uint8)

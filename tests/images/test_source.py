@@ -1,4 +1,4 @@
-"""One picture: its pixels from whatever it is made of, its thumbnail, and what happens when it changes."""
+"""One image: its pixels from any source, its thumbnail, and its changes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LAYOUTS = st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
 
 
 def expected_layout(levels):
-    """The same values as (H, W, 3), written out pixel by pixel."""
+    """Return the same values as (H, W, 3), written out pixel by pixel."""
     levels = levels.reshape(levels.shape[-3:] if levels.ndim == 4 else levels.shape)
     height, width = levels.shape[:2]
     picture = np.empty((height, width, 3), np.uint8)
@@ -52,7 +52,7 @@ def test_an_array_shows_the_same_levels_in_every_type(levels, kind):
         "float16": (levels / 255).astype(np.float16),
     }[kind]
     if kind == "0…255" and levels.max() == 1:
-        return  # such a picture is taken as 0…1
+        return  # such an image is taken as 0…1
     before = array.tobytes()
     pixels = to_pixels(array)
     assert pixels.dtype == np.uint8

@@ -19,7 +19,7 @@ from fmwidget.models.batch import image_array, model_batch, resolve_scaling
 from fmwidget.models.input_scaling import AS_GIVEN
 from fmwidget.models.inputs import model_inputs
 from fmwidget.widget.jupyter.widget_tree import child_widgets
-from tests.support.acting import status
+from tests.support.driving import status
 
 SIZE = (20, 24)
 RNG = np.random.default_rng(5)
@@ -27,7 +27,7 @@ PHOTO = RNG.integers(0, 256, (30, 28, 3), np.uint8)
 
 
 def whole_numbers(shape, dtype=None):
-    """A kernel of small whole numbers: sums of whole numbers are exact, in whatever order."""
+    """Initialize a kernel to small whole numbers, whose sums are exact in any order."""
     return RNG.integers(-3, 4, shape).astype("float32")
 
 
@@ -45,20 +45,20 @@ def scene(channels, size=SIZE, dtype="int16"):
 
 
 def maps_of(model, array):
-    """An independent forward pass."""
+    """Return the maps of an independent forward pass."""
     forward = keras.Model(model.input, model.get_layer("conv").output)
     return np.asarray(forward(array[np.newaxis].astype("float32")))[0]
 
 
 def captions(widget):
-    """The text beside the model's input."""
+    """Return the text beside the model's input."""
     return " ".join(
         str(part.value) for part in child_widgets(widget) if "fmw-caption" in str(getattr(part, "value", ""))
     )
 
 
 def displayed_input(widget):
-    """The pixels of the image as the model sees it."""
+    """Return the pixels of the image as the model receives it."""
     label = "Picture as the model sees it"
     view = next(part for part in child_widgets(widget) if getattr(part, "label", "") == label)
     return np.asarray(Image.open(io.BytesIO(view.png)))

@@ -1,4 +1,4 @@
-"""Models from files: what was saved is what is looked into, and what is no model is told so."""
+"""Models from files: a saved model gives its own maps, anything else an error message."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fmwidget.models.introspection import require_model
 from tests.support import zoo
 
 # Written by tf_keras 2.21, which is Keras 2: Rescaling(1/255), Conv2D(2, 3, "relu"), BatchNormalization and
-# the sum of the last two, MaxPooling2D, Flatten, Dense(2, "softmax"); a functional model for pictures of
+# the sum of the last two, MaxPooling2D, Flatten, Dense(2, "softmax"); a functional model for images of
 # (6, 7, 3), compiled, fitted for one step, `model.save("keras_2.h5")`, gzip.
 KERAS_2 = Path(__file__).parent / "data" / "keras_2.h5.gz"
 PICTURE = np.arange(6 * 7 * 3, dtype="uint8").reshape(6, 7, 3)
-# What Keras 2 itself computed for it.
+# The values that Keras 2 itself computed for it.
 FIRST_ROW_OF_CONV = [
     [0.0767223909, 0.00027132593],
     *([each, 0.0] for each in (0.0822709799, 0.0878195837, 0.0933681801, 0.0989167765)),
@@ -32,12 +32,12 @@ POOL = [
 ANSWER = [0.4596742392, 0.5403257608]
 
 
-@pytest.mark.parametrize("look", [ActivationModel, FeatureMapWidget])
-def test_a_file_written_by_keras_2_shows_what_keras_2_computed(look, tmp_path):
+@pytest.mark.parametrize("target", [ActivationModel, FeatureMapWidget])
+def test_a_file_written_by_keras_2_shows_what_keras_2_computed(target, tmp_path):
     path = tmp_path / "keras_2.h5"
     path.write_bytes(gzip.decompress(KERAS_2.read_bytes()))
     model = keras.models.load_model(path)
-    if look is ActivationModel:
+    if target is ActivationModel:
         am = ActivationModel(model)
         batch = model_batch(model, PICTURE, "raw")
         maps = {path: am.activations(batch, path) for path in ("conv", "pool")}
@@ -52,7 +52,7 @@ def test_a_file_written_by_keras_2_shows_what_keras_2_computed(look, tmp_path):
 
 
 def foreign(module: str, name: str = "Model") -> type:
-    """A class of the user's own, made from one that another library has in `module`."""
+    """Derive a class of the user's own from one that another library has in `module`."""
     return type("Mine", (type(name, (), {"__module__": module}),), {"__module__": "__main__"})
 
 

@@ -1,4 +1,4 @@
-"""How a model wants its pictures scaled, held against Keras' own `preprocess_input`."""
+"""The input scaling a model wants, against Keras' own `preprocess_input`."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Standardise(layers.Layer):
 
 
 class Parts(keras.Model):
-    """A subclassed model: its graph cannot be seen."""
+    """A subclassed model: its graph is not visible from outside."""
 
     def __init__(self, *parts):
         super().__init__()
@@ -206,7 +206,7 @@ TORCH_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 TORCH_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 MODELS = {
-    # The model says so itself.
+    # The model's own layers state it.
     "Rescaling": (lambda: model_of(lambda x: conv(layers.Rescaling(1 / 255)(x))), "raw", True),
     "after augmentation": (lambda: model_of(lambda x: conv(RESCALE(augmentation()(x)))), "raw", True),
     "after resizing and padding": (lambda: model_of(lambda x: conv(RESCALE(resized(x)))), "raw", True),
@@ -223,12 +223,12 @@ MODELS = {
     "whole numbers": (lambda: model_of(lambda x: conv(ops.cast(x, "float32")), dtype="uint8"), "raw", True),
     "Sequential": (lambda: keras.Sequential([keras.Input((8, 8, 3)), *rescaled()]), "raw", True),
     "unbuilt Sequential": (lambda: keras.Sequential([layers.RandomFlip(), *rescaled()]), "raw", True),
-    # It scales what is 0…1 already.
+    # It scales values that are 0…1 already.
     "2x − 1": (lambda: model_of(lambda x: conv(2 * x - 1)), "unit", False),
     "x − 0.5": (lambda: model_of(lambda x: conv(x - 0.5)), "unit", False),
     "Normalization adapted to 0…1": (lambda: model_of(lambda x: conv(adapted(1)(x))), "unit", False),
     "PyTorch's mean and std": (lambda: model_of(lambda x: conv((x - TORCH_MEAN) / TORCH_STD)), "unit", False),
-    # It says nothing.
+    # Nothing states it.
     "plain": (lambda: model_of(conv), "unit", False),
     "augmentation only": (lambda: model_of(lambda x: conv(augmentation()(x))), "unit", False),
     "resizing and padding only": (lambda: model_of(lambda x: conv(resized(x))), "unit", False),
@@ -239,7 +239,7 @@ MODELS = {
     "no weights": (lambda: model_of(layers.MaxPooling2D()), "unit", False),
     "subclassed": (lambda: Parts(layers.Conv2D(4, 3)), "unit", False),
     "subclassed, scaled later": (lambda: Parts(*reversed(rescaled())), "unit", False),
-    # There are signs of it.
+    # Some signs point to it.
     "subclassed, Rescaling first": (lambda: Parts(augmentation(), *rescaled()), "raw", False),
     "one branch of two": (
         lambda: model_of(lambda x: layers.Conv2D(2, 1)(x) + layers.Conv2D(2, 1)(x / 255)), "raw", False,
@@ -292,8 +292,8 @@ def test_twins_that_share_a_backbone(backbone):
     assert detect_scaling(model).name == "raw"
 
 
-def all_widgets(model):
-    """All of a model that a look at it might change."""
+def everything_a_pass_might_change(model):
+    """Return everything of a model that a forward pass might change."""
     parts = [model, *model._flatten_layers(include_self=False)]
     operations = [operation for part in parts for operation in getattr(part, "operations", [])]
     return {
@@ -304,7 +304,7 @@ def all_widgets(model):
         "calls": [len(operation._inbound_nodes) for operation in operations],
         "uses": [len(operation._outbound_nodes) for operation in operations],
         "losses": list(model.losses),
-        "chance": (random.getstate(), repr(np.random.get_state())),  # noqa: NPY002 - the one that users seed
+        "chance": (random.getstate(), repr(np.random.get_state())),  # noqa: NPY002 - the generator that users seed
     }
 
 
@@ -317,9 +317,9 @@ def test_the_model_stays_as_it_is(backbone):
         "subclassed": Parts(augmentation(), layers.Conv2D(3, 1), backbone),
     }
     for name, model in models.items():
-        before = all_widgets(model)
+        before = everything_a_pass_might_change(model)
         detect_scaling(model)
-        after = all_widgets(model)
+        after = everything_a_pass_might_change(model)
         for what in before:
             np.testing.assert_equal(after[what], before[what], err_msg=f"{name}: {what}")
 

@@ -1,4 +1,4 @@
-"""Pages of feature maps, read back from the bytes that go out."""
+"""Pages of feature maps, read back from the encoded bytes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def channel_page(maps, channel, norm="standardize", **settings):
 
 
 def sent(page, cmap="viridis"):
-    """Palette indices, decoded from the PNG's bytes."""
+    """Decode palette indices from the PNG's bytes."""
     picture = Image.open(io.BytesIO(encode_png(page.composed(), palette(cmap), page.ratio)))
     assert picture.mode == "P"
     return np.array(picture)
@@ -73,13 +73,13 @@ def lines(page):
 
 
 def runs(mask):
-    """First and past-the-last places of the runs of True."""
+    """Return first and past-the-last positions of the runs of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def found_tiles(indices, ratio=1):
-    """Tiles in reading order, found by their colours alone: `(top, left, indices)` below the header."""
+    """Find tiles by their colours alone, in reading order: `(top, left, indices)` below the header."""
     top = 42 * ratio
     mapped = indices[top:] < STEPS
     tiles = []
@@ -107,7 +107,7 @@ def level_of(indices):
 
 
 def numbered_maps(count):
-    """Maps of 2 by 7 that spell their channel's index in binary, after a one and a zero."""
+    """Build maps of 2 by 7 that spell their channel's index in binary, after a one and a zero."""
     digits = (np.arange(count)[:, np.newaxis] >> np.arange(12)) & 1
     spelled = np.concatenate([np.full((count, 1), 1), np.full((count, 1), 0), digits], axis=1)
     return np.moveaxis(spelled.reshape(count, 2, 7), 0, -1).astype(np.float32)
@@ -159,7 +159,7 @@ def test_tiles_cover_all_channels_and_nothing_else(
     assert layout.columns <= min(ncols, count)
     tile_width, tile_height = layout.tile
     assert min(layout.tile) >= 4
-    # Round to whole blocks, and no thinner than can be seen: else the tile has the map's proportions.
+    # Up to whole blocks and a visible minimum thickness, the tile has the map's proportions.
     if min(tile_width, tile_height) > 8:
         assert tile_width * height == pytest.approx(tile_height * width, rel=1 / 8)
     for page in range(layout.pages):
@@ -307,7 +307,7 @@ def parse(label):
 
 
 def read_bar(page, *, vertical):
-    """The value of each tick, and the level of the bar beside it."""
+    """Return the value of each tick, and the level of the bar beside it."""
     indices, ratio = page.indices, page.ratio
     ticks = []
     for each in page.texts:
@@ -568,7 +568,7 @@ def test_the_chosen_channel_is_framed_outside_its_tile():
 
 
 def display(figure, *, inline):
-    """What a notebook shows for a figure at the end of a cell."""
+    """Return a notebook's output for a figure at the end of a cell."""
 
     class Shell:
         display_formatter = DisplayFormatter()

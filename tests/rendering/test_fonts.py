@@ -18,7 +18,7 @@ from fmwidget.rendering.grid_layout import grid_layout
 
 
 def make_font(path, family, characters):
-    """A font in which each of the characters is a solid block, half as wide as it is high."""
+    """Make a font in which each of the characters is a solid block, half as wide as it is high."""
     pen = TTGlyphPen(None)
     for corner, place in zip("mlll", [(0, 0), (500, 0), (500, 1000), (0, 1000)], strict=True):
         (pen.moveTo if corner == "m" else pen.lineTo)(place)
@@ -42,7 +42,7 @@ CACHES = (text._fonts, text._register_new_fonts, text.printable, text.rasterize)
 
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
-    """Matplotlib's own fonts, and those files that are put into the list that this returns."""
+    """Limit matplotlib to its own fonts, and return a list to which a test adds font files."""
     own = [each for each in font_manager.fontManager.ttflist if each.name not in text.CJK_FAMILIES]
     files: list[str] = []
     monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
@@ -111,7 +111,7 @@ def test_without_a_font_there_are_question_marks_and_no_warning(installed):
 
 
 def test_letters_come_together_from_their_parts(installed, tmp_path):
-    """macOS stores file names taken apart: ㄱ, ㅗ as two characters."""
+    """Check decomposed file names, as macOS stores them: ㄱ, ㅗ as two characters."""
     make_font(tmp_path / "nanum.ttf", "NanumGothic", "고")
     installed.append(str(tmp_path / "nanum.ttf"))
     assert text.printable("\u1100\u1169") == "고"

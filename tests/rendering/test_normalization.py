@@ -30,7 +30,7 @@ def levels(maps, norm="standardize", channels=None, shrink=1):
 
 
 def classic_grid(maps, images_per_row=16):
-    """The loop every tutorial has, up to its `display_grid` of uint8 levels."""
+    """Run the loop of every tutorial, up to its `display_grid` of uint8 levels."""
     size_y, size_x, n_features = maps.shape
     n_cols = n_features // images_per_row
     display_grid = np.zeros((size_y * n_cols, images_per_row * size_x))
@@ -48,7 +48,7 @@ def classic_grid(maps, images_per_row=16):
 
 
 def feature_maps(shape, seed=0):
-    """Sparse, skewed maps of very different ranges, as a network makes them."""
+    """Sparse, skewed maps of very different ranges, like those of a network."""
     rng = np.random.default_rng(seed)
     scale = 10 ** rng.uniform(-3, 3, shape[-1])
     maps = np.maximum(rng.normal(size=shape) + rng.normal(size=shape[-1]), 0) * scale
@@ -57,7 +57,7 @@ def feature_maps(shape, seed=0):
 
 
 def in_float64(channel_map, norm, low, high):
-    """One finite map's levels before rounding, in plain float64."""
+    """Return one finite map's levels before rounding, in plain float64."""
     values = channel_map.astype(np.float64)
     if norm == "standardize":
         return np.clip((values - values.mean()) / values.std() * 64 + 128, 0, 255)

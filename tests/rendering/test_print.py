@@ -1,4 +1,4 @@
-"""Figures for print: what a file holds, as other readers read it, is compared with the model's own maps."""
+"""Figures for print: their files, as other programs read them, against the model's own maps."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ def image_in_svg(content: bytes) -> Image.Image:
 
 def image_in_pdf(content: bytes) -> Image.Image:
     (image,) = pypdf.PdfReader(io.BytesIO(content)).pages[0].images
-    assert b"/Interpolate" not in content  # which would have readers blur it
+    assert b"/Interpolate" not in content  # which would make viewers blur it
     assert image.image is not None
     return image.image
 
 
-READERS = {"png": lambda content: Image.open(io.BytesIO(content)), "svg": image_in_svg, "pdf": image_in_pdf}
+DECODERS = {"png": lambda content: Image.open(io.BytesIO(content)), "svg": image_in_svg, "pdf": image_in_pdf}
 
 
-@pytest.mark.parametrize("suffix", list(READERS))
+@pytest.mark.parametrize("suffix", list(DECODERS))
 def test_every_value_of_a_map_is_in_the_file_once(widget, maps, suffix):
-    picture = np.asarray(READERS[suffix](saved(widget, suffix)).convert("RGB")).astype(int)
+    picture = np.asarray(DECODERS[suffix](saved(widget, suffix)).convert("RGB")).astype(int)
     layout = widget._screen.frame.layout
     assert picture.shape[:2] == (3 * layout.height, 3 * layout.width)
     for channel in range(16):

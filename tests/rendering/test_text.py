@@ -1,4 +1,4 @@
-"""Lines of text are set as matplotlib sets them."""
+"""Lines of text, set as matplotlib sets them."""
 
 from __future__ import annotations
 

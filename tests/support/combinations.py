@@ -1,4 +1,4 @@
-"""More small models: ways of putting a model together that get in each other's way, and layers seldom met."""
+"""More small models: combinations of Keras features that interfere with each other, and rare layers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def shared_channels_first_half() -> keras.Model:
 
 
 class Backbones(keras.Model):
-    """Calls one functional model twice, and another one of the same name with other numbers of channels."""
+    """A model that calls one functional model twice, and another of its name with other channels."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -74,7 +74,7 @@ def tuples() -> keras.Model:
 
 
 def dicts() -> keras.Model:
-    """A picture and a few numbers come in as a dict, maps and numbers go out as one."""
+    """A model with an image and a few numbers as a dict of inputs, maps and numbers as a dict of outputs."""
     inputs = {"picture": keras.Input(SIZE, name="picture"), "numbers": keras.Input((3,), name="numbers")}
     scale = layers.Reshape((1, 1, 3), name="reshape")(inputs["numbers"])
     x = layers.Multiply(name="scaled")([inputs["picture"], scale])
@@ -91,10 +91,10 @@ def whole_numbers() -> keras.Model:
 
 
 def over_time() -> keras.Model:
-    """A film of four frames, made of the picture's rows: a picture of maps for each, and loops."""
+    """A video of four time steps made of the image's rows: an image of maps for each, and loops."""
     picture = keras.Input(SIZE)
-    film = layers.Reshape((4, SIZE[0] // 4, *SIZE[1:]), name="film")(picture)
-    x = layers.TimeDistributed(layers.Conv2D(4, 3, activation="relu", name="conv"), name="each")(film)
+    video = layers.Reshape((4, SIZE[0] // 4, *SIZE[1:]), name="film")(picture)
+    x = layers.TimeDistributed(layers.Conv2D(4, 3, activation="relu", name="conv"), name="each")(video)
     last = layers.ConvLSTM2D(3, 2, padding="same", name="conv_lstm")(x)
     steps = layers.Reshape((-1, 3), name="steps")(layers.Conv2D(3, 1, name="after")(last))
     x = layers.Dense(2)(layers.Bidirectional(layers.GRU(4, name="gru"))(steps))
@@ -102,23 +102,23 @@ def over_time() -> keras.Model:
 
 
 def frame_by_frame() -> keras.Model:
-    """A whole network for each frame of a film, channels first."""
+    """A whole network for each time step of a video, channels first."""
     first: Any = {"data_format": "channels_first"}
     frame = keras.Input((3, 6, 7))
     x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv", **first)(frame / 255.0)
     backbone = keras.Model(frame, layers.BatchNormalization(axis=1, name="norm")(x), name="backbone")
-    film = keras.Input((2, 3, 6, 7), name="film")
-    x = layers.TimeDistributed(backbone, name="each")(film)
+    video = keras.Input((2, 3, 6, 7), name="film")
+    x = layers.TimeDistributed(backbone, name="each")(video)
     x = layers.TimeDistributed(layers.MaxPooling2D(2, name="pool", **first), name="pools")(x)
     x = layers.ReLU(name="relu")(x)
     x = layers.ConvLSTM2D(5, 2, padding="same", return_sequences=True, name="memory", **first)(x)
     x = layers.TimeDistributed(layers.ReLU(), name="relus")(x)
     x = layers.TimeDistributed(layers.GlobalAveragePooling2D(**first), name="means")(x)
-    return keras.Model(film, layers.Flatten()(x), name="frame_by_frame")
+    return keras.Model(video, layers.Flatten()(x), name="frame_by_frame")
 
 
 def channels_first_network() -> keras.Model:
-    """Every kind of layer that takes channels first, and one after them that takes them last."""
+    """A model of every kind of layer that takes channels first, and one after them that takes them last."""
     first: Any = {"data_format": "channels_first"}
     picture = keras.Input((SIZE[2], *SIZE[:2]))
     x = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="conv", **first)(picture)
@@ -138,7 +138,7 @@ def channels_first_network() -> keras.Model:
 
 
 class Plain(keras.Model):
-    """Says nowhere where its channels are: its layers took the setting they were made under."""
+    """A model that states no data format: its layers took the setting they were made under."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -150,7 +150,7 @@ class Plain(keras.Model):
 
 
 def made_under_channels_first() -> keras.Model:
-    """Built while Keras' setting was another than it is when the model is used."""
+    """A model built while Keras' setting was another than it is when the model is used."""
     setting = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
     try:
@@ -162,7 +162,7 @@ def made_under_channels_first() -> keras.Model:
 
 
 def attention() -> keras.Model:
-    """Tokens of patches, whose heads have four axes too."""
+    """A model of patches as tokens, whose heads have four axes too."""
     picture = keras.Input(SIZE)
     x = layers.Conv2D(8, 4, strides=4, activation="gelu", name="patches")(picture / 255.0)
     tokens = layers.Reshape((-1, 8), name="tokens")(x)
@@ -173,7 +173,7 @@ def attention() -> keras.Model:
 
 
 def augmented() -> keras.Model:
-    """What stands still in inference: flips, noise, dropout of whole maps."""
+    """A model of layers that do nothing in inference: flips, noise, dropout of whole maps."""
     return keras.Sequential(
         [
             keras.Input(SIZE),

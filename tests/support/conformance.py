@@ -18,16 +18,16 @@ import numpy as np
 
 from fmwidget import ActivationModel
 from fmwidget.activations.layers import FeatureLayer
-from tests.support import combinations, oracle, strangers, zoo
+from tests.support import combinations, custom_models, oracle, zoo
 
 TOLERANCE = 1e-4  # of the largest magnitude of a layer's output
 
 Maker = Callable[[], keras.Model]
-SMALL: dict[str, Maker] = zoo.MODELS | combinations.MODELS | strangers.MODELS
+SMALL: dict[str, Maker] = zoo.MODELS | combinations.MODELS | custom_models.MODELS
 
 
 def _application(name: str, dtype: str = "float32") -> Maker:
-    """A network of keras.applications at random weights, for pictures as small as most allow."""
+    """Build a network of keras.applications at random weights, for images as small as most allow."""
 
     def make() -> keras.Model:
         keras.utils.set_random_seed(1)
@@ -44,7 +44,7 @@ def _saved(path: Path) -> Maker:
     return lambda: keras.models.load_model(path, compile=False)
 
 
-# The smallest of each family in keras.applications, and what trained networks lie beside the repository.
+# The smallest of each family in keras.applications, and trained networks stored beside the repository.
 LARGE: dict[str, Maker] = {
     name: _application(name)
     for name in (
@@ -77,7 +77,7 @@ LARGE |= {
 
 @dataclass
 class Comparison:
-    """What was compared for a model, and the largest difference found relative to a layer's largest value."""
+    """Counts of compared maps, and the largest difference relative to a layer's largest value."""
 
     calls: int = 0
     maps: int = 0
@@ -100,7 +100,7 @@ class Comparison:
 
 
 def relative_difference(maps: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
-    """max|a-b| / max|b| over the finite; infinite unless NaN and infinities are in the same places."""
+    """Return max|a-b| / max|b| over finite values; inf unless NaN and infinities are in the same places."""
     a, b = np.asarray(maps, "float64"), np.asarray(expected, "float64")
     finite = np.isfinite(b)
     if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
@@ -110,17 +110,17 @@ def relative_difference(maps: np.ndarray[Any, Any], expected: np.ndarray[Any, An
 
 
 def settle(am: ActivationModel) -> None:
-    """Waits until the compiled pass is in use, or has been given up."""
+    """Wait until the compiled pass is in use, or has been given up."""
     am.warm_up()
     for future in am._compiler.passes.values():
         future.exception(timeout=600)
 
 
 def compare(make: Maker, *, batches: int = 3) -> Comparison:
-    """Compares all that is listed with all that a plain pass makes: one picture eagerly, the rest compiled.
+    """Compare all listed maps with all of a plain forward pass: one image eagerly, the rest compiled.
 
     Raises:
-        AssertionError: If something is missing, is there too much, or differs.
+        AssertionError: If a map is missing, is listed without need, or differs.
     """
     keras.utils.set_random_seed(1)
     model, twin = make(), make()
@@ -153,7 +153,7 @@ def compare(make: Maker, *, batches: int = 3) -> Comparison:
 
 
 def main(names: list[str]) -> None:
-    """Compares the models of these names or paths; all if there are none."""
+    """Compare the models of these names or paths; all if there are none."""
     makers = SMALL | LARGE
     chosen = {name: makers.get(name) or _saved(Path(name)) for name in names} or makers
     _say("model                                   calls     maps   difference  at")

@@ -17,7 +17,7 @@ ROUNDS = 9
 
 
 def largest(model: keras.Model) -> Any:
-    """The variable of the largest weight."""
+    """Return the variable of the largest weight."""
     return max(model.weights, key=lambda each: np.prod(each.shape)).value
 
 
@@ -45,11 +45,11 @@ CHANGES: dict[str, Callable[[keras.Model], Any]] = {
 
 
 def costs(model: keras.Model) -> dict[str, tuple[float, float]]:
-    """Milliseconds of the look after each kind of change, and in which share of the rounds it was seen."""
+    """Return milliseconds of the check after each kind of change, and the share of rounds that found it."""
     model.compile("sgd", "categorical_crossentropy")
     am = ActivationModel(model)
     batch = np.zeros((1, *model.input_shape[1:]), "float32")
-    for fill in (0, 1):  # the second picture begins to compile
+    for fill in (0, 1):  # the second image begins to compile
         am.predictions(batch + fill)
     am.warm_up()
     for future in am._compiler.passes.values():
@@ -69,13 +69,13 @@ def costs(model: keras.Model) -> dict[str, tuple[float, float]]:
 
 
 def main() -> None:
-    """Prints a table for the largest and for the most finely divided of the networks people use."""
+    """Print a table for a network with large weights and for one with many small ones."""
     for name in ("VGG16", "MobileNetV2"):
         model = getattr(keras.applications, name)(weights=None)
         size = sum(np.prod(weight.shape) for weight in model.weights) * 4
         sys.stdout.write(f"{name}: {len(model.variables)} variables, {size / 1e6:.0f} MB\n")
         for what, (cost, seen) in costs(model).items():
-            sys.stdout.write(f"  {what:28} {cost:6.1f} ms   seen in {seen:.0%} of looks\n")
+            sys.stdout.write(f"  {what:28} {cost:6.1f} ms   seen in {seen:.0%} of checks\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A picture to try things on, and files of it."""
+"""A test image, and its encoded files."""
 
 from __future__ import annotations
 

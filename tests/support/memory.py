@@ -1,6 +1,6 @@
 """Peak memory with and without recording, EfficientNetB7 at 600×600: `python -m tests.support.memory`.
 
-Each of the two runs in a process of its own, since what matters is the most that either ever held.
+Each of the two runs in a process of its own, since a process reports only the peak of its whole life.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ import sys
 MIB = 2**20
 
 
-def peak(how: str, name: str, size: int) -> tuple[int, int]:
-    """Bytes that a process needs at its peak to run a network of `keras.applications` or to look into it.
+def peak(mode: str, name: str, size: int) -> tuple[int, int]:
+    """Return the bytes that a process needs at its peak to run or record a network of `keras.applications`.
 
     Args:
-        how: `"run"` for a plain eager forward pass, `"look"` for the maps of three of its layers.
-        name: Of the constructor.
-        size: Height and width of the picture.
+        mode: `"run"` for a plain eager forward pass, `"record"` for the maps of three of its layers.
+        name: Name of the constructor.
+        size: Height and width of the image.
 
     Returns:
         The peak, and the bytes of maps in the cache at the end.
     """
-    command = [sys.executable, "-m", "tests.support.memory", how, name, str(size)]
+    command = [sys.executable, "-m", "tests.support.memory", mode, name, str(size)]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     most, held = map(int, done.stdout.split())
     return most, held
 
 
-def _measure(how: str, name: str, size: int) -> None:
+def _measure(mode: str, name: str, size: int) -> None:
     import keras
     import numpy as np
 
@@ -40,7 +40,7 @@ def _measure(how: str, name: str, size: int) -> None:
     held = 0
     model = getattr(keras.applications, name)(weights=None)
     batch = np.random.default_rng(0).uniform(0, 255, (1, size, size, 3)).astype("float32")
-    if how == "run":
+    if mode == "run":
         for _ in range(2):
             model(batch, training=False)
     else:
@@ -54,11 +54,11 @@ def _measure(how: str, name: str, size: int) -> None:
 
 
 def main() -> None:
-    """Prints both peaks."""
-    for how in ("run", "look"):
-        most, held = peak(how, "EfficientNetB7", 600)
+    """Print both peaks."""
+    for mode in ("run", "record"):
+        most, held = peak(mode, "EfficientNetB7", 600)
         sys.stdout.write(
-            f"{how}: {most / MIB:.0f} MiB at the peak, {held / MIB:.0f} MiB of maps held at the end\n"
+            f"{mode}: {most / MIB:.0f} MiB at the peak, {held / MIB:.0f} MiB of maps held at the end\n"
         )
 
 

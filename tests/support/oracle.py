@@ -1,4 +1,4 @@
-"""What a plain forward pass makes, noted by the model itself; no part of the package is in it."""
+"""The outputs of a plain forward pass, recorded by the model itself; no part of the package is in it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ ENDING_IN_ACTIVATION = {"Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D",
 
 
 def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]]:
-    """A plain forward pass that returns every 4-D output of every call, and every frame of a film.
+    """Return a plain forward pass with every 4-D output of every call, and every time step of a video.
 
-    Each operation object gets a `call` of its own that notes what it returns, and an activation that notes
-    what it is given. Operations made on the fly, as `ZeroPadding2D` makes one in every call, get theirs by
+    Each operation object gets a `call` of its own that records its result, and an activation that records
+    its input. Operations made on the fly, as `ZeroPadding2D` makes one in every call, get theirs by
     their class, for as long as a pass takes. What the model returns itself comes last, if no call inside did.
-    The model is spoiled by it: give it one that nothing else uses.
+    The model is unusable afterwards: pass one that nothing else uses.
     """
-    model(batch, training=False)  # build what is not built
+    model(batch, training=False)  # build unbuilt layers
     seen: list[Output] = []
     counts: Counter[int] = Counter()
     returned: dict[int, Any] = {}
@@ -51,7 +51,7 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
         return call
 
     def instrument(operation: keras.Operation) -> None:
-        for name in dir(type(operation)):  # what `@tf.function` compiles would hide the layers it runs
+        for name in dir(type(operation)):  # a `@tf.function` would hide the layers it runs
             if hasattr(getattr(type(operation), name, None), "python_function"):
                 operation.__dict__[name] = getattr(operation, name).python_function
         if operation is model:
@@ -108,7 +108,7 @@ def instrumented(model: keras.Model, batch: Any) -> Callable[[Any], list[Output]
 def _operations(root: keras.Operation) -> list[keras.Operation]:
     found = [root]
     if isinstance(root, layers.RNN):
-        return found  # what they run, they run step by step in a loop
+        return found  # their cells run step by step in a loop
     if isinstance(root, layers.TimeDistributed):  # uses its layer's code, and never calls the layer itself
         return found + _operations(root.layer)[1:]
     for layer in getattr(root, "_layers", []):
@@ -117,7 +117,7 @@ def _operations(root: keras.Operation) -> list[keras.Operation]:
 
 
 def _kinds_of_operations(base: type) -> Iterator[Any]:
-    """The classes of Keras' operations that are no layers, those that say themselves what they do."""
+    """Yield the classes of Keras' operations that are no layers and that define a `call` of their own."""
     kinds: list[type] = base.__subclasses__()
     for kind in kinds:
         if not issubclass(kind, keras.Layer) and kind.__module__.startswith("keras.src.ops."):
@@ -127,13 +127,13 @@ def _kinds_of_operations(base: type) -> Iterator[Any]:
 
 
 def copy_state(source: keras.Model, target: keras.Model) -> None:
-    """Gives one model all that the other one keeps: weights, states, seeds, and variables of TensorFlow's."""
+    """Copy weights, states, seeds, and TensorFlow variables from one model to the other."""
     for theirs, ours in zip(state(source), state(target), strict=True):
         ours.assign(theirs)
 
 
 def state(model: keras.Model) -> list[Any]:
-    """All variables of a model, those included that Keras does not count among them."""
+    """Return all variables of a model, those included that Keras does not count among them."""
     held = [value for layer in model._flatten_layers() for value in vars(layer).values()]
     states = [layer.states for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
     return [

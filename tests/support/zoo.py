@@ -122,7 +122,7 @@ def functional_in_subclassed_in_functional() -> keras.Model:
 
 
 class Hidden(layers.Layer):
-    """Compiles its own call, which would hide the layers it runs."""
+    """A layer that compiles its own call, which would hide the layers it runs."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -140,7 +140,7 @@ def compiled_layer() -> keras.Model:
 
 
 class Branching(keras.Model):
-    """Python control flow on the data: cannot be traced."""
+    """A model with Python control flow on the data, which cannot be traced."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -199,7 +199,7 @@ def at_least_a_tenth(x: Any) -> Any:
 
 
 def activated() -> keras.Model:
-    """Every kind of layer with an activation of its own, by name, by function and by layer."""
+    """A model of every kind of layer with an activation of its own, by name, by function and by layer."""
     picture = keras.Input(SIZE)
     shared = layers.Conv2D(3, 3, padding="same", activation="tanh", name="shared")
     x = shared(shared(picture / 255.0))
@@ -261,7 +261,7 @@ MODELS = {
 
 
 def batch_for(model: keras.Model, seed: int = 0) -> Any:
-    """A random input of one picture, in the structure the model takes."""
+    """Return a random input of one image, in the structure the model takes."""
     random = np.random.default_rng(seed)
     try:
         structure = model.input

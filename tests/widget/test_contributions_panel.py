@@ -1,4 +1,4 @@
-"""The panel that takes a value apart: the numbers that a person reads, against the model's own weights."""
+"""The contributions panel: its numbers on screen against the model's own weights."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def numbers(text: str) -> list[float]:
 
 
 def tables(page: str) -> list[tuple[str, np.ndarray[Any, Any]]]:
-    """The caption of each table of cells and its numbers, the power of ten in the caption put back."""
+    """Return the caption of each table of cells and its numbers, scaled by the caption's power of ten."""
     found = []
     for caption, body in re.findall(
         r'<table class="fmw-cells[^>]*><caption>(.*?)</caption>(.*?)</table>', page
@@ -123,7 +123,7 @@ def test_the_channels_that_matter_most_come_first_and_the_rest_is_summed():
 def test_it_is_not_there_until_a_unit_is_pinned_and_costs_nothing_until_it_is_opened():
     origin = Origin(zoo.sequential(), layer="conv")
     assert origin.panel.box.layout.display == "none"
-    origin.button.value = True  # it cannot be seen, but the page may be old
+    origin.button.value = True  # it is hidden, but the page may be out of date
     assert origin.page.value == ""
     origin.button.value = False
     origin.widget._screen.interactions.pin(Unit(0, 1, 1))
@@ -131,7 +131,7 @@ def test_it_is_not_there_until_a_unit_is_pinned_and_costs_nothing_until_it_is_op
     assert origin.page.value == ""
     origin.button.value = True
     assert "conv: channel 0, row 1, column 1" in origin.page.value
-    origin.widget.channel = 3  # the place is kept
+    origin.widget.channel = 3  # the position is kept
     assert "conv: channel 3, row 1, column 1" in origin.page.value
     origin.widget._screen.interactions.pin(None)
     assert (origin.panel.box.layout.display, origin.page.value) == ("none", "")
@@ -216,7 +216,7 @@ def test_what_is_beyond_the_edge_and_what_is_not_finite():
     inside = np.array([[False, True], [False, True]])
     made = made_up(2, 1, inside=inside, window=np.array([[[0.0], [np.nan]], [[0.0], [-np.inf]]]))
     page = contribution_tables_html(made, np.float32(np.nan), title="t", activation="relu", follows=False)
-    assert page.count("beyond the edge") == 4  # in window and product: the kernel has its numbers there too
+    assert page.count("beyond the edge") == 4  # in window and product: the kernel has numbers there too
     assert ">NaN<" in page
     assert ">−∞<" in page
     assert '<th scope="row">relu(nan)</th><td>NaN</td>' in page

@@ -1,4 +1,4 @@
-"""Events of the front end: each enters the widget once, and a hover sends no more than what it changes."""
+"""Events of the front end: each enters the widget once, and a hover sends only the traits it changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fmwidget import FeatureMapWidget
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.rendering.sampling import Unit
 from fmwidget.widget.jupyter.widget_tree import child_widgets
-from tests.support.acting import deliver, described
+from tests.support.driving import deliver, described
 from tests.widget.test_receptive_field_service import until
 
 PICTURES = {
@@ -39,7 +39,7 @@ def entries_of_all_widgets():
 
 @pytest.fixture(name="entries")
 def entries_of_a_test(all_entries):
-    """One item for each action that enters a widget."""
+    """Record one item for each action that enters a widget."""
     all_entries.clear()
     return all_entries
 
@@ -52,14 +52,14 @@ def shown_widget(all_entries):
     layers = [keras.layers.Conv2D(2, 1, name=f"{'odd' if n % 2 else 'even'}_{n}") for n in range(41)]
     made = FeatureMapWidget(keras.Sequential([keras.Input((20, 24, 3)), wide, *layers]), PICTURES)
     made._screen.interactions.pin(Unit(0, 1, 1))
-    until(lambda: made._screen.panels.input.view.region)  # its graph has been traced
+    until(lambda: made._screen.panels.input.view.region)  # its model graph has been traced
     yield made
     made.close()
 
 
 @pytest.fixture
 def widget(shown, entries):
-    """The widget as it was at first, but for its selection."""
+    """The widget in its first state, but for its selection."""
     shown._screen.controls.pause()
     custom(shown._screen.panels.zoom.box, type="close")
     described(shown, "Filter").value = ""
@@ -152,7 +152,7 @@ def test_playing_stops_where_the_filter_changes_what_is_played(widget):
 
 
 def sent_by(widget: FeatureMapWidget, event: Callable[[], None]) -> dict[tuple[str, str], Any]:
-    """The traits that the widget sends for an event, by the label of the picture, or else the type."""
+    """Return the traits that the widget sends for an event, by the label of the picture, or else the type."""
     sent: dict[tuple[str, str], Any] = {}
     parts = list(child_widgets(widget))
     for part in parts:

@@ -1,4 +1,4 @@
-"""An exception anywhere on the way to the screen: a sentence, its traceback, a log record, and on it goes."""
+"""An exception anywhere on the way to the screen: error message, traceback, log record, and recovery."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.activations.cache import ForwardCache
 from fmwidget.images.source import NamedImage
 from fmwidget.widget.jupyter.widget_tree import child_widgets
-from tests.support.acting import deliver, described, status
+from tests.support.driving import deliver, described, status
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (24, 30, 3), np.uint8)
@@ -29,7 +29,7 @@ LAYER, NORM, ORDER, PICTURE, CHANNEL = "Layer", "Norm", "Order", "Picture", "Cha
 
 
 class FaultError(Exception):
-    """What nobody expects."""
+    """An exception of a type that no code expects."""
 
 
 def fails(*_args: Any, **_options: Any) -> Any:
@@ -47,7 +47,7 @@ def scaled(pixels):
     return np.asarray(pixels[:20, :24], "float32")[np.newaxis] / 255
 
 
-# ---------------------------------------------------------------- what a person does
+# ---------------------------------------------------------------- user actions
 
 
 def thumbnails(widget):
@@ -55,7 +55,7 @@ def thumbnails(widget):
 
 
 def choose(widget, what, index):
-    """Makes a choice in the browser: of an option, a thumbnail, a number."""
+    """Make a choice in the browser: of an option, a thumbnail, a number."""
     if what == PICTURE:
         deliver(thumbnails(widget), method="update", state={"value": index})
         return
@@ -70,7 +70,7 @@ def point(widget, kind):
 
 
 def screen(widget):
-    """All that is seen of a widget but its status line."""
+    """Return all of a widget on screen but its status line."""
     names = ("png", "alt", "value", "options", "readout", "mark")
     return [
         (type(part).__name__, name, getattr(part, name, None))
@@ -80,7 +80,7 @@ def screen(widget):
     ]
 
 
-# ---------------------------------------------------------------- where it breaks
+# ---------------------------------------------------------------- where it fails
 
 
 def latest(name):
@@ -139,10 +139,10 @@ def act(widget, how, index=1):
 
 @pytest.fixture
 def break_at(widget, model, monkeypatch, caplog):
-    """Breaks something during an action, and sees whether it is told, and then got over."""
+    """Break something during an action, and check that it is reported, and then recovered from."""
 
     def check(inject, action):
-        """Returns the picture that was on screen when it broke."""
+        """Return the picture that was on screen at the fault."""
         caplog.clear()
         with monkeypatch.context() as patch, caplog.at_level(logging.INFO, "fmwidget"):
             inject(widget, patch)
@@ -191,7 +191,7 @@ def test_a_fault_in_any_panel_is_got_over(widget, break_at):
 
 
 class Interrupting:
-    """Raises `KeyboardInterrupt` in this thread at the n-th line that is run of what is ours or serves us."""
+    """Raise `KeyboardInterrupt` in this thread at the n-th executed line of ours or of a library we use."""
 
     ROOMS = ("fmwidget", "ipywidgets", "traitlets", "keras", "contextlib")
 
@@ -207,13 +207,13 @@ class Interrupting:
 
     def _enter(self, frame: Any, _event: str, _argument: Any) -> Any:
         name = frame.f_code.co_filename
-        # Not where Python itself must not be interrupted: an exception there would go nowhere.
+        # Not in `__del__`: Python would only print an exception there.
         if any(room in name for room in self.ROOMS) and frame.f_code.co_name != "__del__":
             return self._line
         return None
 
     def _line(self, frame: Any, event: str, _argument: Any) -> Any:
-        # Python itself is never interrupted on its way out of a `with`, before what it leaves has been told.
+        # Python itself is never interrupted on its way out of a `with`, before `__exit__` is called.
         source = linecache.getline(frame.f_code.co_filename, frame.f_lineno) if event == "line" else "with"
         if not source.lstrip().startswith("with"):
             self.left -= 1
@@ -310,7 +310,7 @@ def test_a_compiled_forward_that_fails_is_given_up_for_an_eager_one(model, monke
 
 
 def assert_works(widget, model):
-    """Every action draws again what a widget would that knows of nothing, and Keras is as it was."""
+    """Check that every action draws as in a new widget, and that Keras is unchanged."""
     free = threading.Thread(target=lambda: widget._lock.acquire(timeout=5) and widget._lock.release())
     free.start()
     free.join(10)
@@ -329,7 +329,9 @@ def assert_works(widget, model):
     fresh = FeatureMapWidget(model, PICTURES, preprocess=scaled, channel=1)
     assert screen(widget) == screen(fresh)
     fresh.close()
-    fmwidget.activations.background._executor.submit(lambda: None).result()  # which may be recording just now
+    fmwidget.activations.background._executor.submit(
+        lambda: None
+    ).result()  # which may be recording at this moment
     assert keras.Operation.__call__.__module__.startswith("keras.")
     assert keras.Layer.add_loss.__module__.startswith("keras.")
 
@@ -349,7 +351,7 @@ def test_a_control_that_an_interrupt_left_holding_its_news_tells_them_again(widg
     names = {CHANNEL: "channel", PICTURE: "image"}
     before = getattr(widget, names[what])
     control = thumbnails(widget) if what == PICTURE else described(widget, what)
-    # As traitlets has it meanwhile.
+    # The state that traitlets has meanwhile.
     control.notify_change, control._cross_validation_lock = lambda _: None, True
     choose(widget, what, 1)
     assert getattr(widget, names[what]) != before

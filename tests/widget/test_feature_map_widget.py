@@ -53,7 +53,7 @@ def status(widget: FeatureMapWidget) -> str:
 
 
 def by_hand(model: keras.Model, picture: np.ndarray[Any, Any], layer: str) -> np.ndarray[Any, Any]:
-    """The maps from running the model's layers one by one on PIL's resize of the picture."""
+    """Return the maps from running the model's layers one by one on PIL's resize of the image."""
     resized = Image.fromarray(picture).resize((24, 20), Image.Resampling.BILINEAR)
     x = np.asarray(resized, "float32")[np.newaxis] / 255
     for each in model.layers:
@@ -74,7 +74,7 @@ def test_the_maps_are_the_model_s(widget, model):
             assert not widget.feature_maps.flags.writeable
 
 
-def test_looking_around_costs_one_forward_a_picture(model):
+def test_exploring_costs_one_forward_an_image(model):
     am = ActivationModel(model)
     widget = FeatureMapWidget(am, PICTURES)
     assert am.stats.forwards == 1
@@ -211,7 +211,7 @@ def test_a_function_of_the_picture_is_used_and_shown(widget, model):
     assert control(widget, "Scaling").value == "auto"
 
 
-def test_one_redraw_for_each_thing_a_person_does(widget, monkeypatch):
+def test_one_redraw_for_each_user_action(widget, monkeypatch):
     shown: list[Any] = []
     panel = widget._screen.panels.grid
     original = panel._draw
@@ -289,7 +289,7 @@ def test_a_place_is_the_channel_that_stands_there_in_the_order_shown(widget):
         grid._handle_custom_msg({"type": "tile", "tile": place, "id": "x"}, [])
         assert widget.channel == strongest[place]
         assert grid.tile == place
-    grid._handle_custom_msg({"type": "tile", "tile": 17, "id": "x"}, [])  # of a layer that had more
+    grid._handle_custom_msg({"type": "tile", "tile": 17, "id": "x"}, [])  # of a layer with more channels
     assert widget.channel == strongest[3]
 
 

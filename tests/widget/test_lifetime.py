@@ -1,4 +1,4 @@
-"""How widgets come to an end: closed, or let go of; alone, or beside others on the same model."""
+"""The end of a widget's life: closed or without references, alone or beside others on the same model."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ PICTURES = {
 
 
 def counts():
-    """Widgets and comms that something keeps."""
+    """Count the widgets and comms that are referenced."""
     gc.collect()
     return len(registry._instances), len(comm.get_comm_manager().comms)
 
 
-# ---------------------------------------------------------------- let go of
+# ---------------------------------------------------------------- without references
 
 
-def test_a_widget_that_nobody_holds_leaves_nothing_behind(model):
+def test_a_widget_without_references_leaves_nothing_behind(model):
     FeatureMapWidget(model, PICTURES)
     before = counts()
     widget = FeatureMapWidget(model, PICTURES)
@@ -68,7 +68,7 @@ def test_one_that_cannot_be_made_leaves_nothing_behind(model):
 
 
 class Shell:
-    """IPython's shell as far as cells go: which one runs, and what it keeps of their results."""
+    """IPython's shell as far as cells go: the one that runs, and the results it keeps."""
 
     def __init__(self) -> None:
         self.user_ns: dict[str, Any] = {"Out": {}}
@@ -81,7 +81,7 @@ class Shell:
         return self.parent
 
     def run(self, cell: str | None, expression):
-        """Runs a cell of one expression, and displays its result as the page does."""
+        """Run a cell of one expression, and display its result as the page does."""
         self.runs += 1
         self.parent = {
             "header": {"msg_id": str(self.runs)},
@@ -120,7 +120,7 @@ def test_a_cell_run_again_and_again_keeps_only_what_it_shows(model, shell):
     assert [name for name in shell.user_ns if name.strip("_").isdecimal()] == [f"_{shell.runs}"]
 
 
-def test_what_nobody_holds_is_collected_soon(model, shell, monkeypatch):
+def test_a_widget_without_references_is_collected_soon(model, shell, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(fmwidget.widget.jupyter.lifetime, "COLLECT_AFTER", 0.05)
     widget = FeatureMapWidget(model, PICTURES)
@@ -194,7 +194,7 @@ def test_close_detaches_everything_and_may_be_called_twice(model):
         widget.close()
     assert all(part.comm is None for part in all_parts)
     del all_parts
-    fmwidget.activations.background._executor.submit(lambda: None).result()  # which may have begun
+    fmwidget.activations.background._executor.submit(lambda: None).result()  # which may be running
     gc.collect()
     assert [each() for each in held if each() is not None] == []
     assert threading.active_count() <= threads
@@ -224,7 +224,7 @@ def test_a_closed_widget_says_so(model, call):
         call(widget)
 
 
-def test_a_message_that_arrives_after_closing_is_nobodys(model, caplog):
+def test_a_message_that_arrives_after_closing_is_dropped(model, caplog):
     widget = FeatureMapWidget(model, PICTURES)
     late = [(part.comm, part) for part in all_widgets(widget)]
     widget.close()
@@ -238,7 +238,7 @@ def test_a_message_that_arrives_after_closing_is_nobodys(model, caplog):
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_two_widgets_on_one_model_do_not_know_of_each_other(model, shared):
+def test_two_widgets_on_one_model_do_not_affect_each_other(model, shared):
     am = ActivationModel(model)
     first = FeatureMapWidget(am, PICTURES, layer="conv")
     second = FeatureMapWidget(am if shared else model, PICTURES, layer="conv_1")

@@ -1,4 +1,4 @@
-"""The panels below the grid: against numpy, and against what the user reads."""
+"""The panels below the grid: their numbers and their text, against numpy."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_constant_channels_are_counted_in_the_title_and_the_alternative_text():
 
 
 def rows(html):
-    """Name, length of the bar and number of each row."""
+    """Return name, length of the bar and number of each row."""
     found = re.findall(r"<bdi>(.*?)</bdi>.*?width:([\d.]+)%.*?<span>(.*?)</span>", html)
     return [(name, float(length), text) for name, length, text in found]
 
@@ -218,7 +218,7 @@ def pixels(png):
 
 
 def test_a_map_lies_over_the_same_part_of_the_picture():
-    """Each value of a map of 2 by 3 covers a half by a third of a picture of 12 by 12."""
+    """Check that each value of a map of 2 by 3 covers a half by a third of an image of 12 by 12."""
     picture = np.random.default_rng(3).integers(0, 256, (12, 12, 3), np.uint8)
     over = np.random.default_rng(4).integers(0, 256, (2, 3, 3), np.uint8)
     for opacity in (0, 37, 100):

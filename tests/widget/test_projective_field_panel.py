@@ -1,4 +1,4 @@
-"""A click on the picture: who sees the pixel, and the values there across channels."""
+"""A click on the image: the units that depend on the pixel, and the values there across channels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def same_weights():
 
 
 class Page:
-    """A widget, and what of it has to do with pixels."""
+    """A widget, and its parts that concern pixels."""
 
     def __init__(self, model: keras.Model, picture: Any = PICTURE, **options: Any) -> None:
         self.widget = FeatureMapWidget(model, {"noise": picture}, **options)
@@ -38,7 +38,7 @@ class Page:
         self.title, self.list = self.panel.children
 
     def click(self, row: int, column: int) -> None:
-        """Clicks on the middle of a pixel of the model's input, as the browser reports it."""
+        """Click on the middle of a pixel of the model's input, as the browser reports it."""
         height, width = self.widget._screen.frame.sizes
         x, y = (column + 0.5) / width * self.picture.width, (row + 0.5) / height * self.picture.height
         self.picture._receive(self.picture, {"type": "click", "x": x, "y": y}, [])
@@ -48,9 +48,9 @@ class Page:
         return html.unescape(re.sub("<.*?>", " ", self.title.value))
 
     def marked(self) -> tuple[float, ...]:
-        """The box of units that is marked on the chosen channel: top, left, bottom, right."""
+        """Return the marked box of units on the chosen channel: top, left, bottom, right."""
         height, width, _ = self.widget.feature_maps.shape
-        area = np.array(self.detail.mark) - [8, 42, 0, 0]  # where the map begins in its picture
+        area = np.array(self.detail.mark) - [8, 42, 0, 0]  # the map's offset in its picture
         scale = min(300 // height, 300 // width)
         x, y, wide, high = area / scale
         return tuple(float(edge) for edge in (y, x, y + high, x + wide))
@@ -102,7 +102,7 @@ def test_the_values_there_come_strongest_first():
 def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     page = Page(stride_two(), layer="conv")
     page.click(10, 12)
-    page.widget.layer = "half"  # unit r sees rows 2r - 2 to 2r + 4
+    page.widget.layer = "half"  # unit r depends on rows 2r - 2 to 2r + 4
     assert page.marked() == pytest.approx((3, 4, 7, 8))
     assert "4 × 4 of 9 × 11 positions" in page.words()
     nearest = page.widget._screen.selection.unit
@@ -122,24 +122,24 @@ def test_a_pixel_is_followed_from_layer_to_layer_and_dropped_by_another_click():
     assert page.widget._screen.selection.unit is not None
 
 
-def test_a_hover_does_not_ask_again_who_sees_the_pixel(monkeypatch):
+def test_a_hover_does_not_compute_the_projective_field_again(monkeypatch):
     page = Page(stride_two(), layer="conv")
     page.click(10, 12)
-    asked: list[tuple[int, ...]] = []
+    computed: list[tuple[int, ...]] = []
     lookout = page.widget._screen.receptive_fields
     answer = lookout.projective_field
 
     def counted(frame: Any, *pixel: int) -> Any:
-        asked.append(pixel)
+        computed.append(pixel)
         return answer(frame, *pixel)
 
     monkeypatch.setattr(lookout, "projective_field", counted)
     for x in range(60, 160, 5):
         page.detail._receive(page.detail, {"type": "hover", "x": x, "y": 100}, [])
     assert page.widget._screen.selection.unit != Unit(0, 10, 12)
-    assert asked == []
+    assert computed == []
     page.widget.channel = 1
-    assert asked == [(10, 12)]
+    assert computed == [(10, 12)]
 
 
 def test_a_picture_of_another_size_has_other_pixels():
@@ -152,7 +152,7 @@ def test_a_picture_of_another_size_has_other_pixels():
     assert page.panel.layout.display == "none"
 
 
-def test_what_nobody_sees_and_what_nobody_knows_is_said():
+def test_a_pixel_of_no_unit_and_an_unknown_field_are_stated():
     step = keras.Sequential([keras.Input((20, 24, 3)), layers.Conv2D(2, 1, strides=3, name="conv")])
     page = Page(step)
     page.click(1, 1)
@@ -177,7 +177,7 @@ def test_arrow_keys_move_the_pixel():
     nudge = {"type": "nudge", "rows": 1, "columns": 0}
     page.picture._receive(page.picture, nudge, [])
     until(lambda: "finding out" not in page.title.value)
-    assert "row 11, column 12 of the picture" in page.words()  # from the middle on
+    assert "row 11, column 12 of the picture" in page.words()  # starting in the middle
     page.click(19, 23)
     page.picture._receive(page.picture, nudge, [])
     assert "row 19, column 23 of the picture" in page.words()

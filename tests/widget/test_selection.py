@@ -1,4 +1,4 @@
-"""Where the pointer is: which unit lies there, held against what is drawn there, and what is said of it."""
+"""The unit under the pointer: where it lies, held against the drawing, and its readout."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ sides = st.integers(1, 12) | st.integers(1, 400)
 
 
 def one_unit(shape, unit):
-    """Maps of nothing but one unit that is not zero."""
+    """Return maps of one unit that is not zero."""
     maps = np.zeros(shape, np.float32)
     maps[unit.row, unit.column, unit.channel] = 1
     return maps
 
 
 def lit(page):
-    """The device pixels, row and column, that hold some of the unit that is not zero."""
+    """Return the device pixels, row and column, that hold some of the unit that is not zero."""
     indices = page.indices
     return {tuple(each) for each in np.argwhere((indices > 0) & (indices < STEPS)).tolist()}
 
 
 def check(found_at, page, unit, *, shrink, area, around):
-    """The pixels that hold a unit are where it is found, and it is found nowhere else.
+    """Check that a unit is found at the pixels that hold it, and nowhere else.
 
     Args:
-        found_at: Takes a point in CSS px and returns what is found there.
-        page: With the unit drawn.
-        spot: The unit.
-        shrink: Of how many units along each side a pixel may be the mean.
-        area: Where the unit ought to be.
-        around: Pixels to look at.
+        found_at: Function of a point in CSS px that returns the unit found there.
+        page: The page, with the unit drawn.
+        unit: The unit.
+        shrink: The number of units along each side that a pixel may average.
+        area: The expected area of the unit.
+        around: Pixels to check.
     """
     ratio, pixels = page.ratio, lit(page)
     assert pixels, "the unit is not seen at all"
@@ -65,7 +65,7 @@ def check(found_at, page, unit, *, shrink, area, around):
     for row, column in around:
         if found_at((column + 0.5) / ratio, (row + 0.5) / ratio) == unit:
             assert (row, column) in pixels
-    # The outline is round these pixels: all of them if they hold nothing else, or the unit's part of them.
+    # The outline surrounds these pixels: all of them if they hold nothing else, or the unit's part of them.
     x, y, width, height = (edge * ratio for edge in area)
     rows, columns = zip(*pixels, strict=True)
     assert min(rows) <= y + 1e-6
@@ -96,7 +96,7 @@ def test_the_unit_at_a_point_is_the_one_that_is_drawn_there(data, height, width,
         page=number,
         ratio=ratio,
     )
-    page.indices[: layout.tile_box(layout.order[0]).y * ratio - 2] = 0  # what is above is no map
+    page.indices[: layout.tile_box(layout.order[0]).y * ratio - 2] = 0  # above it is no map
     x, y, wide, high = layout.tile_box(unit.channel)
     rows = np.random.default_rng(0).integers((y - 3) * ratio, (y + high + 3) * ratio, 200)
     columns = np.random.default_rng(1).integers((x - 3) * ratio, (x + wide + 3) * ratio, 200)
@@ -122,12 +122,12 @@ def test_the_unit_in_the_large_picture_is_the_one_that_is_drawn_there(data, heig
     unit = Unit(0, *(data.draw(st.integers(0, side - 1)) for side in (height, width)))
     maps = one_unit((height, width, 1), unit)
     page = draw_channel(maps, 0, channel_statistics(maps), norm="channel", ratio=ratio)
-    if maps.size > 1:  # the title and the colour bar are the same with another unit
+    if maps.size > 1:  # the title and the colour bar are those of another unit too
         another = np.roll(maps, maps.size // 2).reshape(maps.shape)
         other = draw_channel(another, 0, channel_statistics(another), norm="channel", ratio=ratio)
-        assume(not np.array_equal(page.indices, other.indices))  # both in the one block that is averaged
+        assume(not np.array_equal(page.indices, other.indices))  # both in one averaged block
         page.indices[page.indices == other.indices] = 0
-    panel, frame = ChannelPanel(), looked_at(maps, ratio=ratio)
+    panel, frame = ChannelPanel(), frame_of(maps, ratio=ratio)
     panel._frame = frame  # drawn above
     panel.update(frame, Selection(unit))
 
@@ -138,7 +138,7 @@ def test_the_unit_in_the_large_picture_is_the_one_that_is_drawn_there(data, heig
     check(found_at, page, unit, shrink=-(-max(height, width) // 300), area=panel.box.region, around=around)
 
 
-def looked_at(maps, *, channel=0, ratio=1) -> Any:
+def frame_of(maps, *, channel=0, ratio=1) -> Any:
     layout = grid_layout(maps.shape)
     return SimpleNamespace(maps=maps, channel=channel, ratio=ratio, layout=layout, page=0)
 
@@ -168,25 +168,25 @@ def test_parts_of_the_line_keep_their_places():
         assert len({line.index(part) for line in lines}) == 1
 
 
-# The widget
+# In the widget
 
 PICTURES = {name: np.random.default_rng(seed).integers(0, 256, (30, 36, 3)) for seed, name in enumerate("ab")}
 
 
 class Follower:
-    """A panel that remembers what it is told: that there is a new frame, and each unit."""
+    """A panel that records its updates: each new frame, and each unit."""
 
     def __init__(self, panel: Any) -> None:
-        self.panel = panel  # told the same
-        self.told: list[Any] = []
+        self.panel = panel  # gets the same updates
+        self.updates: list[Any] = []
         self.frame: Any = None
 
     def update(self, frame: Any, selection: Selection) -> None:
         self.panel.update(frame, selection)
         if frame is not self.frame:
             self.frame = frame
-            self.told.append("frame")
-        self.told.append(selection.unit)
+            self.updates.append("frame")
+        self.updates.append(selection.unit)
 
 
 @pytest.fixture(name="widget", scope="module")
@@ -203,20 +203,20 @@ def panel_that_follows(widget):
     follower = Follower(panels.numbers)
     widget._screen.panels = panels._replace(numbers=follower)
     widget.layer, widget.channel, widget.image = "conv", 0, "a"
-    say(widget._screen.panels.grid, "click", 1, 1)  # beside all tiles
-    follower.told.clear()
+    send(widget._screen.panels.grid, "click", 1, 1)  # beside all tiles
+    follower.updates.clear()
     yield follower
     widget._screen.panels = panels
 
 
-def say(panel, kind, *place):
-    """Does what the browser does when the reader clicks a panel's picture, or points at it."""
+def send(panel, kind, *place):
+    """Click a panel's picture, or point at it, as the browser does."""
     content = {"type": kind, "id": "x", **dict(zip("xy", place, strict=False))}
     panel.box._handle_custom_msg(content, [])
 
 
 def centre(widget, unit):
-    """Where a unit is in the grid, in CSS px."""
+    """Return a unit's position in the grid, in CSS px."""
     x, y, width, height = widget._screen.frame.layout.unit_box(unit, widget._screen.frame.ratio)
     return x + width / 2, y + height / 2
 
@@ -224,25 +224,25 @@ def centre(widget, unit):
 def test_panels_that_follow_the_pointer_are_told_and_nothing_is_drawn(widget, follower):
     pictures = [part.png for part in child_widgets(widget) if hasattr(part, "png")]
     unit = Unit(3, 5, 7)
-    say(widget._screen.panels.grid, "hover", *centre(widget, unit))
-    say(widget._screen.panels.grid, "hover", 1, 1)
-    say(widget._screen.panels.detail, "hover", 8 + 150, 42 + 100)
-    say(widget._screen.panels.detail, "hover")
-    assert follower.told[:2] == [unit, None]
-    assert follower.told[2].channel == widget.channel
-    assert follower.told[3:] == [None]
+    send(widget._screen.panels.grid, "hover", *centre(widget, unit))
+    send(widget._screen.panels.grid, "hover", 1, 1)
+    send(widget._screen.panels.detail, "hover", 8 + 150, 42 + 100)
+    send(widget._screen.panels.detail, "hover")
+    assert follower.updates[:2] == [unit, None]
+    assert follower.updates[2].channel == widget.channel
+    assert follower.updates[3:] == [None]
     assert [part.png for part in child_widgets(widget) if hasattr(part, "png")] == pictures
 
 
 def test_the_readout_is_the_value_that_the_model_computed(widget, follower):
     for unit in (Unit(3, 5, 7), Unit(0, 17, 21)):
-        say(widget._screen.panels.grid, "hover", *centre(widget, unit))
+        send(widget._screen.panels.grid, "hover", *centre(widget, unit))
         value = widget.feature_maps[unit.row, unit.column, unit.channel]
         words = widget._screen.panels.grid.box.readout.split()
         assert words[1::2] == [str(unit.channel), str(unit.row), str(unit.column), repr(float(words[-1]))]
         assert np.float32(words[-1]) == value
         assert widget._screen.panels.detail.box.readout.split()[1] == str(widget.channel)
-    say(widget._screen.panels.grid, "hover")
+    send(widget._screen.panels.grid, "hover")
     assert widget._screen.panels.grid.box.readout.startswith("channel 0  min ")
     assert widget._screen.panels.detail.box.readout == ""
     assert widget._screen.panels.grid.box.region == widget._screen.panels.detail.box.region == []
@@ -250,22 +250,22 @@ def test_the_readout_is_the_value_that_the_model_computed(widget, follower):
 
 def test_a_click_pins_a_unit_which_then_follows_the_channel(widget, follower):
     unit = Unit(2, 4, 6)
-    say(widget._screen.panels.grid, "hover", *centre(widget, unit))
-    say(widget._screen.panels.grid, "click", *centre(widget, unit))
-    say(widget._screen.panels.grid, "hover", *centre(widget, Unit(1, 0, 0)))
+    send(widget._screen.panels.grid, "hover", *centre(widget, unit))
+    send(widget._screen.panels.grid, "click", *centre(widget, unit))
+    send(widget._screen.panels.grid, "hover", *centre(widget, Unit(1, 0, 0)))
     assert (widget.channel, widget._screen.selection.unit) == (2, Unit(1, 0, 0))
-    say(widget._screen.panels.grid, "hover")
+    send(widget._screen.panels.grid, "hover")
     assert widget._screen.selection.unit == unit
     widget.channel = 1
     assert widget._screen.selection.unit == Unit(1, 4, 6)
     widget.image = "b"
     assert widget._screen.panels.grid.box.readout.endswith(value_text(widget.feature_maps[4, 6, 1]))
-    shown = len(follower.told) - follower.told[::-1].index("frame")
-    assert set(follower.told[shown:]) == {Unit(1, 4, 6)}  # again when its field is known
+    shown = len(follower.updates) - follower.updates[::-1].index("frame")
+    assert set(follower.updates[shown:]) == {Unit(1, 4, 6)}  # again when its field is known
 
 
 def test_a_pinned_unit_is_dropped_where_maps_have_another_size(widget, follower):
-    say(widget._screen.panels.grid, "click", *centre(widget, Unit(2, 0, 0)))
+    send(widget._screen.panels.grid, "click", *centre(widget, Unit(2, 0, 0)))
     widget.layer = "pool"
     assert widget._screen.selection.unit is None
     assert widget._screen.panels.grid.box.region == []
@@ -275,7 +275,7 @@ def test_a_pinned_unit_is_dropped_where_maps_have_another_size(widget, follower)
 
 def test_the_pointer_stays_where_it_is_when_the_maps_change_below_it(widget, follower):
     x, y = centre(widget, Unit(1, 1, 1))
-    say(widget._screen.panels.grid, "hover", x, y)
+    send(widget._screen.panels.grid, "hover", x, y)
     for layer in ("pool", "conv_1", "conv"):
         widget.layer = layer
         assert widget._screen.selection.unit == widget._screen.frame.layout.unit_at(
@@ -285,21 +285,21 @@ def test_the_pointer_stays_where_it_is_when_the_maps_change_below_it(widget, fol
 
 def test_a_click_on_the_large_picture_pins_and_a_click_beside_it_lets_go(widget, follower):
     widget.channel = 4
-    say(widget._screen.panels.detail, "click", 10, 52)
+    send(widget._screen.panels.detail, "click", 10, 52)
     assert widget._screen.selection.unit == Unit(4, 0, 0)
-    say(widget._screen.panels.detail, "click", 1, 1)
+    send(widget._screen.panels.detail, "click", 1, 1)
     assert widget._screen.selection.unit is None
 
 
 @pytest.mark.parametrize("place", ["grid", "detail", "input"])
-def test_a_key_lets_go_of_what_was_clicked(widget, follower, place):
+def test_a_key_releases_the_pinned_unit(widget, follower, place):
     boxes = {
         "grid": widget._screen.panels.grid.box,
         "detail": widget._screen.panels.detail.box,
         "input": widget._screen.panels.input.view,
     }
     widget.channel = 4
-    say(widget._screen.panels.detail, "click", 10, 52)
+    send(widget._screen.panels.detail, "click", 10, 52)
     assert widget._screen.panels.grid.box.region
     boxes[place]._handle_custom_msg({"type": "unpin"}, [])
     assert widget._screen.selection.unit is None
@@ -327,7 +327,7 @@ def test_keys_move_the_unit_within_the_chosen_map_and_stop_at_its_edges(widget, 
         (0, width - 1),
         (height - 1, width - 2),
     ]
-    assert follower.told[2:] == [Unit(3, *unit) for unit in expected]
+    assert follower.updates[2:] == [Unit(3, *unit) for unit in expected]
     assert widget._screen.panels.grid.box.readout.endswith(
         value_text(widget.feature_maps[height - 1, width - 2, 3])
     )

@@ -1,4 +1,4 @@
-"""A widget beside a model that is being trained: in a real fit, and in every order of a few steps."""
+"""A widget beside a model in training: in a real fit, and in every order of a few steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import fmwidget.activations.training_monitor
 from fmwidget import ActivationModel, FeatureMapWidget
 from fmwidget.activations.training_monitor import TrainingDetector, TrainingMonitor
 from tests.support import zoo
-from tests.support.acting import deliver, described, status
+from tests.support.driving import deliver, described, status
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (20, 24, 3), np.uint8)
@@ -36,7 +36,7 @@ def model():
 
 
 def choose(widget, description, **state):
-    """Makes a choice in the browser."""
+    """Make a choice in the browser."""
     deliver(described(widget, description), method="update", state=state)
 
 
@@ -44,9 +44,9 @@ def choose(widget, description, **state):
 
 
 class Schedule:
-    """Runs threads one step at a time, in an order that is given: who may go on at each seam.
+    """A schedule that runs threads one step at a time, in a given order of turns.
 
-    A thread that cannot go on, since another holds what it needs, is passed over. Where none can, they have
+    A thread that waits for a lock of another is skipped. Where no thread can go on, they have
     deadlocked.
     """
 
@@ -84,10 +84,10 @@ class Schedule:
         return self.state[number] != "running"
 
     def seam(self, state: str = "ready") -> None:
-        """Stops the thread here until it is its turn."""
+        """Stop the thread here until its turn."""
         number = getattr(self.here, "number", None)
         if number is None:
-            return  # a thread of somebody else
+            return  # a thread outside the schedule
         with self.turn:
             self.state[number] = state
             self.turn.notify_all()
@@ -108,7 +108,7 @@ class Schedule:
 
 
 class SteppedLock:
-    """An `RLock` that lets the schedule know of every try to take it."""
+    """An `RLock` that reports every try to take it to the schedule."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
@@ -124,7 +124,7 @@ class SteppedLock:
 
 
 def orders(first: int, second: int) -> Iterator[list[int]]:
-    """Every order of so many turns of one thread and so many of another."""
+    """Return every order of so many turns of one thread and so many of another."""
     for places in itertools.combinations(range(first + second), first):
         yield [0 if place in places else 1 for place in range(first + second)]
 
@@ -138,14 +138,14 @@ def stepped(schedule: Schedule, function: Callable[..., Any]) -> Callable[..., A
 
 
 def levels_of(maps):
-    """What the tutorial's formula makes of maps: one channel after the other, clipped to a byte."""
+    """Return the levels of the tutorial's formula: one channel after the other, clipped to a byte."""
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = (maps - maps.mean((0, 1))) / maps.std((0, 1)) * 64 + 128
     return np.nan_to_num(np.clip(scaled, 0, 255), nan=128)
 
 
 def tiles_on_screen(widget):
-    """The levels of every tile of the picture on screen, by channel."""
+    """Return the levels of every tile of the picture on screen, by channel."""
     picture = np.asarray(Image.open(io.BytesIO(widget.png)))
     layout = widget._screen.frame.layout
     shrink, rows, columns = layout.sampling
@@ -158,7 +158,7 @@ def tiles_on_screen(widget):
 
 
 def shows(widget, kernel, bias):
-    """Whether the picture on screen is that of a convolution with these weights, computed here."""
+    """Return whether the picture on screen is that of a convolution with these weights, computed here."""
     pixels = PICTURES[widget.image].astype(np.float32) / 255
     windows = np.lib.stride_tricks.sliding_window_view(pixels, (3, 3), axis=(0, 1))
     maps = np.maximum(np.einsum("hwcij,ijco->hwo", windows, kernel) + bias, 0)
@@ -169,7 +169,7 @@ def shows(widget, kernel, bias):
 
 
 @pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weights(steps, monkeypatch):
+def test_in_every_order_of_training_and_drawing_the_picture_is_one_of_the_weights(steps, monkeypatch):
     picture = keras.Input((20, 24, 3))
     conv = keras.layers.Conv2D(3, 3, activation="relu", name="conv")
     model = keras.Model(picture, conv(picture))
@@ -189,8 +189,8 @@ def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weight
         widget._lock, widget._am._lock = SteppedLock(schedule), SteppedLock(schedule)
         widget._screen.panels.grid.update = stepped(schedule, grid_update)
         widget._am.version = stepped(schedule, version)
-        now = [0, 0]  # the weights' versions: kernel's and bias's
-        looked: list[tuple[int, int]] = []
+        now = [0, 0]  # the versions of the weights: kernel and bias
+        drawn: list[tuple[int, int]] = []
 
         def train():
             for number, (step, place) in enumerate(itertools.product(range(1, steps + 1), (0, 1))):
@@ -199,7 +199,7 @@ def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weight
                 conv.weights[place].assign((kernels, biases)[place][step])
                 now[place] = step
 
-        def look():
+        def draw():
             for description, state in (("Channel", {"value": 1}), ("Channel", {"value": 2})):
                 before = tuple(now)
                 choose(widget, description, **state)
@@ -208,11 +208,11 @@ def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weight
                 )
                 matching = [(k, b) for k, b in possible if shows(widget, kernels[k], biases[b])]
                 assert matching, f"in the order {order} the picture is of no weights from {before} to {now}"
-                looked.append(matching[-1])
+                drawn.append(matching[-1])
 
-        schedule.run(train, look)
+        schedule.run(train, draw)
         assert not schedule.failures, schedule.failures
-        assert len(looked) == 2
+        assert len(drawn) == 2
         assert "<details>" not in status(widget)
         for ours, last in zip(conv.get_weights(), (kernels[steps], biases[steps]), strict=True):
             assert np.array_equal(ours, last)
@@ -234,7 +234,7 @@ def test_in_every_order_of_training_and_looking_the_picture_is_one_of_the_weight
 
 @pytest.fixture
 def task():
-    """A model that is about to be trained, with all that makes training depend on chance and on state."""
+    """Build a model about to be trained, with all that makes training depend on chance and on state."""
 
     def make():
         keras.utils.set_random_seed(3)
@@ -276,7 +276,7 @@ def test_hundreds_of_events_during_a_fit_change_nothing_of_its_result(task):
     )
     count = 0
 
-    def look():
+    def draw():
         nonlocal count
         try:
             while not over.is_set() or count < 300:
@@ -287,13 +287,13 @@ def test_hundreds_of_events_during_a_fit_change_nothing_of_its_result(task):
         except BaseException as error:  # noqa: BLE001 - any at all is a failure
             failures.append(error)
 
-    looker = threading.Thread(target=look, daemon=True)
-    looker.start()
+    drawer = threading.Thread(target=draw, daemon=True)
+    drawer.start()
     watched.fit(x, y, epochs=1, batch_size=8, verbose=0, shuffle=False)
     watched.fit(x, y, epochs=1, batch_size=8, verbose=0, shuffle=False)
     over.set()
-    looker.join(SECONDS)
-    assert not looker.is_alive(), "deadlock"
+    drawer.join(SECONDS)
+    assert not drawer.is_alive(), "deadlock"
     assert not failures, failures
     assert count >= 300
     for ours, theirs in zip(watched.get_weights(), alone.get_weights(), strict=True):
@@ -309,13 +309,13 @@ def test_hundreds_of_events_during_a_fit_change_nothing_of_its_result(task):
 
 
 def checks(moved):
-    """What `TrainingDetector` says after each check, half a second apart; `x` is one that found a change."""
+    """Return the state of `TrainingDetector` after each check, half a second apart; `x` found a change."""
     motion = TrainingDetector(0.0)
-    said = []
+    states = []
     for number, each in enumerate(moved, 1):
         motion.check(number / 2, moved=each == "x")
-        said.append("over" if motion.over else "training" if motion.training else "unsure")
-    return said
+        states.append("over" if motion.over else "training" if motion.training else "unsure")
+    return states
 
 
 def test_one_change_of_weights_is_no_training():
@@ -332,10 +332,10 @@ def test_weights_that_go_on_moving_are_in_training_until_they_have_been_still_fo
 
 def test_long_steps_are_waited_for():
     step = "." * 9 + "x"  # five seconds
-    said = checks(3 * step + "." * 40)
-    assert said[9:29] == ["training"] * 20
-    assert said[29:60] == ["training"] * 31, "fifteen seconds"
-    assert said[60] == "over"
+    states = checks(3 * step + "." * 40)
+    assert states[9:29] == ["training"] * 20
+    assert states[29:60] == ["training"] * 31, "fifteen seconds"
+    assert states[60] == "over"
 
 
 def test_the_status_line_says_training_while_it_lasts_and_the_picture_is_of_its_end(model, monkeypatch):
@@ -359,7 +359,7 @@ def test_the_status_line_says_training_while_it_lasts_and_the_picture_is_of_its_
     kernel.assign(values[1])
     wait_until(is_said=True)
     kernel.assign(values[2])
-    choose(widget, "Norm", index=99)  # refused, and no reason to forget the rest
+    choose(widget, "Norm", index=99)  # refused, and the rest is kept
     assert "in training" in status(widget)
     kernel.assign(values[3])
     wait_until(is_said=False)
@@ -371,8 +371,8 @@ def test_a_model_that_is_compiled_is_watched_by_its_steps(task):
     make, x, y = task
     model = make()
     model.fit(x, y, epochs=1, verbose=0)
-    am, told = ActivationModel(model), Told()
-    watch = TrainingMonitor(am, told.told)
+    am, listener = ActivationModel(model), Listener()
+    watch = TrainingMonitor(am, listener.on_change)
     watch._has_changed()
     watch._has_changed()
     assert watch._has_changed() is False
@@ -383,12 +383,12 @@ def test_a_model_that_is_compiled_is_watched_by_its_steps(task):
     assert watch._has_changed() is True
 
 
-class Told:
-    def told(self, is_on):
+class Listener:
+    def on_change(self, is_on):
         pass
 
 
-def test_watching_ends_with_whoever_wanted_to_know(model, monkeypatch):
+def test_watching_ends_with_its_last_listener(model, monkeypatch):
     monkeypatch.setattr(fmwidget.activations.training_monitor, "EVERY", 0.02)
     for end in ("close", "drop"):
         widget = FeatureMapWidget(model, PICTURES, layer="conv")

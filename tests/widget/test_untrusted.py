@@ -1,4 +1,4 @@
-"""What comes from outside: names are text wherever they are shown, and messages do what a person could."""
+"""Untrusted input: names are text wherever they are shown, and messages do only what a user could."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HIDDEN = "\N{RIGHT-TO-LEFT OVERRIDE}\x07\x1b\x00\u2028"
 
 @pytest.fixture
 def named(tmp_path):
-    """A widget all of whose names were made up by somebody who means ill."""
+    """A widget all of whose names are hostile."""
     names = (HTML.replace("/", "\N{DIVISION SLASH}"), TURNED, CONTROLS.replace("\x00", ""))
     for seed, name in enumerate(names):
         Image.fromarray(PICTURES["one"] + np.uint8(seed)).save(tmp_path / f"{name}.png")
@@ -47,7 +47,7 @@ def named(tmp_path):
 
 
 class Tags(html.parser.HTMLParser):
-    """Collects the names of tags and attributes, and the text, of a piece of HTML."""
+    """Collect the names of tags and attributes, and the text, of a piece of HTML."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Tags(html.parser.HTMLParser):
 
 
 def sent_to_the_page(widget):
-    """Every text that the front end is given, by where."""
+    """Return every text that is sent to the front end, by its path."""
 
     def texts(value):
         if isinstance(value, str):
@@ -210,11 +210,11 @@ messages = st.fixed_dictionaries(
         "buffer_paths": junk,
     },
 )
-USED = {"value", "index", "_view_count"}  # what a control is for, and what follows from it
+USED = {"value", "index", "_view_count"}  # the control's own trait, and those that follow from it
 
 
 def fixed(widget):
-    """All that no message may change."""
+    """Return all state that no message may change."""
     state: dict[tuple[int, str], object] = {}
     for number, part in enumerate(all_widgets(widget)):
         for name in (
@@ -238,7 +238,7 @@ def fixed(widget):
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 400), messages | junk)
-def test_no_message_does_more_than_a_person_could(widget, number, data):
+def test_no_message_does_more_than_a_user_could(widget, number, data):
     before = fixed(widget)
     all_parts = list(all_widgets(widget))
     part = all_parts[number % len(all_parts)]
@@ -276,7 +276,7 @@ def test_no_message_does_more_than_a_person_could(widget, number, data):
         (ipywidgets.VBox, {"_dom_classes": ["x"]}),
     ],
 )
-def test_what_no_person_could_do_is_ignored_with_a_log_line(widget, kind, state, caplog):
+def test_what_no_user_could_do_is_ignored_with_a_log_line(widget, kind, state, caplog):
     part = next(part for part in all_widgets(widget) if type(part) is kind)
     before = part.get_state()
     part.comm.handle_msg({"content": {"data": {"method": "update", "state": state}}, "buffers": []})

@@ -1,4 +1,4 @@
-"""One channel alone: the kernel's end, held against numpy."""
+"""The kernel's side of one channel alone, against numpy."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def shown_widget():
 
 @pytest.fixture(name="zoom")
 def opened(widget):
-    """The map alone, opened by Enter, and what it says to the browser in `said`."""
+    """Open the map alone by Enter; its messages to the browser are in `sent`."""
     widget.layer, widget.channel, widget.image = "conv", CHANNEL, "one"
     zoom = widget._screen.panels.zoom.box
-    zoom.said = said = list[Any]()
-    zoom.send = said.append
+    zoom.sent = sent = list[Any]()
+    zoom.send = sent.append
     say(widget._screen.panels.grid.box, "open", tile=CHANNEL)
-    say(zoom, "pin", row=4000, column=0)  # lets go of what another test has pinned
-    said.clear()
+    say(zoom, "pin", row=4000, column=0)  # releases the unit that another test has pinned
+    sent.clear()
     yield zoom
     del zoom.send
     say(zoom, "close")
@@ -77,7 +77,7 @@ def test_a_tile_is_chosen_and_opened_in_one_step_and_its_picture_opens_what_it_s
 
 def test_values_are_sent_for_the_part_that_is_asked_for_and_no_more(widget, zoom):
     say(zoom, "values", row=2, column=5, rows=3, columns=4)
-    values, answered = zoom.said
+    values, answered = zoom.sent
     assert answered == {"type": "answered", "id": "x"}
     assert values | {"texts": None} == {
         "type": "values", "stamp": zoom.stamp, "row": 2, "column": 5, "texts": None,
@@ -89,7 +89,7 @@ def test_values_are_sent_for_the_part_that_is_asked_for_and_no_more(widget, zoom
     height, width = widget.feature_maps.shape[:2]
     for row, column, rows, columns in ((0, 0, 30, 20), (height - 1, width - 2, 9, 9), (500, 500, 2, 2)):
         say(zoom, "values", row=row, column=column, rows=rows, columns=columns)
-        texts = zoom.said[-2]["texts"]
+        texts = zoom.sent[-2]["texts"]
         expected = widget.feature_maps[row : row + rows, column : column + columns, CHANNEL]
         assert len(texts) == len(expected)
         assert all(len(line) == expected.shape[1] for line in texts)

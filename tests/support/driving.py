@@ -1,4 +1,4 @@
-"""What a page does to a widget, and what a person reads there."""
+"""Drive a widget as a page does, and read the text on screen."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from fmwidget.widget.jupyter.widget_tree import child_widgets
 
 
 def deliver(part, **data):
-    """Hands a message to a widget as the kernel does."""
+    """Hand a message to a widget as the kernel does."""
     part.comm.handle_msg({"content": {"data": data}, "buffers": []})
 
 
 def described(widget, description):
-    """The control that people know by a description."""
+    """Return the control with a description."""
     return next(part for part in child_widgets(widget) if getattr(part, "description", "") == description)
 
 
 def status(widget):
-    """The status line, as HTML."""
+    """Return the status line, as HTML."""
     return next(
         str(part.value) for part in child_widgets(widget) if "fmw-status" in str(getattr(part, "value", ""))
     )

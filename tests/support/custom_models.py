@@ -1,4 +1,4 @@
-"""Models as people bring them: with state of their own, compiled calls, odd names, loops and what else."""
+"""Models like those of users: with state of their own, compiled calls, odd names and loops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.zoo import SIZE, Subclassed, nested
 
 
 class Counting(layers.Layer):
-    """Writes to variables in every call: by Keras, by TensorFlow, whole and in part, and reads them again."""
+    """A layer that writes to its variables in every call (Keras, TensorFlow, whole, part) and reads them."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -38,7 +38,7 @@ def counting() -> keras.Model:
 
 
 class Late(layers.Layer):
-    """Makes its weights in its first call, writes to them while it does, and advances them in every call."""
+    """A layer that makes and writes its weights in its first call, and advances them in every call."""
 
     def build(self, _: Any) -> None:
         self.phase = self.add_weight(shape=(), initializer="zeros", trainable=False, name="phase")
@@ -60,8 +60,8 @@ def unbuilt_counting() -> keras.Model:
 def remembering() -> keras.Model:
     """Recurrent layers that carry their state from one call to the next, and noise that is always on."""
     picture = keras.Input(SIZE, batch_size=1)
-    film = layers.Reshape((4, SIZE[0] // 4, *SIZE[1:]), name="film")(picture / 255.0)
-    x = layers.ConvLSTM2D(3, 2, padding="same", stateful=True, name="conv_lstm")(film)
+    video = layers.Reshape((4, SIZE[0] // 4, *SIZE[1:]), name="film")(picture / 255.0)
+    x = layers.ConvLSTM2D(3, 2, padding="same", stateful=True, name="conv_lstm")(video)
     x = layers.GaussianNoise(0.5, name="noise")(x, training=True)
     rows = layers.Reshape((5, -1), name="rows")(x)
     x = layers.GRU(4, stateful=True, return_sequences=True, name="gru")(rows)
@@ -70,7 +70,7 @@ def remembering() -> keras.Model:
 
 
 class Compiled(keras.Model):
-    """Compiles its call, in half precision, and a method beside it that chooses by the data."""
+    """A layer that compiles its call, in half precision, and a method beside it that branches on the data."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -80,7 +80,7 @@ class Compiled(keras.Model):
         self.inside = Subclassed(name="inside")
 
     @tf.function(jit_compile=True)
-    def features(self, x: Any, training: bool) -> Any:  # noqa: FBT001 - as people write it
+    def features(self, x: Any, training: bool) -> Any:  # noqa: FBT001 - as users write it
         return self.drop(self.norm(self.conv(x), training=training), training=training)
 
     @tf.function
@@ -106,7 +106,7 @@ def named_oddly() -> keras.Model:
 
 
 class Pyramid(layers.Layer):
-    """Calls one layer in a loop at different sizes, and returns a nest of maps."""
+    """A model that calls one layer in a loop at different sizes, and returns a nest of maps."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -129,7 +129,7 @@ def pyramid() -> keras.Model:
 
 
 def from_a_file() -> keras.Model:
-    """Compiled, trained for a step, saved, read back and wrapped, as in transfer learning."""
+    """A model compiled, trained for a step, saved, read back and wrapped, as in transfer learning."""
     model = nested()
     model.compile("sgd", "mse", jit_compile=True)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -166,7 +166,7 @@ def quantized() -> keras.Model:
 
 
 class Own(keras.Model):
-    """What it returns is its own and nobody's output, its kernel too; a model inside has two outputs."""
+    """A model whose output is its own and no layer's, its kernel too; a model inside has two outputs."""
 
     def __init__(self) -> None:
         super().__init__(name="own")
@@ -205,7 +205,7 @@ def choosing() -> keras.Model:
 
 
 class Stages(keras.Model):
-    """Layers in lists, dicts and tuples; heads that share what comes before."""
+    """Layers in lists, dicts and tuples; heads that share their first layers."""
 
     def __init__(self) -> None:
         super().__init__(name="stages")
