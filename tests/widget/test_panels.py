@@ -253,3 +253,16 @@ def test_the_picture_is_shown_in_its_own_proportions(size, ratio, shown):
     picture = image_pixels(seen, "unit", "channels_last", ratio)
     assert picture.shape[:2] == shown
     assert np.abs(picture.mean(axis=(0, 1)) - 255 * seen.mean(axis=(0, 1, 2))).max() < 2
+
+
+def test_gaps_in_bands_are_counted_beside_the_image():
+    model = keras.Sequential([keras.Input((8, 9, 5)), keras.layers.Conv2D(2, 1, name="conv")])
+    bands = np.full((8, 9, 5), 0.5, "float32")
+    bands[0, :2, 3] = np.nan, np.inf
+    bands[1, 1, 0] = -2
+    widget = FeatureMapWidget(model, {"gaps": bands, "void": np.full_like(bands, np.nan)})
+    title = widget._screen.panels.input.box.children[0].children[0]
+    assert title.value.endswith("1 × 8 × 9 × 5, values −2 to 0.5, 2 not finite</div>")
+    widget.image = "void"
+    assert title.value.endswith("1 × 8 × 9 × 5, no finite value, 360 not finite</div>")
+    widget.close()

@@ -138,8 +138,14 @@ def field_in_words(field: Field | None, sizes: tuple[int, ...]) -> str:
 
 
 def _image_in_words(frame: Frame, image: Array) -> str:
-    values = f"{shape_text(image.shape)}, values {number(image.min())} to {number(image.max())}"
-    return _caption(f"<b>{html.escape(frame.image)}</b>, as the model sees it<br>{values}")
+    low, high, gaps = image.min(), image.max(), ""
+    if not (np.isfinite(low) and np.isfinite(high)):
+        finite = image[np.isfinite(image)]
+        low, high = finite.min(initial=np.inf), finite.max(initial=-np.inf)
+        gaps = f", {image.size - finite.size} not finite"
+    values = f"values {number(low)} to {number(high)}" if low <= high else "no finite value"
+    title = f"<b>{html.escape(frame.image)}</b>, as the model sees it"
+    return _caption(f"{title}<br>{shape_text(image.shape)}, {values}{gaps}")
 
 
 def _scaling_in_words(frame: Frame) -> str:
