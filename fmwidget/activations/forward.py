@@ -233,22 +233,12 @@ def run_recorded(
         return backend.isolated(recorded, is_building, weights)
     except Exception as error:
         place = " ".join(getattr(error, "__notes__", []))
-        cause = f"{type(error).__name__}: {_message(error)}"
-        sentences = ("The model failed on this input.", place, cause, _advice(cause))
+        cause = f"{type(error).__name__}: {backend.readable_message(_message(error))}"
+        sentences = ("The model failed on this input.", place, cause)
         raise ForwardError(" ".join(filter(None, sentences))) from error
 
 
 def _message(error: Exception) -> str:
-    """Return an error's message without what Keras and TensorFlow put around it."""
-    bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)  # Keras sets the cause in bold
-    message = bold[1] if bold else str(error)
-    return re.sub(r"\{\{.*?\}\} |\[Op:.*?\].*$", "", message, flags=re.DOTALL).strip()
-
-
-def _advice(cause: str) -> str:
-    if "NHWC" not in cause:
-        return ""
-    return (
-        "(On this device TensorFlow computes the layer with channels last only: run the model on a GPU, or "
-        "build it with `data_format='channels_last'`.)"
-    )
+    """Return the message of an error without what Keras puts around it."""
+    cause = re.search(r"\x1b\[1m(.*?)\x1b\[0m", str(error), re.DOTALL)  # Keras sets it in bold
+    return cause[1] if cause else str(error)

@@ -89,6 +89,9 @@ class Backend(Protocol):
     def to_numpy(self, tensor: Tensor) -> np.ndarray[Any, Any]:
         """Return a tensor's values, read-only; its own memory where numpy can read that."""
 
+    def readable_message(self, message: str) -> str:
+        """Return the message of an error without the notation of the backend, with advice if any."""
+
     def weight_monitor(self) -> WeightMonitor:
         """Return a monitor that has seen no weights yet."""
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -54,6 +55,17 @@ def to_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
     array = np.asarray(memoryview(tensor) if tensor.dtype in _BUFFER_DTYPES else tensor.numpy())
     array.flags.writeable = False
     return array
+
+
+def readable_message(message: str) -> str:
+    """Return the message of an error without node names, and with advice where the device is the cause."""
+    text = re.sub(r"\{\{.*?\}\} |\[Op:.*?\].*$", "", message, flags=re.DOTALL).strip()
+    if "NHWC" not in text:
+        return text
+    return (
+        f"{text} (On this device TensorFlow computes the layer with channels last only: run the model on a "
+        "GPU, or build it with `data_format='channels_last'`.)"
+    )
 
 
 # ------------------------------------------------------------------ variables in place of others
