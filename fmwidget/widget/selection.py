@@ -32,7 +32,7 @@ class TracedPixel:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is selected in a frame.
+    """The units and the pixel that are selected in a frame.
 
     Attributes:
         unit: The unit under the pointer, or else the pinned one.
