@@ -19,6 +19,7 @@ ORDER = [
         "images",
         "samples",
         "models",
+        "snapshots",
         "activations",
         "analysis",
     ),

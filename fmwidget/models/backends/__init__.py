@@ -83,6 +83,12 @@ class Backend(Protocol):
     def stand_ins(self, variables: Sequence[Variable], values: Sequence[Any]) -> StandIns:
         """Return stand-ins for variables, to run a pass with other weights."""
 
+    def named_variables(self, model: keras.Model) -> dict[str, Variable]:
+        """Return every variable that a forward pass may read, by a name of its own."""
+
+    def read(self, variables: Sequence[Variable]) -> list[Tensor]:
+        """Return the values of variables as they are now: they stay the same when the variables change."""
+
     def nbytes(self, tensor: Tensor) -> int:
         """Return the bytes that a tensor's values take."""
 

@@ -17,6 +17,7 @@ import inspect
 import math
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -101,6 +102,30 @@ def stand_ins(variables: Sequence[tf.Variable], values: Sequence[Any]) -> StandI
 
 def _stand_in(variable: tf.Variable, value: Any) -> tf.Variable:
     return tf.Variable(value, dtype=variable.dtype, trainable=False, shape=variable.shape)
+
+
+def named_variables(model: keras.Model) -> dict[str, tf.Variable]:
+    """Return every variable that a forward pass may read, by a name of its own.
+
+    These are the model's weights, seeds and states under their paths in Keras, and TensorFlow variables of
+    custom layers under TensorFlow's names. A name that occurs again is numbered.
+    """
+    paths = {id(variable.value): variable.path for variable in model.variables}
+    named: dict[str, tf.Variable] = {}
+    seen: Counter[str] = Counter()
+    for variable in {id(each): each for each in _variables(model)}.values():
+        name = paths.get(id(variable)) or variable.name.partition(":")[0]
+        seen[name] += 1
+        named[name if seen[name] == 1 else f"{name} ({seen[name]})"] = variable
+    return named
+
+
+def read(variables: Sequence[tf.Variable]) -> list[Tensor]:
+    """Return the values of variables as they are now, without a copy.
+
+    As long as such a tensor is held, TensorFlow writes new values of its variable elsewhere.
+    """
+    return [tf.raw_ops.ReadVariableOp(resource=each.handle, dtype=each.dtype) for each in variables]
 
 
 class _Pass(threading.local):
@@ -366,13 +391,13 @@ class WeightMonitor:
         """Prepare one graph that reads all variables at once, which takes a fifth of the time."""
         variables = self.held.variables
         if variables:
-            read = compile_function(lambda _: _read(variables), (), ())
-            self._compiled = variables, lambda: read(())
+            compiled = compile_function(lambda _: read(variables), (), ())
+            self._compiled = variables, lambda: compiled(())
 
     def _read(self, variables: list[tf.Variable], version: int) -> HeldWeights:
         # The reader may have been set on another thread, for variables that are no longer these.
-        compiled_for, read = self._compiled
-        tensors = read() if compiled_for is variables else _read(variables)
+        compiled_for, read_all = self._compiled
+        tensors = read_all() if compiled_for is variables else read(variables)
         values = list(map(_bytes, tensors))
         addresses = [value.__array_interface__["data"][0] for value in values]
         return HeldWeights(variables, values, addresses, version)
@@ -407,10 +432,6 @@ def _raw_variables(attributes: Any) -> Iterator[tf.Variable]:
         # Copied at once: a training loop on another thread may set attributes meanwhile.
         for value in list(attributes.values() if isinstance(attributes, dict) else attributes):
             yield from _raw_variables(value)
-
-
-def _read(variables: list[tf.Variable]) -> list[Tensor]:
-    return [tf.raw_ops.ReadVariableOp(resource=each.handle, dtype=each.dtype) for each in variables]
 
 
 def _is_same(a: Bytes, b: Bytes) -> bool:
