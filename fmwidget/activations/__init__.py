@@ -1,6 +1,6 @@
 """Running a model and keeping what it computed: `ActivationModel` and its parts.
 
-May import `images` and `models`.
+May import `images`, `models` and `snapshots`.
 """
 
 from __future__ import annotations

@@ -38,11 +38,13 @@ class BackgroundCompiler:
 
     Attributes:
         passes: A future of each pass, by the shapes of its input.
+        variables: The variables of the model that they read; they are not valid for others.
         last_request: Time of the last request for maps, in seconds of `time.monotonic`.
     """
 
     def __init__(self, model: keras.Model, on_compiled: Callable[[], None]) -> None:
         self.passes: dict[Any, Future[Compiled]] = {}
+        self.variables: list[Any] = []
         self.last_request = 0.0
         self._model = model
         self._on_compiled = on_compiled

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from .forward import Forward
 
@@ -28,7 +30,7 @@ class Stats:
 
 
 class ForwardCache:
-    """The forward passes that fit into a number of bytes, by a key of their input.
+    """The forward passes that fit into a number of bytes, by a key of their weights and input.
 
     The least recently used are dropped first; the one used last stays, even if it alone exceeds the limit.
 
@@ -40,17 +42,17 @@ class ForwardCache:
     """
 
     def __init__(self, stats: Stats) -> None:
-        self.forwards: OrderedDict[bytes, Forward] = OrderedDict()
+        self.forwards: OrderedDict[Any, Forward] = OrderedDict()
         self._stats = stats
 
-    def get(self, key: bytes) -> Forward | None:
+    def get(self, key: Hashable) -> Forward | None:
         """Return the pass of a key, now the one used last; `None` if there is none."""
         forward = self.forwards.get(key)
         if forward is not None:
             self.forwards.move_to_end(key)
         return forward
 
-    def put(self, key: bytes, forward: Forward, limit: int) -> None:
+    def put(self, key: Hashable, forward: Forward, limit: int) -> None:
         """Hold a pass, and drop others until all hold at most `limit` bytes."""
         self.forwards[key] = forward
         self.forwards.move_to_end(key)
@@ -61,7 +63,12 @@ class ForwardCache:
             self._stats.evictions += 1
         self._stats.bytes = held
 
+    def drop(self, is_stale: Callable[[Any], bool]) -> None:
+        """Drop the passes whose key is stale."""
+        for key in [key for key in self.forwards if is_stale(key)]:
+            del self.forwards[key]
+        self._stats.bytes = sum(each.nbytes for each in self.forwards.values())
+
     def clear(self) -> None:
         """Drop all passes."""
-        self.forwards.clear()
-        self._stats.bytes = 0
+        self.drop(lambda _: True)

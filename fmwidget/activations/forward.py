@@ -91,13 +91,14 @@ def run_eagerly(
     return Forward(tracker.layers(), maps, outputs, sum(held.values()))
 
 
-def record_call(model: keras.Model, batch: Batch, path: str) -> Call:
+def record_call(model: keras.Model, batch: Batch, path: str, weights: StandIns | None = None) -> Call:
     """Run the model in inference mode and return the one call that a layer's maps come from.
 
     Args:
         model: The model; nothing about it is changed.
         batch: Its input.
         path: Of maps that are not those before an activation: the call holds both.
+        weights: Stand-ins to read in place of the model's variables.
 
     Raises:
         ForwardError: If the model fails on this input.
@@ -110,14 +111,17 @@ def record_call(model: keras.Model, batch: Batch, path: str) -> Call:
         if path in dict(tracker.track(call)):
             calls.append(call)
 
-    run_recorded(model, batch, visit, pre_activations=True)
+    run_recorded(model, batch, visit, pre_activations=True, weights=weights)
     if not calls:
         raise LookupError(f"The model made no call of {path!r} on this input.")
     return calls[0]
 
 
 def measure_eagerly(
-    model: keras.Model, batch: Batch, measure: Callable[[str, Tensor], Any]
+    model: keras.Model,
+    batch: Batch,
+    measure: Callable[[str, Tensor], Any],
+    weights: StandIns | None = None,
 ) -> dict[str, Any]:
     """Run the model in inference mode and keep only a measurement of each map.
 
@@ -125,6 +129,7 @@ def measure_eagerly(
         model: The model; nothing about it is changed.
         batch: Its input.
         measure: Called with the path and the tensor of each output that can be shown, as it is made.
+        weights: Stand-ins to read in place of the model's variables.
 
     Returns:
         The results of `measure`, by path.
@@ -138,7 +143,7 @@ def measure_eagerly(
     def visit(call: Call) -> None:
         measured.update((path, measure(path, tensor)) for path, tensor in tracker.track(call))
 
-    run_recorded(model, batch, visit)
+    run_recorded(model, batch, visit, weights=weights)
     return measured
 
 

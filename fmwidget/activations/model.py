@@ -6,6 +6,7 @@ contributions to a value, so that there is one lock, one cache and one count.
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 import time
@@ -33,9 +34,12 @@ from .background import BackgroundCompiler
 from .cache import ForwardCache, Stats
 from .forward import Forward, measure_eagerly, record_call, run_eagerly, run_recorded
 from .layers import FeatureLayer
+from .recorder import is_building
+from .snapshot_weights import SnapshotWeights
 
 if TYPE_CHECKING:
-    from fmwidget.models.backends import WeightMonitor
+    from fmwidget.models.backends import StandIns, WeightMonitor
+    from fmwidget.snapshots.snapshot import Snapshot
 
     from .recorder import Call, Visit
 
@@ -43,6 +47,7 @@ DEFAULT_CACHE_BYTES = 512 * 2**20
 
 Array = np.ndarray[Any, Any]
 Graph = TypeVar("Graph")
+Result = TypeVar("Result")
 
 # The model graph of each model for the latest sizes of its input, and the key it is valid for. It is
 # kept with the model, for all activation models of it: `receptive_field(model, path)` creates one each time.
@@ -86,15 +91,50 @@ class ActivationModel:
         self._layers: dict[str, FeatureLayer] = {}
         self._monitor = monitor = self._backend.weight_monitor()
         self._compiler = BackgroundCompiler(model, lambda: _on_compiled(stats, monitor))
+        self._snapshot: Snapshot | None = None  # whose weights are read, in place of the model's own
+        self._snapshot_weights = SnapshotWeights(model)
+        self._live = self
         self._recorded: tuple[Any, Call] | None = None  # the latest call recorded, by batch and path
         self._last: Batch = None
         self._growth = math.inf  # bytes of maps per byte of input
         # The version of the weights and the variables for which all of the above is valid.
         self._version, self._variables = 0, monitor.held.variables
+        self._compiler.variables = monitor.held.variables
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        return f"ActivationModel({self.model.name!r}, {len(self._layers)} layers seen, {self.stats})"
+        at = "" if self._snapshot is None else f", at {self._snapshot.name!r}"
+        return f"ActivationModel({self.model.name!r}{at}, {len(self._layers)} layers seen, {self.stats})"
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot whose weights are used; `None` for the model's own."""
+        return self._snapshot
+
+    def at(self, snapshot: Snapshot | None) -> ActivationModel:
+        """Return an activation model of the same model, with the weights of a snapshot.
+
+        The model itself keeps its weights. Both share the compiled passes, the cache, the counters and the
+        lock, so that a step of training that was seen before is in the cache.
+
+        Args:
+            snapshot: The snapshot; `None` for the model's own weights.
+        """
+        if snapshot is self._snapshot:
+            return self
+        if snapshot is None:
+            return self._live
+        with self._lock:
+            other = copy.copy(self)
+        vars(other).update(_snapshot=snapshot, _layers={}, _recorded=None)
+        return other
+
+    def evaluate(self, function: Callable[[], Result]) -> Result:
+        """Run a function that reads variables of the model: those of the snapshot, if there is one."""
+        if self._snapshot is None:
+            return function()
+        with self._lock:
+            return self._backend.isolated(function, is_building, self._weights())
 
     @property
     def inputs(self) -> tuple[ModelInput, ...]:
@@ -119,7 +159,7 @@ class ActivationModel:
             if version != self._version:
                 self._drop_stale()
             if not self._layers:
-                self._take_in(run_eagerly(self.model, empty_batch(self.model), budget=0))
+                self._take_in(self._run_eagerly(empty_batch(self.model), budget=0))
             return tuple(self._layers.values())
 
     def layer(self, path: str) -> FeatureLayer:
@@ -213,7 +253,7 @@ class ActivationModel:
             layers = {layer.path: layer for layer in forward.layers if layer.after is None}
             if not forward.is_complete:
                 self.stats.forwards += 1
-                results = measure_eagerly(self.model, batch, measured)
+                results = measure_eagerly(self.model, batch, measured, self._weights())
                 return {path: results[path] for path in layers}
         return {path: measured(path, forward.maps[path]) for path in layers}
 
@@ -232,8 +272,8 @@ class ActivationModel:
         """
         with self._lock:
             self.stats.forwards += 1
-            outputs = run_recorded(self.model, batch, visit)
-            self._variables = self._monitor.adopt(self.model).variables
+            outputs = run_recorded(self.model, batch, visit, weights=self._weights())
+            self._adopt_variables()
             return outputs
 
     def recorded_call(self, batch: Batch, path: str, *, version: int | None = None) -> Call:
@@ -254,7 +294,7 @@ class ActivationModel:
             key = content_key(batch), path
             if self._recorded is None or self._recorded[0] != key:
                 self.stats.forwards += 1
-                self._recorded = key, record_call(self.model, batch, path)
+                self._recorded = key, record_call(self.model, batch, path, self._weights())
             return self._recorded[1]
 
     def model_graph(
@@ -291,7 +331,7 @@ class ActivationModel:
         """Return the forward pass of a batch: from the cache if it is there, up to date, and holds `path`."""
         if version != self._version:
             self._drop_stale()
-        key = content_key(batch)
+        key = self._snapshot and weakref.ref(self._snapshot), content_key(batch)
         forward = self._cache.get(key)
         if forward is not None:
             self._list(forward)
@@ -311,29 +351,36 @@ class ActivationModel:
         self._last = batch
         budget = self.cache_bytes
         if path in self._layers and self._layers[path].after is not None:
-            return self._take_in(
-                run_eagerly(self.model, batch, budget=budget, wanted=path, pre_activations=True)
-            )
+            return self._take_in(self._run_eagerly(batch, budget=budget, wanted=path, pre_activations=True))
         shapes = input_shapes(batch, self.inputs)
         compiled = self._compiler.ready(shapes)
         if self._growth * input_bytes(batch) <= budget and compiled is not None:
             try:
-                return self._take_in(compiled(batch), compiled=True)
+                return self._take_in(compiled(batch, self._weights()), compiled=True)
             except Exception as error:  # noqa: BLE001 - an eager pass raises it again, or there is no error
                 self._compiler.give_up(shapes, error)
-        forward = self._take_in(run_eagerly(self.model, batch, budget=budget, wanted=path))
+        forward = self._take_in(self._run_eagerly(batch, budget=budget, wanted=path))
         self._growth = forward.nbytes / input_bytes(batch) if forward.is_complete else math.inf
         if self.stats.forwards > 1:
             self.warm_up()
         return forward
 
+    def _run_eagerly(self, batch: Batch, **options: Any) -> Forward:
+        return run_eagerly(self.model, batch, weights=self._weights(), **options)
+
+    def _weights(self) -> StandIns | None:
+        return None if self._snapshot is None else self._snapshot_weights.stand_ins(self._snapshot)
+
     def _take_in(self, forward: Forward, *, compiled: bool = False) -> Forward:
         self.stats.forwards += 1
         self._list(forward)
         if not compiled:
-            # The first call may have built the model.
-            self._variables = self._monitor.adopt(self.model).variables
+            self._adopt_variables()
         return forward
+
+    def _adopt_variables(self) -> None:
+        """Take note of the variables that the model's first call has created."""
+        self._variables = self._compiler.variables = self._monitor.adopt(self.model).variables
 
     def _list(self, forward: Forward) -> None:
         """List the layers of a pass: those that a model calls, and their sizes, may depend on the image."""
@@ -349,12 +396,17 @@ class ActivationModel:
         weights = self._monitor.check(self.model)
         if weights.version == self._version:
             return
-        self._cache.clear()
-        self._recorded = None
+        if weights.variables is not self._compiler.variables:  # shared with the views of `at`
+            self._cache.clear()
+            self._compiler.passes.clear()
+            self._snapshot_weights.clear()
+            self._compiler.variables = weights.variables
         if weights.variables is not self._variables:
             self._layers.clear()
-            self._compiler.passes.clear()
             self._growth = math.inf
+        if self._snapshot is None:
+            self._cache.drop(lambda key: key[0] is None)
+            self._recorded = None
         self._variables = weights.variables
         self._version = weights.version
 

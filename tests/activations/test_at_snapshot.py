@@ -1,0 +1,224 @@
+"""Requests of an `ActivationModel` with the weights of a snapshot."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import gc
+
+import keras
+import numpy as np
+import pytest
+
+from fmwidget import ActivationModel
+from fmwidget.analysis.depth_profile import depth_profile
+from fmwidget.models import backends
+from fmwidget.snapshots.snapshot import NamedValues, Snapshot, match_variables
+from tests.support import custom_models, zoo
+
+MODELS = zoo.MODELS | custom_models.MODELS
+
+
+def snapshot_of(model: keras.Model, step: int = 0) -> Snapshot:
+    named = backends.current().named_variables(model)
+    values = backends.current().read(list(named.values()))
+    return Snapshot(step=step, source=NamedValues(list(named), values))
+
+
+def change_weights(model: keras.Model, seed: int) -> None:
+    """Change every variable of floats, those that Keras does not know of too."""
+    rng = np.random.default_rng(seed)
+    for variable in backends.current().named_variables(model).values():
+        value = np.asarray(variable.read_value())
+        if value.dtype.kind == "f" or value.dtype.name == "bfloat16":
+            variable.assign((value + rng.uniform(0, 0.1, value.shape)).astype(value.dtype))
+
+
+def maps_of(am: ActivationModel, batch: object) -> list[np.ndarray]:
+    am.predictions(batch)
+    return [am.batch_activations(batch, layer.path) for layer in am.layers if layer.after is None]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_maps_at_a_step_are_those_of_the_model_when_it_was_taken(name):
+    keras.utils.set_random_seed(1)
+    model = MODELS[name]()
+    batch = zoo.batch_for(model)
+    ActivationModel(model).predictions(batch)  # builds it
+    snapshots, expected = [], []
+    for step in range(3):
+        snapshots.append(snapshot_of(model, step))
+        expected.append(maps_of(ActivationModel(model), batch))  # a fresh one, with the weights of the moment
+        change_weights(model, step)
+    live = maps_of(ActivationModel(model), batch)
+
+    am = ActivationModel(model)
+    for step in (2, 0, 1, 0):
+        for ours, theirs in zip(maps_of(am.at(snapshots[step]), batch), expected[step], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    for ours, theirs in zip(maps_of(am, batch), live, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_clone_whose_weights_were_set_computes_the_same():
+    keras.utils.set_random_seed(1)
+    model = zoo.nested()
+    batch = zoo.batch_for(model)
+    snapshot, weights = snapshot_of(model), model.get_weights()
+    change_weights(model, 0)
+    clone = zoo.nested()
+    clone.set_weights(weights)
+    np.testing.assert_array_equal(
+        ActivationModel(model).at(snapshot).predictions(batch), np.asarray(clone(batch))[0]
+    )
+
+
+def test_a_step_seen_before_costs_no_forward_pass():
+    model = zoo.sequential()
+    batch = zoo.batch_for(model)
+    am = ActivationModel(model)
+    first, second = snapshot_of(model), snapshot_of(model, 1)
+    for view in (am, am.at(first), am.at(second)):
+        view.activations(batch, "conv")
+    forwards = am.stats.forwards
+    for view in (am.at(second), am.at(first), am, am.at(first)):
+        view.activations(batch, "conv_1")
+        view.predictions(batch)
+    assert am.stats.forwards == forwards == 3
+
+
+def test_training_drops_live_maps_and_keeps_those_of_snapshots():
+    model = zoo.sequential()
+    batch = zoo.batch_for(model)
+    am = ActivationModel(model)
+    view = am.at(snapshot_of(model))
+    held = view.activations(batch, "conv").copy()
+    before = am.activations(batch, "conv").copy()
+    change_weights(model, 0)
+    forwards = am.stats.forwards
+    np.testing.assert_array_equal(view.activations(batch, "conv"), held)
+    assert am.stats.forwards == forwards
+    assert not np.array_equal(am.activations(batch, "conv"), before)
+    assert am.stats.forwards == forwards + 1
+
+
+def test_compiled_passes_read_the_snapshot():
+    model = zoo.sequential()
+    am = ActivationModel(model)
+    snapshot, weights = snapshot_of(model), model.get_weights()
+    am.activations(zoo.batch_for(model), "conv")
+    am.warm_up()
+    (compiled,) = am._compiler.passes.values()
+    compiled.result()
+    change_weights(model, 0)
+    clone = zoo.sequential()
+    clone.set_weights(weights)
+    batch = zoo.batch_for(model, seed=5)
+    expected = ActivationModel(clone).activations(batch, "conv_1")
+    np.testing.assert_allclose(am.at(snapshot).activations(batch, "conv_1"), expected, rtol=1e-5, atol=1e-6)
+    assert am.stats.traces == 1
+
+
+def test_the_same_view_for_the_same_weights():
+    am = ActivationModel(zoo.sequential())
+    snapshot = snapshot_of(am.model)
+    view = am.at(snapshot)
+    assert view.at(snapshot) is view
+    assert view.at(None) is am.at(None) is am
+    assert view.snapshot is snapshot
+    assert "'step 0'" in repr(view)
+
+
+def test_measurements_records_and_functions_read_the_snapshot():
+    model = zoo.sequential()
+    batch = zoo.batch_for(model)
+    am = ActivationModel(model, cache_bytes=1)  # nothing fits: maps are measured in a pass of their own
+    view, bias = am.at(snapshot_of(model)), model.get_layer("conv").bias
+    before, profile = np.asarray(bias), depth_profile(am, [batch])
+    bias.assign(before + 1)
+    np.testing.assert_array_equal(depth_profile(view, [batch]).mean, profile.mean)
+    recorded = np.asarray(view.recorded_call(batch, "conv").outputs)[0]
+    np.testing.assert_array_equal(recorded, view.activations(batch, "conv"))
+    np.testing.assert_array_equal(np.asarray(view.evaluate(lambda: bias + 0)), before)
+    np.testing.assert_array_equal(np.asarray(am.evaluate(lambda: bias + 0)), before + 1)
+    np.testing.assert_array_equal(np.asarray(bias), before + 1)
+
+
+def test_a_replaced_layer_is_seen_through_a_snapshot():
+    model = zoo.subclassed()
+    batch = zoo.batch_for(model)
+    am = ActivationModel(model)
+    am.predictions(batch)
+    view = am.at(snapshot_of(model))
+    paths = [layer.path for layer in view.layers]
+    assert paths == [layer.path for layer in am.layers]
+
+
+def test_snapshots_of_another_model_are_refused():
+    snapshot = snapshot_of(zoo.sequential())
+    am = ActivationModel(zoo.nested())
+    with pytest.raises(ValueError, match="does not fit the model 'nested': it holds"):
+        am.at(snapshot).predictions(zoo.batch_for(am.model))
+    assert np.isfinite(am.predictions(zoo.batch_for(am.model))).all()
+
+
+def test_another_shape_is_refused():
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 1, name="c")], name="m")
+    with pytest.raises(ValueError, match=r"holds 'm/c/kernel' of shape \(3, 3, 1, 2\), the model has it of"):
+        match_variables(model, ["m/c/kernel"], [(3, 3, 1, 2)])
+
+
+def test_numbered_names_are_matched_by_position():
+    def build() -> keras.Model:
+        return keras.Sequential(
+            [keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 1), keras.layers.Conv2D(2, 1)]
+        )
+
+    first, second = build(), build()
+    assert set(backends.current().named_variables(first)) != set(backends.current().named_variables(second))
+    batch = np.ones((1, 4, 4, 1), np.float32)
+    expected = ActivationModel(first).predictions(batch)
+    np.testing.assert_array_equal(ActivationModel(second).at(snapshot_of(first)).predictions(batch), expected)
+
+
+def test_variables_of_one_name_are_told_apart():
+    shared = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(1, 1, name="c")], name="m")
+    other = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(1, 1, name="c")], name="m")
+    wrapped = keras.Sequential([keras.Input((4, 4, 1)), other], name="w")
+    image = keras.Input((4, 4, 1))
+    model = keras.Model(image, wrapped(shared(image)))
+    names = list(backends.current().named_variables(model))
+    assert names == ["m/c/kernel", "m/c/bias", "m/c/kernel (2)", "m/c/bias (2)"]
+
+
+def test_threads_that_use_different_steps_do_not_mix_them_up():
+    model = zoo.sequential()
+    am = ActivationModel(model)
+    batches = [zoo.batch_for(model, seed) for seed in range(4)]
+    snapshots, expected = [], {}
+    for step in range(3):
+        snapshots.append(snapshot_of(model, step))
+        for number, batch in enumerate(batches):
+            expected[step, number] = ActivationModel(model).predictions(batch)
+        change_weights(model, step)
+
+    def check(job: int) -> None:
+        step, number = job % 3, job % 4
+        ours = am.at(snapshots[step]).predictions(batches[number])
+        np.testing.assert_allclose(ours, expected[step, number], rtol=1e-5, atol=1e-6)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(check, range(48)))
+
+
+def test_a_dropped_snapshot_is_not_kept_alive():
+    import weakref
+
+    am = ActivationModel(zoo.sequential())
+    batch = zoo.batch_for(am.model)
+    first, second = snapshot_of(am.model), snapshot_of(am.model, 1)
+    am.at(first).activations(batch, "conv")
+    am.at(second).activations(batch, "conv")
+    gone = weakref.ref(first)
+    del first
+    gc.collect()
+    assert gone() is None
