@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import operator
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fmwidget.activations.layers import FeatureLayer
-from fmwidget.activations.model import ActivationModel
+from fmwidget.activations.model import ActivationModel, activation_model
 from fmwidget.analysis.depth_profile import depth_profile
-from fmwidget.images.arrays import ImageError
-from fmwidget.images.loading import load_images
-from fmwidget.images.source import NamedImage
+from fmwidget.images.loading import single_image, usable_images
 from fmwidget.rendering.canvas import stack
 from fmwidget.rendering.depth_profile import draw_profile
 from fmwidget.rendering.figure import TALLEST, FeatureFigure, drawable_ratio, feature_figure
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
     from fmwidget.rendering.grid_layout import GridLayout
 
 GAP_BETWEEN_LAYERS = 12  # CSS px
-MOST_NAMES = 8  # of images in a message
 Layer = str | FeatureLayer
 
 
@@ -91,8 +87,8 @@ def plot_feature_maps(
     """
     require_norm(norm)
     require_cmap(cmap)
-    am = _activation_model(model)
-    name, images = _single_image(image, bands)
+    am = activation_model(model)
+    name, images = single_image(image, bands)
     pipeline = FramePipeline(am, images, inputs, ncols, max_rows=None)
     pipeline.check_weights()
     state = ViewState(layer="", image=name, preprocess=preprocess, fit=fit, norm=norm, cmap=cmap, order=order)
@@ -150,9 +146,9 @@ def plot_channel(
     """
     require_norm(norm)
     require_cmap(cmap)
-    am = _activation_model(model)
+    am = activation_model(model)
     path = _layer_path(layer, "layer must be a layer path or a FeatureLayer.")
-    name, images = _single_image(image, bands)
+    name, images = single_image(image, bands)
     pipeline = FramePipeline(am, images, inputs)
     pipeline.check_weights()
     channel = operator.index(channel)
@@ -202,47 +198,13 @@ def plot_depth_profile(
         ValueError: If a name is unknown, or the model has no feature maps.
         ImageError: If one of the images cannot be used.
     """
-    am = _activation_model(model)
-    loaded = _usable(*load_images(images, bands))
+    am = activation_model(model)
+    loaded = usable_images(images, bands)
     pipeline = FramePipeline(am, loaded, inputs)
     states = (ViewState(layer="", image=name, preprocess=preprocess, fit=fit) for name in loaded)
     profile = depth_profile(am, map(pipeline.batch, states))
     title = f"{am.model.name} · depth profile"
     return feature_figure(draw_profile(profile, width, ratio, title=title), dark=dark)
-
-
-def _activation_model(model: keras.Model | ActivationModel) -> ActivationModel:
-    return model if isinstance(model, ActivationModel) else ActivationModel(model)
-
-
-def _single_image(source: Any, bands: Sequence[int] | None) -> tuple[str, dict[str, NamedImage]]:
-    """Return the image of a source that holds one, by its name.
-
-    Raises:
-        ImageError: If there is none, or it cannot be used.
-        ValueError: If there are several.
-    """
-    is_file_content = isinstance(source, bytes | bytearray | memoryview)
-    is_collection = isinstance(source, Iterable) and not (is_file_content or hasattr(source, "__array__"))
-    has_names = is_collection or isinstance(source, str | os.PathLike | NamedImage)
-    images, problems = load_images(source if has_names else {"image": source}, bands)  # the parameter's name
-    if len(images) > 1:
-        names = [*map(repr, images)]
-        listed = ", ".join([*names[:MOST_NAMES], "…"] if len(names) > MOST_NAMES else names)
-        example = f", such as images[{next(iter(source))!r}]" if isinstance(source, Mapping) else ""
-        raise ValueError(
-            f"image must hold one image. Received {len(names)}: {listed}. Pass one of them{example}, or plot "
-            "them in a loop."
-        )
-    (name,) = _usable(images, problems)
-    return name, images
-
-
-def _usable(images: dict[str, NamedImage], problems: list[str]) -> dict[str, NamedImage]:
-    """Return the images that `load_images` found, unless there is a problem with any."""
-    if problems or not images:
-        raise ImageError(" ".join(problems))
-    return images
 
 
 def _chosen_layers(

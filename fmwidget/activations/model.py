@@ -94,6 +94,7 @@ class ActivationModel:
         self._snapshot: Snapshot | None = None  # whose weights are read, in place of the model's own
         self._snapshot_weights = SnapshotWeights(model)
         self._live = self
+        self._views: weakref.WeakValueDictionary[Snapshot, ActivationModel] = weakref.WeakValueDictionary()
         self._recorded: tuple[Any, Call] | None = None  # the latest call recorded, by batch and path
         self._last: Batch = None
         self._growth = math.inf  # bytes of maps per byte of input
@@ -125,9 +126,12 @@ class ActivationModel:
         if snapshot is None:
             return self._live
         with self._lock:
-            other = copy.copy(self)
-        vars(other).update(_snapshot=snapshot, _layers={}, _recorded=None)
-        return other
+            view = self._views.get(snapshot)
+            if view is None:
+                view = copy.copy(self)
+                vars(view).update(_snapshot=snapshot, _layers={}, _recorded=None)
+                self._views[snapshot] = view
+            return view
 
     def evaluate(self, function: Callable[[], Result]) -> Result:
         """Run a function that reads variables of the model: those of the snapshot, if there is one."""
@@ -424,6 +428,11 @@ class ActivationModel:
             return output
         array = self._backend.to_numpy(output)
         return array[0] if array.ndim else array
+
+
+def activation_model(model: keras.Model | ActivationModel) -> ActivationModel:
+    """Return an `ActivationModel` of a Keras model, or the one that is passed."""
+    return model if isinstance(model, ActivationModel) else ActivationModel(model)
 
 
 def _on_compiled(stats: Stats, monitor: WeightMonitor) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fmwidget.activations.model import ActivationModel
+from fmwidget.activations.model import ActivationModel, activation_model
 
 from .channel_stats import Array, as_floats
 
@@ -83,7 +83,7 @@ def depth_profile(am: keras.Model | ActivationModel, batches: Iterable[Batch]) -
         ValueError: If there is no image, or the model has no feature maps.
         ForwardError: If the model fails on an image.
     """
-    am = am if isinstance(am, ActivationModel) else ActivationModel(am)
+    am = activation_model(am)
     measured = [am.measure(batch, layer_statistics) for batch in batches]
     # A model that branches on its data may call different layers for different images.
     first, *others = measured or [{}]

@@ -22,6 +22,7 @@ from .source import NamedImage, as_path, unknown_source
 MAX_IMAGES = 60
 # An iterable may be endless, and its elements expensive.
 FIRST_OF_ITERABLE = 16
+MOST_NAMES = 8  # of images in a message
 
 # Names of the image files in a folder. HEIC may not be supported: then it is reported rather than skipped.
 _IMAGE_FILE = re.compile(
@@ -74,6 +75,43 @@ def load_images(source: Any, bands: Sequence[int] | None = None) -> tuple[dict[s
     if not images and not messages:
         messages.append(f"There is no image in the {type(source).__name__}; it is empty.")
     return images, messages
+
+
+def usable_images(source: Any, bands: Sequence[int] | None = None) -> dict[str, NamedImage]:
+    """Return the images of any source that `load_images` takes, all of which can be used.
+
+    Raises:
+        ImageError: If there is none, or one cannot be used.
+    """
+    images, messages = load_images(source, bands)
+    if messages or not images:
+        raise ImageError(" ".join(messages))
+    return images
+
+
+def single_image(source: Any, bands: Sequence[int] | None = None) -> tuple[str, dict[str, NamedImage]]:
+    """Return the image of a source that holds one, by its name.
+
+    Raises:
+        ImageError: If there is none, or it cannot be used.
+        ValueError: If there are several.
+    """
+    is_file_content = isinstance(source, bytes | bytearray | memoryview)
+    is_collection = isinstance(source, Iterable) and not (is_file_content or hasattr(source, "__array__"))
+    has_names = is_collection or isinstance(source, str | os.PathLike | NamedImage)
+    images, messages = load_images(source if has_names else {"image": source}, bands)  # the parameter's name
+    if len(images) > 1:
+        names = [*map(repr, images)]
+        listed = ", ".join([*names[:MOST_NAMES], "…"] if len(names) > MOST_NAMES else names)
+        example = f", such as images[{next(iter(source))!r}]" if isinstance(source, Mapping) else ""
+        raise ValueError(
+            f"image must hold one image. Received {len(names)}: {listed}. Pass one of them{example}, or plot "
+            "them in a loop."
+        )
+    if messages or not images:
+        raise ImageError(" ".join(messages))
+    (name,) = images
+    return name, images
 
 
 def free_name(name: str, taken: Mapping[str, Any]) -> str:
