@@ -23,7 +23,19 @@ ORDER = [
         "activations",
         "analysis",
     ),
-    *("rendering", "pipeline", "pages", "plots", "frontend", "export", "widget", "__init__", "__main__"),
+    *(
+        "rendering",
+        "references",
+        "pipeline",
+        "pages",
+        "plots",
+        "comparing",
+        "frontend",
+        "export",
+        "widget",
+        "__init__",
+        "__main__",
+    ),
 ]
 LIBRARIES = {  # the places that may import each
     "anywidget": ("frontend",),

@@ -1,4 +1,4 @@
-"""Animations: one layer after another, or one channel after another, as GIF, APNG or WebP."""
+"""Animations: one layer, channel or step of training after another, as GIF, APNG or WebP."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ def save_animation(
         pipeline: The pipeline that computes the frames.
         state: The view.
         display: The display context; an animation has one device pixel per CSS pixel.
-        by: `"layers"` for a grid of each layer, `"channels"` for each map of the chosen layer.
-        only: Layer paths or channel indices to animate instead of all; see `animation_steps`.
+        by: `"layers"` for a grid of each layer, `"channels"` for each map of the chosen layer, `"steps"` for
+            its grid at each step of training.
+        only: Layer paths, channel indices or steps to animate instead of all; see `animation_steps`.
         fps: Frames a second.
         seconds: Duration of the whole animation, instead of `fps`.
 
@@ -109,14 +110,14 @@ def animation_steps(
     by: str,
     only: Iterable[str | int] | None,
 ) -> tuple[Any, ...]:
-    """Return the layer paths or channel indices that an animation goes through, one per frame.
+    """Return the layer paths, channel indices or steps of training that an animation goes through.
 
     Args:
         pipeline: The pipeline that computes the frames.
         state: The view.
         display: The display context.
         by: `"layers"`, in the order data flows, without the maps before activations; or `"channels"`, in the
-            order of the grid.
+            order of the grid; or `"steps"` of training.
         only: The steps to take instead, in this order.
 
     Raises:
@@ -125,7 +126,7 @@ def animation_steps(
     """
     if isinstance(only, str) or not isinstance(only, Iterable | None):
         raise TypeError(
-            f"`only` must be a sequence of layer paths or channel indices, or None. Received {only!r}."
+            f"`only` must be a sequence of layer paths, channel indices or steps, or None. Received {only!r}."
         )
     known: Sequence[Any]
     usual: Sequence[Any]
@@ -135,8 +136,12 @@ def animation_steps(
         usual = [layer.path for layer in layers if layer.after is None]
     elif by == "channels":
         known = usual = pipeline.layout(state, display).order
+    elif by == "steps":
+        known = usual = [snapshot.step for snapshot in pipeline.run]
+        if not known:
+            raise ValueError("There are no steps of training to animate. Pass snapshots= to the widget.")
     else:
-        raise ValueError(f"`by` must be 'layers' or 'channels'. Received by={by!r}.")
+        raise ValueError(f"`by` must be 'layers', 'channels' or 'steps'. Received by={by!r}.")
     steps = tuple(usual if only is None else only)
     for step in steps:
         if step not in known:
@@ -153,14 +158,15 @@ def animation_pages(
     pipeline: FramePipeline, state: ViewState, display: DisplayContext, by: str, steps: Iterable[Any]
 ) -> Iterator[Page]:
     """Yield the page of each step, at one device pixel per CSS pixel."""
-    state = replace(state, profile=False)
+    state = replace(state, profile=False, history=False)
     prepared = pipeline.prepare(state)
     for step in steps:
         if by == "channels":
             frame = pipeline.frame(replace(state, channel=step), display, prepared)
             yield channel_page(frame, ratio=1, title=f"{frame.layer.path}  channel {step}")
         else:
-            frame = pipeline.frame(replace(state, layer=step), display, prepared)
+            one = replace(state, layer=step) if by == "layers" else replace(state, step=step)
+            frame = pipeline.frame(one, display, prepared)
             channel = min(state.channel, len(frame.layout.order) - 1)
             yield grid_page(replace(frame, channel=channel, page=frame.layout.page_of(channel)), ratio=1)
 

@@ -9,7 +9,7 @@ LONGEST_LINE = 88
 
 
 def code_for(
-    fixed: Sequence[str], values: Mapping[str, Any], defaults: Mapping[str, Any], page: int | None
+    fixed: Sequence[str], values: Mapping[str, Any], defaults: Mapping[str, Any], later: Mapping[str, Any]
 ) -> str:
     """Return the lines that rebuild a widget.
 
@@ -17,15 +17,15 @@ def code_for(
         fixed: Arguments as source code.
         values: Keyword arguments: strings, numbers, or functions, which the code refers to by their names.
         defaults: Default of each keyword argument; one that has its default is left out.
-        page: The page to set afterwards, if any.
+        later: Traits to set afterwards.
     """
     changed = {name: value for name, value in values.items() if value != defaults[name]}
     arguments = [*fixed, *(f"{name}={_literal(value)}" for name, value in changed.items())]
     line = f"widget = FeatureMapWidget({', '.join(arguments)})"
     if len(line) > LONGEST_LINE:
         line = "\n".join(["widget = FeatureMapWidget(", *(f"    {argument}," for argument in arguments), ")"])
-    set_page = [] if page is None else [f"widget.page = {page}"]
-    return "\n".join(["from fmwidget import FeatureMapWidget", "", line, *set_page, "widget"])
+    settings = [f"widget.{name} = {_literal(value)}" for name, value in later.items()]
+    return "\n".join(["from fmwidget import FeatureMapWidget", "", line, *settings, "widget"])
 
 
 def _literal(value: Any) -> str:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import ipywidgets
 
-from fmwidget.activations.model import ActivationModel
 from fmwidget.frontend.accessible_names import AccessibleNames
 
 from .controls.trait_controls import TraitControls
@@ -18,6 +17,8 @@ from .panels.input import InputPanel
 from .panels.maps import ChannelPanel, GridPanel
 from .panels.numbers import NumbersPanel
 from .panels.projective_field import ProjectiveFieldPanel
+from .panels.step_history import StepHistoryPanel
+from .panels.training_curves import TrainingCurvesPanel
 from .panels.zoom import ZoomPanel
 from .receptive_field_service import ReceptiveFieldService
 from .status import StatusLine
@@ -29,6 +30,8 @@ class Panels(NamedTuple):
     """The panels of a widget, each a `Panel`, in the order they are updated."""
 
     grid: GridPanel
+    training: TrainingCurvesPanel
+    history: StepHistoryPanel
     profile: ProfilePanel
     answer: AnswerPanel
     detail: ChannelPanel
@@ -40,7 +43,6 @@ class Panels(NamedTuple):
 
 
 def build_panels(
-    am: ActivationModel,
     class_names: Sequence[str] | None,
     receptive_fields: ReceptiveFieldService,
     input_controls: ipywidgets.Widget,
@@ -51,7 +53,6 @@ def build_panels(
     """Build the panels of a widget.
 
     Args:
-        am: Runs the model.
         class_names: A name for each of the model's scores, or `None`.
         receptive_fields: Computes receptive fields.
         input_controls: The controls of how images become the model's input.
@@ -61,13 +62,15 @@ def build_panels(
     answer = AnswerPanel(class_names)
     return Panels(
         grid=GridPanel(),
+        training=TrainingCurvesPanel(lambda step: choose("step", step)),
+        history=StepHistoryPanel(lambda path, step: (choose("step", step), choose("layer", path)), changed),
         profile=ProfilePanel(lambda path: choose("layer", path)),
         answer=answer,
         detail=ChannelPanel(),
         input=InputPanel(receptive_fields, answer.box, input_controls),
         numbers=NumbersPanel(),
         projective_field=ProjectiveFieldPanel(lambda channel: choose("channel", channel)),
-        contributions=ContributionsPanel(am, changed),
+        contributions=ContributionsPanel(changed),
         zoom=ZoomPanel(),
     )
 
@@ -88,6 +91,8 @@ def arrange(controls: TraitControls, status: StatusLine, panels: Panels) -> list
     ]
     return [
         controls.main,
+        panels.training.box,
+        panels.history.box,
         panels.profile.box,
         status.box,
         grid,

@@ -13,9 +13,10 @@ from typing import IO, TYPE_CHECKING, Any
 import traitlets
 
 from fmwidget.activations.forward import ForwardError
-from fmwidget.activations.model import ActivationModel
+from fmwidget.activations.model import ActivationModel, activation_model
 from fmwidget.activations.training_monitor import TrainingMonitor
 from fmwidget.analysis.channel_stats import ORDERS
+from fmwidget.analysis.contrast import SIDES
 from fmwidget.export.animation import save_animation
 from fmwidget.export.code import code_for
 from fmwidget.export.notebook import SavedPicture
@@ -23,11 +24,13 @@ from fmwidget.images.arrays import check_bands
 from fmwidget.images.loading import load_images
 from fmwidget.images.preprocessing import FITS
 from fmwidget.models.batch import ExtraInputs, Preprocess
-from fmwidget.pipeline import Array, DisplayContext, FramePipeline, ViewState
+from fmwidget.pipeline import SCALES, Array, DisplayContext, FramePipeline, ViewState
+from fmwidget.references import LIVE, find_references
 from fmwidget.rendering.figure import CSS_DPI, FeatureFigure
 from fmwidget.rendering.grid_layout import COLUMNS, PAGE_WIDTH
 from fmwidget.rendering.normalization import NORMS
 from fmwidget.samples import sample_images
+from fmwidget.snapshots.recorder import WeightSnapshots
 from fmwidget.widget.jupyter.comm import listen, reply_on_subshell
 from fmwidget.widget.jupyter.display import (
     NotebookWidget,
@@ -39,7 +42,9 @@ from fmwidget.widget.jupyter.widget_tree import all_widgets
 from fmwidget.widget.panels.answer import check_class_names
 
 from .arrangement import MAX_WIDTH
+from .controls.trait_controls import OnOffer
 from .screen import Screen
+from .step_history_service import StepHistoryService
 from .traits import Choice, Colormap, Percent, require_choice, require_index
 
 if TYPE_CHECKING:
@@ -47,7 +52,15 @@ if TYPE_CHECKING:
 
 
 STATE = tuple(field.name for field in fields(ViewState))
-MAPS_CHECKED = ("layer", "image", "preprocess", "fit")  # maps are computed before a value of these is taken
+PAGE_FOLLOWS = ("layer", "channel", "order")  # the page turns to the channel when one of these changes
+MAPS_CHECKED = (
+    "layer",
+    "image",
+    "preprocess",
+    "fit",
+    "step",
+    "against",
+)  # maps are computed before a value of these is taken
 MAX_ROUNDS = 20  # of changes that observers make in response to one another
 
 
@@ -68,7 +81,8 @@ class FeatureMapWidget(NotebookWidget):
         norm: `"standardize"` or `"channel"` (each channel on its own scale), `"shared"` or `"symmetric"` (one
             scale for all).
         cmap: Name of a matplotlib colormap.
-        order: Order of the channels: `"index"`, `"mean"`, `"max"` or `"variance"`.
+        order: Order of the channels: `"index"`, `"mean"`, `"max"`, `"variance"`, or in a comparison
+            `"difference"`.
         opacity: Opacity of the chosen channel over the image, 0 to 100 percent.
         profile: Whether the depth profile is shown.
         ncols: Tiles in a row of the grid.
@@ -78,6 +92,14 @@ class FeatureMapWidget(NotebookWidget):
             return them.
         bands: Indices of the channels to display, three as RGB or one as grey, of arrays with another number
             of channels than 1 or 3; four channels are then not RGBA. The model is given all of them.
+        snapshots: Snapshots of training to go through: a `WeightSnapshots`, or the path of a folder that one
+            has written; or the paths of `ModelCheckpoint`'s files, as a pattern.
+        step: Step of training to begin with, the number of a snapshot; -1 for the model's own weights.
+        scale: `"step"`, or `"run"` for one scale of all steps.
+        history: Whether the course of every layer over the steps is shown.
+        against: What to compare with: another image, the number of a step, a file of weights or `.keras`, or
+            another model; a dict or list offers several, of which the first is used.
+        side: The side of a comparison to begin with: `"a"`, `"b"` (the reference) or `"difference"`.
 
     Raises:
         TypeError: If `model` is not a Keras 3 model.
@@ -99,6 +121,11 @@ class FeatureMapWidget(NotebookWidget):
     order = Choice(ORDERS, "index", help="Order of the channels.")
     opacity = Percent(0, help="Opacity of the channel over the image, in percent.")
     profile = traitlets.Bool(default_value=False, help="Whether the depth profile is shown.")
+    step = traitlets.Int(LIVE, help="Step of training whose weights are used; -1 for the model's own.")
+    scale = Choice(SCALES, "step", help="Whether maps have the scale of their step, or one of the whole run.")
+    history = traitlets.Bool(default_value=False, help="Whether the course over the steps is shown.")
+    against = traitlets.Unicode(help="Name of the reference to compare with; empty for none.")
+    side = Choice(SIDES, "difference", help="Side of the comparison that is shown.")
     page = traitlets.Int(help="Page of the grid, counted from 0; it follows the channel.")
 
     def __init__(
@@ -120,23 +147,48 @@ class FeatureMapWidget(NotebookWidget):
         class_names: Sequence[str] | None = None,
         inputs: ExtraInputs | None = None,
         bands: Sequence[int] | None = None,
+        snapshots: WeightSnapshots | str | PathLike[str] | None = None,
+        step: int = LIVE,
+        scale: str = "step",
+        history: bool = False,
+        against: Any = None,
+        side: str = "difference",
     ) -> None:
-        self._am = model if isinstance(model, ActivationModel) else ActivationModel(model)
+        self._am = activation_model(model)
         loaded, problems = load_images(sample_images() if images is None else images, bands)
         if not loaded:
             raise ValueError(" ".join(["None of the images can be used.", *problems]))
         self._lock = threading.RLock()
         self._refreshing = False
-        self._pipeline = FramePipeline(self._am, loaded, inputs, ncols)
+        if isinstance(snapshots, str | PathLike):
+            snapshots = WeightSnapshots.load(snapshots)
+        self._snapshots = snapshots
+        references = find_references(against, self._am.model, loaded, snapshots, bands)
+        self._histories = StepHistoryService(lambda: self._run(self._refresh))
+        self._pipeline = FramePipeline(
+            self._am,
+            loaded,
+            inputs,
+            ncols,
+            snapshots=snapshots,
+            references=references,
+            histories=self._histories.history,
+        )
         self._display = DisplayContext(ratio=1.0, dark=False, width=PAGE_WIDTH)
         self._ncols, self._own_images = ncols, images is not None
-        by_name = {"class_names": class_names, "inputs": inputs}
+        by_name = {
+            "class_names": class_names,
+            "inputs": inputs,
+            "snapshots": snapshots,
+            "against": against,
+        }
+        self._first_reference = next(iter(references), "")
+        self._follows = step == LIVE  # the newest step, until the user chooses another
         self._by_name = [f"{name}={name}" for name, value in by_name.items() if value is not None]
         self._by_name += [] if bands is None else [f"bands={check_bands(bands)}"]
 
         self._monitor = TrainingMonitor(self._am, self._training_changed)
         self._screen = Screen(
-            self._am,
             class_names,
             choose=self._choose,
             play=lambda name, value: setattr(self, name, value),
@@ -155,12 +207,15 @@ class FeatureMapWidget(NotebookWidget):
             send_visibly(part)
         try:
             self.image = next(iter(loaded)) if image is None else image
-            self.preprocess, self.fit, self.norm, self.cmap, self.order = preprocess, fit, norm, cmap, order
-            self.opacity, self.profile = opacity, profile
+            self.preprocess, self.fit, self.norm, self.cmap = preprocess, fit, norm, cmap
+            self.opacity, self.profile, self.history = opacity, profile, history
+            self.step, self.scale, self.side = step, scale, side
             self.layer, self.channel = (
                 self._pipeline.first_layer(self._state()) if layer is None else layer,
                 channel,
             )
+            self.against = self._first_reference
+            self.order = order
             check_class_names(class_names, self._pipeline.outputs(self._state()))
             self._screen.controls.set_images(loaded)
             self._refresh(follow=True)
@@ -170,6 +225,8 @@ class FeatureMapWidget(NotebookWidget):
             raise
         self._screen.panels.grid.box.on_display(self._display_changed)
         self._am.warm_up()
+        if snapshots is not None:
+            snapshots.on_change(self._snapshots_changed)
 
     def __repr__(self) -> str:
         if isinstance(self._am, Closed):
@@ -240,8 +297,9 @@ class FeatureMapWidget(NotebookWidget):
         Args:
             file: The path; its suffix is the format: `.gif`, `.png` (APNG) or `.webp`.
             by: `"layers"` for the grid of one layer after another, without the maps before activations;
-                `"channels"` for the maps of the chosen layer, one after another, in the order of the grid.
-            only: Layer paths or channel indices to animate instead of all, in this order.
+                `"channels"` for the maps of the chosen layer, one after another, in the order of the grid;
+                `"steps"` for the grid of the chosen layer at one step of training after another.
+            only: Layer paths, channel indices or steps to animate instead of all, in this order.
             fps: Frames a second, 2 if `None`.
             seconds: Duration of the whole animation, instead of `fps`.
 
@@ -268,7 +326,7 @@ class FeatureMapWidget(NotebookWidget):
             by variables of these names.
         """
         with self._lock:
-            names = [name for name in STATE if name != "page"]
+            names = [name for name in STATE if name not in ("page", "against")]
             values = {**{name: getattr(self, name) for name in names}, "ncols": self._ncols}
             defaults = {name: self.traits()[name].default() for name in names}
             defaults |= {
@@ -277,8 +335,10 @@ class FeatureMapWidget(NotebookWidget):
                 "ncols": COLUMNS,
             }
             fixed = [model, *[images] * self._own_images, *self._by_name]
-            turned = self.page != self._screen.frame.layout.page_of(self.channel)
-            return code_for(fixed, values, defaults, self.page if turned else None)
+            later = {} if self.against == self._first_reference else {"against": self.against}
+            if self.page != self._screen.frame.layout.page_of(self.channel):
+                later["page"] = self.page
+            return code_for(fixed, values, defaults, later)
 
     def saved_picture(self) -> SavedPicture:
         """Return the static picture of the grid that a notebook's file keeps."""
@@ -296,6 +356,7 @@ class FeatureMapWidget(NotebookWidget):
             return  # closed already, or construction failed
         with self._lock:
             self._monitor.stop()
+            self._histories.close()
             self._screen.controls.pause()
             self._screen.receptive_fields.close()
             close_tree(self)
@@ -312,7 +373,7 @@ class FeatureMapWidget(NotebookWidget):
     def _validate_image(self, proposal: traitlets.Bunch) -> str:
         return self._computable("image", require_choice("image", proposal["value"], self._pipeline.images))
 
-    @traitlets.validate("layer", "preprocess", "fit")
+    @traitlets.validate("layer", "preprocess", "fit", "step", "against")
     def _validate_view(self, proposal: traitlets.Bunch) -> Any:
         return self._computable(proposal["trait"].name, proposal["value"])
 
@@ -320,6 +381,15 @@ class FeatureMapWidget(NotebookWidget):
     def _validate_channel(self, proposal: traitlets.Bunch) -> int:
         layer = self._am.layer(self.layer)
         return require_index("channel", proposal["value"], layer.channels, self.layer)
+
+    @traitlets.validate("order")
+    def _validate_order(self, proposal: traitlets.Bunch) -> str:
+        order: str = proposal["value"]
+        if order == "difference" and not self.against:
+            raise traitlets.TraitError(
+                "order='difference' needs something to compare with. Set `against`, or pass against=."
+            )
+        return order
 
     @traitlets.validate("page")
     def _validate_page(self, proposal: traitlets.Bunch) -> int:
@@ -333,7 +403,7 @@ class FeatureMapWidget(NotebookWidget):
         with self._lock:
             try:
                 self._check_weights()
-                self._pipeline.maps(replace(self._state(), **{name: value}))
+                self._pipeline.compute(replace(self._state(), **{name: value}))
             except (ValueError, TypeError, ForwardError) as error:
                 raise traitlets.TraitError(str(error)) from error
         return value
@@ -345,7 +415,11 @@ class FeatureMapWidget(NotebookWidget):
         if self._screen.frame is not None:
             name = change["name"]
             with self._lock:
-                self._refresh(follow=name in ("layer", "channel", "order"), checked=name in MAPS_CHECKED)
+                if name == "step":
+                    self._follows = change["new"] == max(
+                        (each.step for each in self._pipeline.run), default=LIVE
+                    )
+                self._refresh(follow=name in PAGE_FOLLOWS, checked=name in MAPS_CHECKED)
 
     def _refresh(self, *, follow: bool = False, checked: bool = False) -> None:
         """Bring the screen in line with the state: the only path from one to the other.
@@ -360,7 +434,7 @@ class FeatureMapWidget(NotebookWidget):
         try:
             if not checked:
                 self._check_weights()
-            self._limit_channel_and_page(follow=follow)
+            self._limit_choices(follow=follow)
             self._screen.show(self._pipeline.frame(self._state(), self._display))
             self._update_controls()
         except Exception as error:
@@ -369,10 +443,13 @@ class FeatureMapWidget(NotebookWidget):
         finally:
             self._refreshing = False
 
-    def _limit_channel_and_page(self, *, follow: bool) -> None:
-        """Bring channel and page within the layer's range, until observers of either leave them there."""
+    def _limit_choices(self, *, follow: bool) -> None:
+        """Bring what depends on other choices within range, until observers leave it there."""
         for _ in range(MAX_ROUNDS):
             before = self._state()
+            self.step = self._pipeline.nearest_step(self.step)
+            if not self.against and self.order == "difference":
+                self.order = "index"
             self.channel = min(self.channel, self._pipeline.maps(before).shape[-1] - 1)
             layout = self._pipeline.layout(self._state(), self._display)
             self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
@@ -391,9 +468,9 @@ class FeatureMapWidget(NotebookWidget):
         return ViewState(**{name: getattr(self, name) for name in STATE})
 
     def _update_controls(self) -> None:
-        state, layout = self._state(), self._screen.frame.layout
-        layers = self._pipeline.layers(state)
-        self._screen.controls.update(state, layers=layers, channels=layout.order, pages=layout.pages)
+        state = self._state()
+        on_offer = OnOffer(self._pipeline.layers(state), self._pipeline.references(state))
+        self._screen.controls.update(state, self._screen.frame, on_offer)
 
     # ------------------------------------------------------------------ events
 
@@ -449,6 +526,18 @@ class FeatureMapWidget(NotebookWidget):
         with self._lock:
             self._display = display
             self._refresh(follow=True)
+
+    def _snapshots_changed(self) -> None:
+        """Show the steps there are now; called on a thread of the snapshots."""
+
+        def action() -> None:
+            run = self._pipeline.run
+            if self._follows and run and self._snapshots is not None and self._snapshots.is_recording:
+                self.step = run[-1].step
+            else:
+                self._refresh()
+
+        self._run(action)
 
     def _training_changed(self, is_on: bool) -> None:  # noqa: FBT001
         """Show whether the model is in training; called on a thread of the training monitor."""

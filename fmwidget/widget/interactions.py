@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .selection import Selection, Selector, unit_of
 
 if TYPE_CHECKING:
     from fmwidget.frontend.messages import Point
+    from fmwidget.frontend.picture_view import PictureView
+    from fmwidget.frontend.zoom_view import ZoomView
     from fmwidget.pipeline import Frame
     from fmwidget.rendering.sampling import Unit
     from fmwidget.widget.panels.maps import ChannelPanel, GridPanel
@@ -23,7 +25,8 @@ class Interactions:
         panels: The panels.
         selector: Keeps the selection.
         frame: Returns the frame on screen.
-        choose: Called with a channel that the user chooses.
+        choose: Called with a trait's name and the value that the user chose for it.
+        step_by: Called with the number of steps of training to go on, negative to go back.
         changed: Called after each change of the selection.
     """
 
@@ -31,12 +34,15 @@ class Interactions:
         self,
         panels: Panels,
         selector: Selector,
+        *,
         frame: Callable[[], Frame],
-        choose: Callable[[int], None],
+        choose: Callable[[str, Any], None],
+        step_by: Callable[[int], None],
         changed: Callable[[], None],
     ) -> None:
         self._panels, self._selector = panels, selector
         self._frame, self._choose, self._changed = frame, choose, changed
+        self._step_by = step_by
         self._listen_to_maps(panels.grid)
         self._listen_to_maps(panels.detail)
         panels.grid.box.on_click(self._click_grid)
@@ -48,6 +54,7 @@ class Interactions:
         panels.zoom.box.on_hover(self._hover_zoom)
         panels.zoom.box.on_pin(lambda at: self.pin(unit_of(frame(), *at)))
         panels.zoom.box.on_close(lambda: self._hover_zoom(None))
+        self._listen_to_keys(panels.zoom.box)
 
     def select(self, frame: Frame) -> Selection:
         """Return what is selected in a frame."""
@@ -67,6 +74,16 @@ class Interactions:
         panel.box.on_nudge(self._nudge_unit)
         panel.box.on_open(self._open)
         panel.box.on_unpin(lambda: self.pin(None))
+        self._listen_to_keys(panel.box)
+
+    def _listen_to_keys(self, view: PictureView | ZoomView) -> None:
+        view.on_flip(self._flip)
+        view.on_step(self._step_by)
+
+    def _flip(self) -> None:
+        """Show the other side of the comparison, if there is one."""
+        if self._frame().contrast is not None:
+            self._choose("side", "b" if self._frame().side == "a" else "a")
 
     def _hover_zoom(self, at: tuple[int, int] | None) -> None:
         self._selector.hover(None if at is None else lambda frame: unit_of(frame, *at))
@@ -81,13 +98,13 @@ class Interactions:
         unit = self._panels.grid.unit_at(frame, x, y)
         channel = frame.layout.channel_at(x, y, frame.page)
         if channel is not None:
-            self._choose(channel)
+            self._choose("channel", channel)
         self.pin(unit)
 
     def _choose_place(self, place: int) -> None:
         order = self._frame().layout.order
         if place < len(order):  # else the key was pressed on a grid that has been replaced meanwhile
-            self._choose(order[place])
+            self._choose("channel", order[place])
 
     def _open(self, place: int | None) -> None:
         """Enlarge the channel of a tile; for `None`, the chosen one."""

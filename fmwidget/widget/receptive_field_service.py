@@ -33,32 +33,30 @@ class ReceptiveFieldService:
     field cannot be computed, its `unknown` is the reason.
 
     Args:
-        am: Runs the model.
         ready: Called on that thread when fields that were `None` can be computed.
     """
 
-    def __init__(self, am: ActivationModel, ready: Callable[[], None]) -> None:
-        self._am = am
+    def __init__(self, ready: Callable[[], None]) -> None:
         self._ready: Callable[[], None] | None = ready
-        self._sizes: Any = None  # of the input whose graph is traced, or being traced
+        self._sizes: Any = None  # the model and the sizes of its input whose graph is, or is being, traced
         self._problem: str | None = None  # why there is no graph; empty if there is; `None` while tracing
         self._lock = threading.Lock()
 
     def receptive_field(self, frame: Frame, row: int, column: int) -> Field | None:
         """Return the receptive field of a unit of the layer; `None` while the model graph is being traced."""
-        if not self._is_traced(frame.batch):
+        if not self._is_traced(frame):
             return None
         return self._answer(
-            lambda: field_of(self._am, frame.layer.path, row, column, batch=frame.batch),
+            lambda: field_of(frame.activations, frame.layer.path, row, column, batch=frame.batch),
             lambda reason: Field(None, unknown=reason),
         )
 
     def projective_field(self, frame: Frame, row: int, column: int) -> ProjectiveField | None:
         """Return the projective field of an input pixel; `None` while the model graph is being traced."""
-        if not self._is_traced(frame.batch):
+        if not self._is_traced(frame):
             return None
         return self._answer(
-            lambda: projective_field(self._am, frame.layer.path, row, column, batch=frame.batch),
+            lambda: projective_field(frame.activations, frame.layer.path, row, column, batch=frame.batch),
             lambda reason: ProjectiveField(np.zeros(frame.layer.unit_shape, bool), None, reason),
         )
 
@@ -66,22 +64,23 @@ class ReceptiveFieldService:
         """Never call `ready` again."""
         self._ready = None
 
-    def _is_traced(self, batch: Batch) -> bool:
-        """Return whether tracing for this size of the input is over; start it if it is another size."""
-        sizes = [np.shape(array) for array in keras.tree.flatten(batch)]
+    def _is_traced(self, frame: Frame) -> bool:
+        """Return whether tracing is over for the model and the size of its input; start it for others."""
+        am, batch = frame.activations, frame.batch
+        sizes = [id(am.model), *(np.shape(array) for array in keras.tree.flatten(batch))]
         with self._lock:
             if sizes != self._sizes:
                 self._sizes, self._problem = sizes, None
                 name = "fmwidget-model-graph"
-                threading.Thread(target=self._trace, args=(batch, sizes), name=name, daemon=True).start()
+                threading.Thread(target=self._trace, args=(am, batch, sizes), name=name, daemon=True).start()
             return self._problem is not None
 
-    def _trace(self, batch: Batch, sizes: Any) -> None:
+    def _trace(self, am: ActivationModel, batch: Batch, sizes: Any) -> None:
         problem = ""
         try:
-            model_graph(self._am, batch)
+            model_graph(am, batch)
         except Exception as error:
-            log.info("The graph of %s could not be traced.", self._am.model.name, exc_info=error)
+            log.info("The graph of %s could not be traced.", am.model.name, exc_info=error)
             problem = f"Receptive fields are unavailable: the model's graph could not be traced ({error})."
         with self._lock:
             if sizes != self._sizes:

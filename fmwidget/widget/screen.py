@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fmwidget.activations.model import ActivationModel
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline import Frame, weights_in_words
 
 from .arrangement import arrange, build_panels
 from .controls.trait_controls import TraitControls
@@ -23,10 +22,9 @@ class Screen:
     """The controls, the status line and the panels of a widget.
 
     Args:
-        am: Runs the model.
         class_names: A name for each of the model's scores, or `None`.
         choose: Called with a trait's name and the value that the user chose for it.
-        play: Called with a trait's name and its next value while layers or channels are played.
+        play: Called with a trait's name and its next value while layers, channels or steps are played.
         relist: Called when the filter of layers has changed.
         add: Called with the name and the bytes of an image that the user adds.
         draw: Returns name and bytes of the picture that the user saves.
@@ -39,7 +37,6 @@ class Screen:
 
     def __init__(
         self,
-        am: ActivationModel,
         class_names: Sequence[str] | None,
         *,
         choose: Callable[[str, Any], None],
@@ -53,15 +50,16 @@ class Screen:
         self.selection = Selection()
         self.status = StatusLine()
         self.controls = TraitControls(choose, play, relist, add, draw)
-        self.receptive_fields = ReceptiveFieldService(am, lambda: run(self.update))
+        self.receptive_fields = ReceptiveFieldService(lambda: run(self.update))
         self.panels = build_panels(
-            am, class_names, self.receptive_fields, self.controls.input, choose=choose, changed=self.update
+            class_names, self.receptive_fields, self.controls.input, choose=choose, changed=self.update
         )
         self.interactions = Interactions(
             self.panels,
             Selector(self.receptive_fields),
             frame=lambda: self.frame,
-            choose=lambda channel: choose("channel", channel),
+            choose=choose,
+            step_by=self.controls.steps.step_by,
             changed=self.update,
         )
         self.rows = arrange(self.controls, self.status, self.panels)
@@ -69,6 +67,7 @@ class Screen:
     def show(self, frame: Frame) -> None:
         """Show another frame."""
         self.frame = frame
+        self.status.weights = weights_in_words(frame.snapshot) if frame.run else ""
         self.update()
 
     def update(self) -> None:

@@ -1,4 +1,4 @@
-"""The status line: what went wrong, and whether the model is being trained."""
+"""The status line: which weights are used, whether the model is in training, and what went wrong."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class StatusLine:
         self.box = ipywidgets.HTML()
         self._text = ("", "")
         self._training = False
+        self._weights = ""
         self._reported: Exception | None = None
         self._render()
 
@@ -57,13 +58,33 @@ class StatusLine:
         self._training = is_on
         self._render()
 
+    @property
+    def weights(self) -> str:
+        """The words for the weights that are used; empty where there is no choice of them."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, words: str) -> None:
+        if words != self._weights:
+            self._weights = words
+            self._render()
+
     def _render(self) -> None:
-        self.box.value = status_html(*self._text, training=self._training)
+        self.box.value = status_html(*self._text, training=self._training, weights=self._weights)
 
 
-def status_html(sentence: str, details: str = "", *, training: bool = False) -> str:
-    """Return the status line as HTML."""
+def status_html(sentence: str, details: str = "", *, training: bool = False, weights: str = "") -> str:
+    """Return the status line as HTML.
+
+    Args:
+        sentence: Plain text.
+        details: Plain text shown on a click.
+        training: Whether the model is in training.
+        weights: The words for the weights that are used, if they are worth a line.
+    """
     note = f'<div class="fmw-training">{TRAINING}</div>' if training else ""
+    if weights:
+        note += f'<div class="fmw-weights">Weights: <b>{html.escape(weights)}</b></div>'
     more = (
         f"<details><summary>details</summary><pre>{html.escape(details)}</pre></details>" if details else ""
     )

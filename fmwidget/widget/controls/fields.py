@@ -15,15 +15,22 @@ def flexible(width: str, **layout: str) -> dict[str, str]:
     return {"width": "auto", "flex": f"1 1 {width}", "min_width": "0", **layout}
 
 
+def row(*children: ipywidgets.Widget) -> ipywidgets.HBox:
+    """Return widgets side by side, in several rows where there is little room."""
+    return ipywidgets.HBox(
+        children, layout={"flex_flow": "row wrap", "align_items": "center", "overflow": "visible"}
+    )
+
+
 def dropdown(description: str, options: Sequence[tuple[str, Any]], width: str) -> ipywidgets.Dropdown:
     """Return a list of labels and values to choose one from."""
     layout = flexible(width, max_width="100%")
     return ipywidgets.Dropdown(description=description, options=options, style=STYLE, layout=layout)
 
 
-def slider(description: str, width: str, **range_: int) -> ipywidgets.IntSlider:
+def slider(description: str, width: str, **traits: Any) -> ipywidgets.IntSlider:
     """Return a slider over whole numbers, with the number beside it."""
-    return ipywidgets.IntSlider(description=description, style=STYLE, layout=flexible(width), **range_)
+    return ipywidgets.IntSlider(description=description, style=STYLE, layout=flexible(width), **traits)
 
 
 def move_slider(field: ipywidgets.IntSlider, value: int, last: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import ipywidgets
 
@@ -17,11 +17,13 @@ from fmwidget.frontend.uploader import Uploader
 from fmwidget.images.loading import MAX_IMAGES
 from fmwidget.images.preprocessing import FITS, SCALINGS
 from fmwidget.images.source import NamedImage
-from fmwidget.pipeline import WIDEST, ViewState
+from fmwidget.pipeline import WIDEST, Frame, ViewState
 from fmwidget.rendering.normalization import NORMS
 
-from .fields import dropdown, move_slider, slider, step_buttons
+from .fields import dropdown, move_slider, row, slider, step_buttons
 from .layer_chooser import LayerChooser
+from .reference_chooser import ReferenceChooser
+from .step_chooser import StepChooser
 
 CMAPS = ("viridis", "cividis", "magma", "inferno", "gray", "RdBu_r", "PuOr_r")
 NORM_LABELS = {
@@ -35,16 +37,23 @@ ORDER_LABELS = {
     "mean": "strongest mean",
     "max": "strongest max",
     "variance": "most varied",
+    "difference": "largest difference",
 }
 _SCALING_OPTIONS = [(f"{name}: {label}", name) for name, label in SCALINGS.items()]
 
 LAYER_MS, CHANNEL_MS = 800, 300  # least time that each is shown while they are played
 
 
-def _row(*children: ipywidgets.Widget) -> ipywidgets.HBox:
-    return ipywidgets.HBox(
-        children, layout={"flex_flow": "row wrap", "align_items": "center", "overflow": "visible"}
-    )
+class OnOffer(NamedTuple):
+    """The items to choose from that depend on the state.
+
+    Attributes:
+        layers: The layers.
+        references: The names of the references, with their labels.
+    """
+
+    layers: Sequence[FeatureLayer]
+    references: Mapping[str, str]
 
 
 class TraitControls:
@@ -52,7 +61,7 @@ class TraitControls:
 
     Args:
         choose: Called with a trait's name and the value that the user chose for it.
-        play: Called with a trait's name and its next value while layers or channels are played.
+        play: Called with a trait's name and its next value while layers, channels or steps are played.
         relist: Called when the filter of layers has changed, to have the controls updated.
         add: Called with the name and the bytes of an image that the user adds; see `Uploader`.
         draw: Returns name and bytes of the picture that the user saves; see `SaveButton`.
@@ -66,11 +75,12 @@ class TraitControls:
         add: Callable[[str, bytes], None],
         draw: Callable[[], tuple[str, bytes]],
     ) -> None:
+        self._choose, self._play = choose, play
         self.layer = LayerChooser(lambda path: self._report("layer", path), relist)
         self.channel = slider("Channel", "185px")
         self.norm = dropdown("Norm", [(NORM_LABELS[name], name) for name in NORMS], "240px")
         self.cmap = dropdown("Colours", [(name, name) for name in CMAPS], "130px")
-        self.order = dropdown("Order", [(ORDER_LABELS[name], name) for name in ORDERS], "156px")
+        self.order = dropdown("Order", [(ORDER_LABELS["index"], "index")], "156px")
         self.preprocess = dropdown("Scaling", [("auto", "auto"), *_SCALING_OPTIONS], "54px")
         self.fit = dropdown("Fit", [(name, name) for name in FITS], "72px")
         self.opacity = slider("Overlay %", "100%", max=100)
@@ -82,6 +92,8 @@ class TraitControls:
         self.play_layers = PlayButton(items="layers", pace=LAYER_MS)
         self.play_channels = PlayButton(items="channels", pace=CHANNEL_MS)
         self.page = Pager()
+        self.steps = StepChooser(self._report, self._play_step)
+        self.reference = ReferenceChooser(self._report)
         self.image = ThumbnailPicker(label="Picture", layout={"flex": "0 1 auto", "min_width": "0"})
         self.save = SaveButton(draw)
         self.upload = Uploader(add, layout={"flex": "1 1 170px", "min_width": "140px"})
@@ -90,11 +102,11 @@ class TraitControls:
         layer = self.layer
         self.main = ipywidgets.VBox(
             [
-                _row(
+                row(
                     *(layer.list, layer.back, layer.on, self.play_layers),
                     *(self.profile, layer.slider, layer.filter),
                 ),
-                _row(
+                row(
                     self.channel,
                     self.play_channels,
                     self.norm,
@@ -104,12 +116,13 @@ class TraitControls:
                     self.save,
                 ),
                 pictures,
+                self.steps.box,
+                self.reference.box,
             ],
             layout={"max_width": f"{WIDEST}px"},
         )
-        self.input = _row(self.opacity, self.preprocess, self.fit)
+        self.input = row(self.opacity, self.preprocess, self.fit)
 
-        self._choose, self._play = choose, play
         self._state: ViewState | None = None  # shown, like the order of the channels
         self._channels: Sequence[int] = ()
         self._updating: int | None = None  # the thread that updates the controls just now
@@ -122,8 +135,8 @@ class TraitControls:
         self.play_channels.on_step(self._play_channel)
 
     def pause(self) -> None:
-        """Stop playing layers and channels."""
-        self.play_layers.playing = self.play_channels.playing = False
+        """Stop playing layers, channels and steps."""
+        self.play_layers.playing = self.play_channels.playing = self.steps.play.playing = False
 
     def set_images(self, images: Mapping[str, NamedImage]) -> None:
         """Offer other images, by their thumbnails."""
@@ -132,40 +145,45 @@ class TraitControls:
         self._without_reports(lambda: self.image.offer(self._image_names, thumbs, self.image.value))
         self.upload.room = max(0, MAX_IMAGES - len(images))
 
-    def update(
-        self, state: ViewState, *, layers: Sequence[FeatureLayer], channels: Sequence[int], pages: int
-    ) -> None:
+    def update(self, state: ViewState, frame: Frame, on_offer: OnOffer) -> None:
         """Bring every control in line with the state.
 
         Args:
             state: The state.
-            layers: The layers on offer.
-            channels: The layer's channels, in the order of the grid.
-            pages: Number of pages that they fill.
+            frame: The frame on screen.
+            on_offer: The layers and references to choose from.
         """
-        self._state, self._channels = state, channels
+        self._state, self._channels = state, frame.layout.order
 
         def update() -> None:
-            for name in ("norm", "order", "fit", "opacity", "profile"):
+            for name in ("norm", "fit", "opacity", "profile"):
                 getattr(self, name).value = getattr(state, name)
-            self.layer.update(layers, state.layer)
+            self.layer.update(on_offer.layers, state.layer)
+            _offer(self.order, _orders(state, frame))
+            self.order.value = state.order
             _select_option(self.cmap, state.cmap, state.cmap)
             _select_option(self.preprocess, "your function", state.preprocess)
-            move_slider(self.channel, state.channel, last=len(channels) - 1)
+            move_slider(self.channel, state.channel, last=len(self._channels) - 1)
             self.image.value = self._image_names.index(state.image)
-            self.page.update(state.page, pages)
+            self.page.update(state.page, frame.layout.pages)
+            self.steps.update(frame.run, state)
+            self.reference.update(on_offer.references, state, frame.problem)
 
         self._without_reports(update)
 
     def _play_layer(self, *, is_first: bool) -> bool:
         """Show the next listed layer; return whether another follows."""
-        self.play_channels.playing = False
+        self.play_channels.playing = self.steps.play.playing = False
         return self._play_next("layer", self.layer.play_order, is_first=is_first)
 
     def _play_channel(self, *, is_first: bool) -> bool:
         """Show the next channel in the order of the grid; return whether another follows."""
-        self.play_layers.playing = False
+        self.play_layers.playing = self.steps.play.playing = False
         return self._play_next("channel", self._channels, is_first=is_first)
+
+    def _play_step(self, step: int) -> None:
+        self.play_layers.playing = self.play_channels.playing = False
+        self._play("step", step)
 
     def _play_next(self, name: str, items: Sequence[Any], *, is_first: bool) -> bool:
         value, is_more = next_item(items, getattr(self._state, name), is_first=is_first)
@@ -216,6 +234,18 @@ class Pager:
         self._label.value = f"page {page + 1} of {pages}"
         self._back.disabled, self._on.disabled = page == 0, page == pages - 1
         self.box.layout.display = "none" if pages == 1 else "flex"
+
+
+def _orders(state: ViewState, frame: Frame) -> tuple[tuple[str, str], ...]:
+    """Return the orders on offer: that by difference needs a reference."""
+    has_difference = frame.contrast is not None or state.order == "difference"
+    return tuple((ORDER_LABELS[name], name) for name in ORDERS if name != "difference" or has_difference)
+
+
+def _offer(dropdown: ipywidgets.Dropdown, options: tuple[tuple[str, Any], ...]) -> None:
+    """Offer other options, if they are others."""
+    if options != dropdown.options:
+        dropdown.options = options
 
 
 def _select_option(dropdown: ipywidgets.Dropdown, label: str, value: Any) -> None:

@@ -39,7 +39,7 @@ class AnswerPanel:
         self._class_names = class_names
         self.box = ipywidgets.HTML(layout={"width": "auto"})
         self._frame: Frame | None = None
-        self._html = Latest(answer_html)
+        self._html = {side: Latest(answer_html) for side in ("", "A", "B")}
         self._names = Latest(imagenet_names)
 
     def update(self, frame: Frame, _selection: Selection) -> None:
@@ -47,15 +47,26 @@ class AnswerPanel:
         if frame is self._frame:
             return
         self._frame = frame
-        scores = score_vector(frame.outputs)
+        if frame.contrast is None:
+            answers = [self._answer("", frame.outputs)]
+        elif frame.side == "difference":
+            answers = [self._answer("A", frame.outputs), self._answer("B", frame.outputs_b)]
+        else:
+            answers = [self._answer(frame.side.upper(), frame.outputs)]
+        self.box.value = "".join(answers)
+        self.box.layout.display = "block" if self.box.value else "none"
+
+    def _answer(self, side: str, outputs: Any) -> str:
+        """Return the highest scores as HTML; nothing for a model that does not return one vector."""
+        scores = score_vector(outputs)
         if scores is None:
-            self.box.layout.display = "none"
-            return
+            return ""
         names = self._class_names
         if names is None and len(scores) == IMAGENET_CLASSES:
             names = self._names()
-        self.box.value = self._html(frame.outputs, names)
-        self.box.layout.display = "block"
+        if names is not None and not _fit(names, scores):
+            names = None  # the reference is a model of other classes
+        return self._html[side](outputs, names, side)
 
 
 def score_vector(outputs: Any) -> Array | None:
@@ -89,11 +100,15 @@ def check_class_names(class_names: Sequence[str] | None, outputs: Any) -> None:
         raise ValueError(
             "`class_names` must be `None` for a model that does not return one vector of scores for an image."
         )
-    if len(class_names) != len(scores) and (len(scores), len(class_names)) != (1, 2):
+    if not _fit(class_names, scores):
         raise ValueError(
             "`class_names` must hold a name for each score of the model, in the model's order. "
             f"Received {len(class_names)} names for {len(scores)} scores."
         )
+
+
+def _fit(names: Sequence[str], scores: Array) -> bool:
+    return len(names) == len(scores) or (len(scores), len(names)) == (1, 2)
 
 
 def imagenet_names() -> tuple[str, ...] | None:
@@ -109,18 +124,19 @@ def imagenet_names() -> tuple[str, ...] | None:
         return None
 
 
-def answer_html(outputs: Any, names: Sequence[str] | None) -> str:
+def answer_html(outputs: Any, names: Sequence[str] | None, side: str = "") -> str:
     """Return the highest scores, highest first, each with its class and a bar.
 
     Args:
         outputs: The model's outputs, with one vector of scores among them.
         names: The classes' names; their indices are shown if `None`.
+        side: The letter of a side of a comparison, if there is one.
     """
     scores = score_vector(outputs)
     assert scores is not None  # noqa: S101 - checked by the panel
     if not np.isfinite(scores).all():
         count = np.count_nonzero(~np.isfinite(scores))
-        return _page(f"{count} of {len(scores)} scores are NaN or infinite.", "")
+        return _page(f"{count} of {len(scores)} scores are NaN or infinite.", "", side)
     best = np.argsort(-scores, kind="stable")[:TOP]
     kind, lengths, texts = _as_bars(scores, best)
     rows = "".join(
@@ -129,11 +145,12 @@ def answer_html(outputs: Any, names: Sequence[str] | None) -> str:
         f"<span>{html.escape(text)}</span></li>"
         for index, length, text in zip(best, lengths, texts, strict=True)
     )
-    return _page(kind, f'<ol class="fmw-answer">{rows}</ol>')
+    return _page(kind, f'<ol class="fmw-answer">{rows}</ol>', side)
 
 
-def _page(kind: str, rest: str) -> str:
-    return f'<div class="fmw-caption"><b>Answer</b> {html.escape(kind)}</div>{rest}'
+def _page(kind: str, rest: str, side: str) -> str:
+    title = f"Answer {side}".rstrip()
+    return f'<div class="fmw-caption"><b>{title}</b> {html.escape(kind)}</div>{rest}'
 
 
 def _as_bars(scores: Array, best: Array) -> tuple[str, Array, list[str]]:

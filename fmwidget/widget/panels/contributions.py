@@ -44,11 +44,10 @@ class ContributionsPanel:
     forward pass.
 
     Args:
-        am: Runs the model.
         changed: Called when the user opens or collapses the panel, to have it updated.
     """
 
-    def __init__(self, am: ActivationModel, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None]) -> None:
         self._button = ipywidgets.ToggleButton(
             description="Where this value comes from",
             tooltip="The window, the kernel and the bias that add up to the value you clicked on",
@@ -58,7 +57,6 @@ class ContributionsPanel:
         self._html = ipywidgets.HTML(layout={"width": "100%"})
         self.box = ipywidgets.VBox([self._button, self._html], layout={"display": "none", "flex": "1 1 100%"})
         self.box.add_class("fmw-panel")
-        self._am = am
         self._html_of = Latest(self._tables)
 
     def update(self, frame: Frame, selection: Selection) -> None:
@@ -66,9 +64,13 @@ class ContributionsPanel:
         unit = selection.pinned
         self.box.layout.display = "none" if unit is None else "flex"
         is_open = unit is not None and self._button.value
-        self._html.value = self._html_of(frame.layer, frame.maps, frame.batch, unit) if is_open else ""
+        if is_open and frame.side == "difference":
+            self._html.value = _sentence("A difference has no terms of its own: choose A or B.")
+            return
+        am = frame.activations
+        self._html.value = self._html_of(am, frame.layer, frame.maps, frame.batch, unit) if is_open else ""
 
-    def _tables(self, layer: FeatureLayer, maps: Array, batch: Batch, unit: Unit) -> str:
+    def _tables(self, am: ActivationModel, layer: FeatureLayer, maps: Array, batch: Batch, unit: Unit) -> str:
         operation = layer.layer
         if not is_convolution(operation):
             return _sentence(
@@ -76,8 +78,10 @@ class ContributionsPanel:
                 "DepthwiseConv2D layers are taken apart here: choose one of those."
             )
         try:
-            recorded = _recorded(self._am, batch, layer)
-            parts = contributions(operation, recorded.inputs, unit.channel, unit.row, unit.column)
+            recorded = _recorded(am, batch, layer)
+            parts = am.evaluate(
+                lambda: contributions(operation, recorded.inputs, unit.channel, unit.row, unit.column)
+            )
         except (ForwardError, LookupError, ValueError) as error:
             return _sentence(f"This value cannot be taken apart. {error}")
         if not parts.sums_to(float(recorded.sums[unit.row, unit.column, unit.channel])):
