@@ -10,7 +10,13 @@ import numpy as np
 
 from fmwidget.activations.layers import FeatureLayer
 from fmwidget.activations.model import ActivationModel
-from fmwidget.analysis.channel_stats import ChannelStatistics, channel_order, channel_statistics
+from fmwidget.analysis.channel_stats import (
+    ChannelScale,
+    ChannelStatistics,
+    channel_order,
+    channel_statistics,
+)
+from fmwidget.analysis.contrast import Contrast
 from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
 from fmwidget.images.arrays import Bands
 from fmwidget.images.loading import free_name
@@ -91,6 +97,11 @@ class Frame:
         batch: The model's input.
         profile: The depth profile of the image, if the view state asks for it.
         display: The display context.
+        scale: The range that maps are normalized by, if it is not that of `maps`.
+        scale_note: The words for that range.
+        contrast: The maps of both sides, if there is a reference that has them.
+        side: `"a"`, `"b"` or `"difference"`, the side of `contrast` that is on screen.
+        notes: The words for the weights and the side on screen, where there is a choice.
     """
 
     layer: FeatureLayer
@@ -112,6 +123,11 @@ class Frame:
     batch: Batch
     profile: DepthProfile | None
     display: DisplayContext
+    scale: ChannelScale | None = None
+    scale_note: str = ""
+    contrast: Contrast | None = None
+    side: str = "a"
+    notes: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> tuple[int, int]:
