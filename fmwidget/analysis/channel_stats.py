@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Array = np.ndarray[Any, Any]
 
@@ -172,6 +175,50 @@ def moments(maps: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
             variance += deviation.sum(axis=0).sum(axis=0, dtype=np.float64)
         variance /= height * width
         return mean, np.sqrt(variance)
+
+
+# ------------------------------------------------------------------ one scale for several maps
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelScale:
+    """The range of activations that maps are normalized by; every array is `(C,)`, float64.
+
+    Several maps of one layer that are normalized by the same scale can be compared by their colours.
+
+    Attributes:
+        min: Smallest finite value; NaN for a channel without one, as for the next three.
+        max: Largest finite value.
+        mean: Mean of the finite values.
+        std: Standard deviation of the finite values.
+    """
+
+    min: Array
+    max: Array
+    mean: Array
+    std: Array
+
+
+def pooled_scale(parts: Sequence[ChannelStatistics | ChannelScale]) -> ChannelScale:
+    """Return the scale of all values of several maps of one layer, at several steps for example.
+
+    Every part has the same weight, whatever the number of its values. A channel without a finite value in
+    some parts has the scale of the others.
+
+    Args:
+        parts: Statistics of each map, or their scales; at least one.
+    """
+    low, high, mean, std = (
+        np.stack([getattr(part, name) for part in parts]) for name in ("min", "max", "mean", "std")
+    )
+    with np.errstate(all="ignore"):
+        count = (~np.isnan(mean)).sum(axis=0)
+        pooled_mean = np.nansum(mean, axis=0) / count  # 0 / 0 is NaN
+        # The variance within the parts, and the variance between their means.
+        variance = np.nansum(std**2 + (mean - pooled_mean) ** 2, axis=0) / count
+    scale = ChannelScale(np.fmin.reduce(low), np.fmax.reduce(high), pooled_mean, np.sqrt(variance))
+    scale.std[scale.min == scale.max] = 0  # rounding may leave a constant channel a deviation above 0
+    return scale
 
 
 # ------------------------------------------------------------------ order of the channels

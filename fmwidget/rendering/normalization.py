@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from fmwidget.analysis.channel_stats import Array, ChannelStatistics, as_floats,
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from fmwidget.analysis.channel_stats import ChannelScale
 
 NORMS = ("standardize", "channel", "shared", "symmetric")
 SHARED_NORMS = ("shared", "symmetric")  # one scale for all channels: a page can have one colour bar
@@ -24,12 +27,15 @@ def require_norm(norm: str) -> None:
         raise ValueError(f"Unknown norm {norm!r}. Pass one of {', '.join(map(repr, NORMS))}.")
 
 
-def channel_limits(statistics: ChannelStatistics, norm: str) -> tuple[Array, Array]:
+def channel_limits(
+    statistics: ChannelStatistics, norm: str, scale: ChannelScale | None = None
+) -> tuple[Array, Array]:
     """Return the activations drawn as level 0 and as level 255, for each channel.
 
     Args:
         statistics: Statistics of the layer's maps.
         norm: One of `NORMS`.
+        scale: The range to normalize by; that of the maps if `None`.
 
     Returns:
         Two arrays `(C,)`, float64. They are equal where there is nothing to scale by and all values are drawn
@@ -40,22 +46,27 @@ def channel_limits(statistics: ChannelStatistics, norm: str) -> tuple[Array, Arr
     """
     require_norm(norm)
     if norm in SHARED_NORMS:
-        shared_low, shared_high = shared_limits(statistics, norm)
+        shared_low, shared_high = shared_limits(statistics, norm, scale)
         return np.full_like(statistics.min, shared_low), np.full_like(statistics.max, shared_high)
-    low, high = statistics.min, statistics.max
+    ranges = statistics if scale is None else scale
+    low, high = ranges.min, ranges.max
     with np.errstate(all="ignore"):
         if norm == "standardize":
-            low, high = statistics.mean - 2 * statistics.std, statistics.mean + 127 / 64 * statistics.std
+            low, high = ranges.mean - 2 * ranges.std, ranges.mean + 127 / 64 * ranges.std
         overflow = np.isinf(high - low)
     return np.where(overflow, 0, low), np.where(overflow, 0, high)
 
 
-def shared_limits(statistics: ChannelStatistics, norm: str) -> tuple[float, float]:
+def shared_limits(
+    statistics: ChannelStatistics, norm: str, scale: ChannelScale | None = None
+) -> tuple[float, float]:
     """Return the activations drawn as level 0 and as level 255 under `"shared"` or `"symmetric"`.
 
-    They are equal if all finite values of the layer are, and 0 if there is none.
+    They are equal if all finite values of the layer are, or of the scale if there is one, and 0 if there is
+    none.
     """
-    low, high = float(np.fmin.reduce(statistics.min)), float(np.fmax.reduce(statistics.max))
+    ranges = statistics if scale is None else scale
+    low, high = float(np.fmin.reduce(ranges.min)), float(np.fmax.reduce(ranges.max))
     if norm == "symmetric":
         low, high = min(low, -high), max(-low, high)
     return (low, high) if high - low < np.inf else (0.0, 0.0)
@@ -67,6 +78,8 @@ def to_levels(
     channels: Sequence[int] | Array,
     statistics: ChannelStatistics,
     shrink: int = 1,
+    *,
+    scale: ChannelScale | None = None,
 ) -> tuple[Array, Array | None]:
     """Normalize some channels of a layer to 8-bit levels.
 
@@ -75,6 +88,10 @@ def to_levels(
     `"symmetric"` plus and minus the largest magnitude of all channels. Where there is nothing to scale by (a
     constant map under the first two, a constant layer) every level is `MID_LEVEL`.
 
+    With a `scale`, its ranges, means and standard deviations take the place of those of the maps: a value has
+    one level in all maps of the layer that are normalized by it, and a larger value never a lower one. Values
+    beyond the scale are clipped.
+
     Args:
         maps: Feature maps, `(H, W, C)`.
         norm: One of `NORMS`.
@@ -82,6 +99,7 @@ def to_levels(
         statistics: Statistics of `maps`.
         shrink: Side of the blocks of values that are averaged, 1 for none. Blocks at the bottom and right
             edges may be partial. NaN and infinities are left out of the mean.
+        scale: The range to normalize by; that of the maps if `None`.
 
     Returns:
         Levels `(n, ceil(H / shrink), ceil(W / shrink))`, uint8; and marks of the same shape: `MARK_NAN`,
@@ -100,56 +118,78 @@ def to_levels(
     if channels.size and not 0 <= channels.min() <= channels.max() < count:
         raise IndexError(f"Channels must be from 0 to {count - 1}. Received {channels.tolist()}.")
 
-    low, high = statistics.min[channels], statistics.max[channels]
+    ranges = statistics if scale is None else scale
+    low, high = ranges.min[channels], ranges.max[channels]
     finite = statistics.finite[channels]
     if norm in SHARED_NORMS:
-        low[:], high[:] = limits = shared_limits(statistics, norm)
-        squarable = finite & squares_fit(*limits, statistics.maps.dtype)
+        low[:], high[:] = shared_limits(statistics, norm, scale)
+    if norm in SHARED_NORMS or scale is not None:
+        # By the limits alone, so that all maps drawn by one scale are rounded alike; but where values are
+        # averaged, those beyond the limits may overflow.
+        squarable = squares_fit(low, high, statistics.maps.dtype) & np.ones_like(finite)
+        if scale is not None and shrink > 1:
+            squarable &= statistics.squarable[channels]
     else:
         squarable = statistics.squarable[channels]
     # Also where the user has set numpy to raise: a float64 map beyond 1e150 has an infinite variance.
     with np.errstate(all="ignore"):
-        span = high - low
-        if squarable.all():
-            return _finite_levels(maps, channels, low, span, norm=norm, shrink=shrink), None
+        zero, span = low, high - low
+        own_moments = norm == "standardize" and scale is None
+        if norm == "standardize" and scale is not None:
+            zero, span = scale.mean[channels], scale.std[channels]
+        draw = partial(_finite_levels, maps, norm=norm, shrink=shrink, own_moments=own_moments)
+        if (finite & squarable).all():
+            return draw(channels, zero, span), None
         height, width = (-(-side // shrink) for side in maps.shape[:2])
         levels, marks = np.zeros((2, len(channels), height, width), np.uint8)
-        for chosen, least in ((squarable, np.float32), (finite & ~squarable, np.float64)):
-            levels[chosen] = _finite_levels(
-                maps, channels[chosen], low[chosen], span[chosen], norm=norm, shrink=shrink, least=least
-            )
+        for chosen, least in ((finite & squarable, np.float32), (finite & ~squarable, np.float64)):
+            levels[chosen] = draw(channels[chosen], zero[chosen], span[chosen], least=least)
         for place in np.flatnonzero(~finite):
             channel_map = as_floats(maps[:, :, channels[place]])
-            levels[place], marks[place] = _masked_levels(channel_map, low[place], span[place], norm, shrink)
+            least = np.float32 if scale is not None and squarable[place] else np.float64
+            levels[place], marks[place] = _masked_levels(
+                channel_map, zero[place], span[place], norm, shrink, own_moments=own_moments, least=least
+            )
     return levels, marks if marks.any() else None
 
 
 def _finite_levels(
     maps: Array,
     channels: Array,
-    low: Array,
+    zero: Array,
     span: Array,
     *,
     norm: str,
     shrink: int,
+    own_moments: bool,
     least: type[np.floating[Any]] = np.float32,
 ) -> Array:
     """Return the levels of channels without NaN and infinities, all at once.
 
     The arithmetic is done in the maps' own type of number, but at least in `least`.
+
+    Args:
+        maps: Feature maps `(H, W, C)`.
+        channels: The channels `(n,)`.
+        zero: The value that is subtracted from each channel, `(n,)`.
+        span: The value that the rest is divided by, `(n,)`.
+        norm: One of `NORMS`.
+        shrink: Side of the blocks of values that are averaged.
+        own_moments: Whether to subtract each channel's own mean instead, and divide by its deviation.
+        least: The least precise type for the arithmetic.
     """
     places = np.argsort(channels)  # neighbours in the layer are read without a copy
-    channels, low, span = channels[places], low[places], span[places]
+    channels, zero, span = channels[places], zero[places], span[places]
     page = as_floats(pick(maps, channels))
     page = page.astype(np.promote_types(page.dtype, least), copy=False)
     drawn = page if shrink == 1 else _block_sums(page, shrink) / _block_counts(page, shrink)
     height, width, count = drawn.shape
     values = np.ascontiguousarray(drawn.reshape(height * width, count).T)
-    if norm == "standardize":
+    if own_moments:
         values, std = _deviations(page, values, shrink)
         scale = np.minimum(std, span)  # rounding may leave a constant map a deviation above 0
     else:
-        values, scale = values - low.astype(values.dtype)[:, np.newaxis], span
+        values, scale = values - zero.astype(values.dtype)[:, np.newaxis], span
     levels = np.empty(values.shape, np.uint8)
     levels[places] = _scaled_to_levels(values, scale, norm)
     return levels.reshape(count, height, width)
@@ -185,19 +225,26 @@ def _scaled_to_levels(values: Array, scale: Array, norm: str) -> Array:
 
 
 def _masked_levels(
-    channel_map: Array, low: float, span: float, norm: str, shrink: int
+    channel_map: Array,
+    zero: float,
+    span: float,
+    norm: str,
+    shrink: int,
+    *,
+    own_moments: bool,
+    least: type[np.floating[Any]],
 ) -> tuple[Array, Array]:
-    """Return levels and marks of one map `(H, W)` with NaN or infinities, in float64."""
+    """Return levels and marks of one map `(H, W)` with NaN or infinities; see `_finite_levels`."""
     finite = np.isfinite(channel_map)
-    values = np.where(finite, channel_map, 0).astype(np.float64)
-    means = _block_sums(values, shrink) / np.maximum(_block_sums(finite.astype(np.float64), shrink), 1)
+    values = np.where(finite, channel_map, 0).astype(np.promote_types(channel_map.dtype, least))
+    means = _block_sums(values, shrink) / np.maximum(_block_sums(finite.astype(values.dtype), shrink), 1)
     levels = np.full(means.shape, MID_LEVEL, np.uint8)
     if span > 0:
-        zero, scale = low, span
-        if norm == "standardize":
+        scale = span
+        if own_moments:
             present = values[finite]
             zero, scale = present.mean(), present.std()
-        levels[:] = _scaled_to_levels(means - zero, np.full(len(means), scale), norm)
+        levels[:] = _scaled_to_levels(means - means.dtype.type(zero), np.full(len(means), scale), norm)
 
     marks = np.zeros(means.shape, np.uint8)
     for mark, marked in (

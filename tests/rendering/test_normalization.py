@@ -9,7 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fmwidget.analysis.channel_stats import ORDERS, channel_order, channel_statistics
+from fmwidget.analysis.channel_stats import (
+    ORDERS,
+    ChannelScale,
+    channel_order,
+    channel_statistics,
+    pooled_scale,
+)
 from fmwidget.rendering.normalization import (
     MARK_NAN,
     MARK_NEGINF,
@@ -280,6 +286,110 @@ def test_any_maps_at_all(maps, norm, shrink):
             assert (np.diff(ranked) >= 0).all()
             if norm == "channel" and keep.any() and low < high:
                 assert (seen[keep].min(), seen[keep].max()) == (0, 255)
+
+
+# ------------------------------------------------------------------ one scale for several maps
+
+
+def levels_by_scale(maps, norm, scale, shrink=1):
+    return to_levels(maps, norm, range(maps.shape[-1]), channel_statistics(maps), shrink, scale=scale)
+
+
+def scale_of(*steps):
+    return pooled_scale([channel_statistics(maps) for maps in steps])
+
+
+def two_steps(dtype, magnitudes):
+    """Return a strategy for the maps of one layer at two steps; NaN and infinities are among the values."""
+    values = hnp.from_dtype(np.dtype(dtype), min_value=-magnitudes, max_value=magnitudes)
+    values |= st.sampled_from([0.0, 1.0, np.nan, np.inf, -np.inf])
+    shape = st.tuples(st.just(2), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))
+    return hnp.arrays(dtype, shape, elements=values)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    steps=two_steps(np.float32, 2.0**20)
+    | two_steps(np.float32, HUGE)
+    | two_steps(np.float16, 65504)
+    | two_steps(np.float64, 1e100),
+    norm=st.sampled_from(NORMS),
+    covers=st.sampled_from([(0, 1), (0,)]),
+)
+def test_under_one_scale_a_larger_value_is_never_darker_at_any_step(steps, norm, covers):
+    with np.errstate(all="raise"):
+        scale = scale_of(*(steps[step] for step in covers))
+        drawn = np.stack([levels_by_scale(maps, norm, scale)[0] for maps in steps])
+    for channel in range(steps.shape[-1]):
+        values, seen = steps[..., channel].ravel(), drawn[:, channel].ravel().astype(int)
+        values, seen = values[np.isfinite(values)], seen[np.isfinite(values)]
+        order = np.argsort(values, kind="stable")
+        assert (np.diff(seen[order]) >= 0).all()
+        for value in values:
+            assert len(set(seen[values == value])) == 1, "equal values have one level"
+
+
+@pytest.mark.parametrize("shrink", [1, 2])
+@pytest.mark.parametrize("norm", NORMS)
+def test_maps_are_drawn_by_their_own_scale_as_without_one(norm, shrink):
+    maps = feature_maps((9, 11, 8), seed=7) - 0.5
+    maps[:, :, 3], maps[:, :, 4], maps[:, :, 5] = 0, 3.3, 0
+    maps[2, 3, 6], maps[:, :, 7] = np.inf, np.nan
+    statistics, scale = channel_statistics(maps), scale_of(maps)
+    plain, marks = levels(maps, norm, shrink=shrink)
+    scaled, scaled_marks = levels_by_scale(maps, norm, scale, shrink)
+    assert np.abs(scaled.astype(int) - plain).max() <= 1
+    np.testing.assert_array_equal(scaled_marks, marks)
+    np.testing.assert_array_equal(channel_limits(statistics, norm, scale), channel_limits(statistics, norm))
+
+
+@pytest.mark.parametrize("shrink", [1, 2])
+@pytest.mark.parametrize("norm", NORMS)
+def test_levels_by_a_scale_follow_its_formula(norm, shrink):
+    maps = feature_maps((6, 8, 4), seed=8)
+    maps[1, 1, 2] = np.nan
+    scale = scale_of(maps, 3 * maps - 1, np.zeros_like(maps))
+    drawn, _ = levels_by_scale(maps, norm, scale, shrink)
+    low, high = channel_limits(channel_statistics(maps), norm, scale)
+    if norm == "channel":
+        np.testing.assert_array_equal((low, high), (scale.min, scale.max))
+    for channel in range(4):
+        means = brute_force_means(maps[:, :, channel].astype(np.float64), shrink)
+        if norm == "standardize":
+            exact = (means - scale.mean[channel]) / scale.std[channel] * 64 + 128
+        elif norm == "symmetric":
+            largest = max(-scale.min.min(), scale.max.max())
+            exact = (means + largest) / (2 * largest) * 255
+        else:
+            exact = (means - low[channel]) / (high[channel] - low[channel]) * 255
+        known = ~np.isnan(exact)  # blocks with a NaN are marked
+        assert np.abs(drawn[channel] - np.clip(exact, 0, 255))[known].max() <= 1
+
+
+def test_a_constant_map_has_its_place_on_a_scale():
+    maps = np.broadcast_to(np.array([0, 1, 2, 9], np.float32), (2, 2, 4))
+    scale = ChannelScale(np.zeros(4), np.full(4, 4.0), np.ones(4), np.ones(4))
+    places = {
+        "standardize": [64, 128, 192, 255],
+        "channel": [0, 64, 128, 255],
+        "shared": [0, 64, 128, 255],
+        "symmetric": [128, 159, 191, 255],
+    }
+    for norm, expected in places.items():
+        drawn, marks = levels_by_scale(maps, norm, scale)
+        assert marks is None
+        np.testing.assert_array_equal(drawn[:, 0, 0], expected)
+        assert all(len(np.unique(tile)) == 1 for tile in drawn)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_where_a_scale_has_no_extent_all_values_are_at_mid_level(norm):
+    maps = feature_maps((3, 4, 2), seed=9)
+    for value in (0.0, np.nan):
+        at = np.full(2, value)
+        with np.errstate(all="raise"):
+            drawn, _ = levels_by_scale(maps, norm, ChannelScale(at, at, at, np.zeros(2) + value))
+        assert (drawn == MID_LEVEL).all()
 
 
 @pytest.mark.parametrize("shrink", [1, 3])
