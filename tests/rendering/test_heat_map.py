@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmwidget.rendering.heat_map import HeatMap, draw_heat_map, heat_map_layout
+from fmwidget.rendering.charts.heat_map import HeatMap, draw_heat_map, heat_map_layout
 from fmwidget.rendering.palette import INACTIVE, NAN, NEGINF, PAPER, POSINF, STEPS
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .canvas import SOFT, STRONG, Page, colour_bar
-from .grid_layout import MARGIN, PAGE_WIDTH, Box
-from .palette import INACTIVE, NAN, NEGINF, PAPER, POSINF, STEPS
-from .text import printable, text_width
+from fmwidget.rendering.canvas import SOFT, STRONG, Page, colour_bar
+from fmwidget.rendering.grid_layout import MARGIN, PAGE_WIDTH, Box
+from fmwidget.rendering.palette import INACTIVE, NAN, NEGINF, PAPER, POSINF, STEPS
+from fmwidget.rendering.text import printable, text_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
