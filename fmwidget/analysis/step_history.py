@@ -43,7 +43,7 @@ class ChannelScale(NamedTuple):
     std: Array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StepHistory:
     """Statistics of every layer at each of S steps, for one image; every array is `(S, L)`.
 
@@ -83,6 +83,9 @@ class StepHistory:
     total: int
     note: str
     _pools: Mapping[str, _Pool]
+
+    def __repr__(self) -> str:
+        return f"StepHistory({len(self.steps)} of {self.total} steps, {len(self.paths)} layers)"
 
     @property
     def is_complete(self) -> bool:
