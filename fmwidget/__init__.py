@@ -29,6 +29,7 @@ __all__ = [
     "FeatureMapWidget",
     "Field",
     "ReceptiveField",
+    "StepHistory",
     "depth_profile",
     "field_of",
     "plot_channel",
@@ -38,6 +39,7 @@ __all__ = [
     "sample_class_names",
     "sample_images",
     "sample_model",
+    "step_history",
 ]
 
 _HOME = {
@@ -46,6 +48,7 @@ _HOME = {
     "FeatureMapWidget": "widget.feature_map_widget",
     "Field": "analysis.receptive_field.fields",
     "ReceptiveField": "analysis.receptive_field.fields",
+    "StepHistory": "analysis.step_history",
     "depth_profile": "analysis.depth_profile",
     "field_of": "analysis.receptive_field.fields",
     "plot_channel": "plots",
@@ -55,6 +58,7 @@ _HOME = {
     "sample_class_names": "samples",
     "sample_images": "samples",
     "sample_model": "samples",
+    "step_history": "analysis.step_history",
 }
 
 
