@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from fmwidget.widget.jupyter.widget_tree import child_widgets
 
 
@@ -20,3 +22,11 @@ def status(widget):
     return next(
         str(part.value) for part in child_widgets(widget) if "fmw-status" in str(getattr(part, "value", ""))
     )
+
+
+def until(condition):
+    """Wait for a thread of the widget."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -14,8 +14,7 @@ from fmwidget import FeatureMapWidget
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.rendering.sampling import Unit
 from fmwidget.widget.jupyter.widget_tree import child_widgets
-from tests.support.driving import deliver, described
-from tests.widget.test_receptive_field_service import until
+from tests.support.driving import deliver, described, until
 
 PICTURES = {
     name: np.random.default_rng(seed).integers(0, 256, (20, 24, 3), np.uint8)

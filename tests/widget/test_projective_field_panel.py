@@ -15,8 +15,8 @@ from fmwidget.frontend.channel_list import ChannelList
 from fmwidget.rendering.sampling import Unit
 from fmwidget.widget.panels.projective_field import bar_lengths, strongest
 from tests.support import zoo
+from tests.support.driving import until
 from tests.support.images import encoded
-from tests.widget.test_receptive_field_service import until
 
 layers = keras.layers
 PICTURE = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 import threading
-import time
 from typing import Any
 
 import keras
@@ -18,18 +17,11 @@ from fmwidget.rendering.sampling import Unit
 from fmwidget.widget import receptive_field_service as lookout
 from fmwidget.widget.jupyter.widget_tree import child_widgets
 from tests.support import zoo
+from tests.support.driving import until
 from tests.support.images import encoded
 
 layers = keras.layers
 PICTURE = np.random.default_rng(0).integers(0, 256, (30, 36, 3), np.uint8)
-
-
-def until(condition: Any) -> None:
-    """Wait for a thread of the widget."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class InputPanel:

@@ -1,0 +1,257 @@
+"""Comparing in the widget: A, B or A − B of images, steps, files of weights and models."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from traitlets import TraitError
+
+from fmwidget import ActivationModel, FeatureMapWidget
+from tests.support.training import change_weights, run_of, small_model
+
+IMAGES = {
+    name: np.random.default_rng(seed).integers(0, 256, (20, 24, 3), np.uint8)
+    for seed, name in enumerate(["one", "two"])
+}
+
+
+def maps_of(model: keras.Model, image: np.ndarray, path: str = "conv") -> np.ndarray:
+    x = keras.ops.convert_to_tensor(image[np.newaxis], "float32")
+    for layer in model.layers:
+        x = layer(x, training=False)
+        if layer.name == path:
+            return np.asarray(x)[0]
+    raise AssertionError(path)
+
+
+def other_model() -> keras.Model:
+    model = small_model()
+    change_weights(model, 7)
+    return model
+
+
+def require_sides(widget: FeatureMapWidget, a: np.ndarray, b: np.ndarray) -> None:
+    for side, expected in (("a", a), ("b", b), ("difference", a - b)):
+        widget.side = side
+        frame = widget._screen.frame
+        np.testing.assert_allclose(frame.maps, expected, atol=1e-5)
+        assert frame.side == side
+        assert frame.norm == ("symmetric" if side == "difference" else widget.norm)
+    np.testing.assert_allclose(frame.contrast.a, a, atol=1e-5)
+    np.testing.assert_allclose(frame.contrast.b, b, atol=1e-5)
+
+
+def test_against_another_image():
+    model = small_model()
+    widget = FeatureMapWidget(model, IMAGES, against="two", layer="conv")
+    assert widget.against == "two"
+    assert widget.side == "difference"
+    require_sides(widget, maps_of(model, IMAGES["one"]), maps_of(model, IMAGES["two"]))
+    widget.side = "b"
+    assert widget._screen.frame.image == "two"
+    widget.close()
+
+
+def test_against_an_array_that_is_not_on_offer():
+    model = small_model()
+    noisy = {"one + noise": np.roll(IMAGES["one"], 3, axis=1)}
+    widget = FeatureMapWidget(model, IMAGES, against=noisy, layer="conv")
+    assert widget.against == "one + noise"
+    require_sides(widget, maps_of(model, IMAGES["one"]), maps_of(model, noisy["one + noise"]))
+    widget.close()
+
+
+def test_against_another_model():
+    model, other = small_model(), other_model()
+    widget = FeatureMapWidget(model, IMAGES, against=other, layer="conv")
+    assert widget.against == "small (2)"
+    require_sides(widget, maps_of(model, IMAGES["one"]), maps_of(other, IMAGES["one"]))
+    before = widget._screen.frame.contrast.b.copy()
+    change_weights(other, 8)
+    widget.refresh()
+    assert not np.array_equal(widget._screen.frame.contrast.b, before)
+    widget.close()
+
+
+def test_against_files(tmp_path):
+    model, other = small_model(), other_model()
+    other.save_weights(tmp_path / "run.weights.h5")
+    other.save(tmp_path / "other.keras")
+    before = model.get_weights()
+    for file in ("run.weights.h5", "other.keras"):
+        widget = FeatureMapWidget(model, IMAGES, against=tmp_path / file, layer="conv")
+        assert widget.against == file
+        require_sides(widget, maps_of(model, IMAGES["one"]), maps_of(other, IMAGES["one"]))
+        widget.close()
+    for ours, theirs in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_against_steps():
+    model = small_model()
+    run, weights = run_of(model)
+    clones = []
+    for each in weights:
+        clones.append(small_model())
+        clones[-1].set_weights(each)
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run, against=0, step=2, layer="conv")
+    assert widget.against == "step 0"
+    require_sides(widget, maps_of(clones[2], IMAGES["one"]), maps_of(clones[0], IMAGES["one"]))
+    widget.against = "previous step"
+    require_sides(widget, maps_of(clones[2], IMAGES["one"]), maps_of(clones[1], IMAGES["one"]))
+    widget.step = 3
+    require_sides(widget, maps_of(clones[3], IMAGES["one"]), maps_of(clones[2], IMAGES["one"]))
+    widget.against = "live weights"
+    require_sides(widget, maps_of(clones[3], IMAGES["one"]), maps_of(model, IMAGES["one"]))
+    widget.against = "two"
+    require_sides(widget, maps_of(clones[3], IMAGES["one"]), maps_of(clones[3], IMAGES["two"]))
+    widget.close()
+
+
+def test_a_model_against_itself_differs_nowhere():
+    model = small_model()
+    widget = FeatureMapWidget(model, IMAGES, against=ActivationModel(model), layer="conv", profile=True)
+    frame = widget._screen.frame
+    assert not frame.maps.any()
+    assert not frame.comparison.relative_l2.any()
+    assert not frame.comparison.max_abs.any()
+    assert frame.comparison.first_over is None
+    widget.close()
+
+
+def test_a_flip_costs_no_forward_pass():
+    model = small_model()
+    widget = FeatureMapWidget(model, IMAGES, against="two", layer="conv")
+    forwards = widget._am.stats.forwards
+    for side in ("a", "b", "difference", "a"):
+        widget.side = side
+    widget.layer = "last"
+    assert widget._am.stats.forwards == forwards
+    widget._screen.interactions._flip()
+    assert widget.side == "b"
+    widget._screen.interactions._flip()
+    assert widget.side == "a"
+    widget.close()
+
+
+def test_both_sides_have_one_scale():
+    model = small_model()
+    widget = FeatureMapWidget(model, IMAGES, against="two", layer="conv", side="a", norm="shared")
+    scale = widget._screen.frame.scale
+    both = np.stack([maps_of(model, IMAGES["one"]), maps_of(model, IMAGES["two"])])
+    np.testing.assert_allclose(scale.max, both.max(axis=(0, 1, 2)), rtol=1e-5)
+    widget.side = "b"
+    assert widget._screen.frame.scale is scale
+    widget.close()
+
+
+def test_channels_in_the_order_of_their_difference():
+    model, other = small_model(), small_model()
+    kernel, bias = other.get_layer("conv").get_weights()
+    bias = bias + np.array([0.0, 3.0, 0.5, 0.0, 9.0])
+    other.get_layer("conv").set_weights([kernel, bias])
+    widget = FeatureMapWidget(model, IMAGES, against=other, layer="conv", order="difference")
+    assert widget._screen.frame.layout.order[:3] == (4, 1, 2)
+    assert widget._screen.controls.order.value == "difference"
+    widget.against = ""
+    assert widget.order == "index"
+    with pytest.raises(TraitError, match="needs something to compare with"):
+        widget.order = "difference"
+    widget.close()
+
+
+def test_the_answers_of_both_sides():
+    model = small_model()
+    widget = FeatureMapWidget(model, IMAGES, against="two", class_names=["cat", "dog"])
+    html = widget._screen.panels.answer.box.value
+    assert "Answer A" in html
+    assert "Answer B" in html
+    widget.side = "b"
+    assert "Answer A" not in widget._screen.panels.answer.box.value
+    widget.against = ""
+    assert "Answer</b>" in widget._screen.panels.answer.box.value
+    widget.close()
+
+
+def test_a_model_of_other_layers_says_which_do_not_correspond():
+    other = keras.Sequential(
+        [
+            keras.Input((20, 24, 3)),
+            keras.layers.Rescaling(1 / 255, name="scale"),
+            keras.layers.Conv2D(7, 3, name="conv"),
+            keras.layers.Conv2D(2, 3, name="extra"),
+        ],
+        name="other",
+    )
+    widget = FeatureMapWidget(small_model(), IMAGES, against=other, layer="conv")
+    frame = widget._screen.frame
+    assert frame.contrast is None
+    assert "cannot be compared: its maps have the shape (18, 22, 5)" in frame.problem
+    assert widget._screen.controls.reference.problem.value == frame.problem
+    np.testing.assert_array_equal(frame.maps, widget.feature_maps)
+    widget.layer = "last"
+    assert widget._screen.frame.problem == "No layer of other corresponds to last."
+    widget.layer = "scale"
+    assert widget._screen.frame.contrast is not None
+    widget.close()
+
+
+def test_the_control_appears_when_there_is_something_to_compare_with():
+    plain = FeatureMapWidget(small_model(), IMAGES)
+    assert plain._screen.controls.reference.box.layout.display == "none"
+    plain.close()
+    widget = FeatureMapWidget(small_model(), IMAGES, against="two")
+    chooser = widget._screen.controls.reference
+    assert chooser.box.layout.display == "flex"
+    chooser.side.value = "b"
+    assert widget.side == "b"
+    chooser.against.value = ""
+    assert widget.against == ""
+    assert widget._screen.frame.contrast is None
+    assert chooser.side.layout.display == "none"
+    widget.close()
+
+
+@pytest.mark.parametrize(
+    ("against", "error", "message"),
+    [
+        (3, ValueError, "there are no snapshots"),
+        ("nowhere.keras", (ValueError, OSError), "nowhere.keras"),
+        ("nothing like this", ValueError, "cannot be used"),
+        (object(), ValueError, "cannot be used"),
+    ],
+)
+def test_what_cannot_be_compared_with_is_refused(against, error, message):
+    with pytest.raises(error, match=message):
+        FeatureMapWidget(small_model(), IMAGES, against=against)
+
+
+def test_an_unknown_name_changes_nothing():
+    widget = FeatureMapWidget(small_model(), IMAGES, against="two")
+    with pytest.raises(TraitError, match="There is nothing named 'tow' to compare with. Did you mean"):
+        widget.against = "tow"
+    assert widget.against == "two"
+    widget.close()
+
+
+def test_a_file_of_other_weights_is_refused(tmp_path):
+    other = keras.Sequential([keras.Input((20, 24, 3)), keras.layers.Conv2D(2, 5)])
+    other.save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(TraitError, match="other.weights.h5"):
+        FeatureMapWidget(small_model(), IMAGES, against=tmp_path / "other.weights.h5")
+
+
+def test_the_code_rebuilds_the_comparison():
+    model = small_model()
+    widget = FeatureMapWidget(model, IMAGES, against={"x": IMAGES["two"], "y": IMAGES["one"]}, layer="conv")
+    widget.against, widget.side = "y", "a"
+    code = widget.code()
+    assert "against=against" in code
+    assert 'widget.against = "y"' in code
+    names = {"model": model, "images": IMAGES, "against": {"x": IMAGES["two"], "y": IMAGES["one"]}}
+    exec(code.rsplit("\n", 1)[0], names)
+    again = names["widget"]
+    assert (again.against, again.side) == ("y", "a")
+    again.close()
+    widget.close()
