@@ -229,7 +229,7 @@ def test_what_cannot_be_compared_with_is_refused(against, error, message):
 
 def test_an_unknown_name_changes_nothing():
     widget = FeatureMapWidget(small_model(), IMAGES, against="two")
-    with pytest.raises(TraitError, match="There is nothing named 'tow' to compare with. Did you mean"):
+    with pytest.raises(TraitError, match="There is nothing named 'tow' to compare with"):
         widget.against = "tow"
     assert widget.against == "two"
     widget.close()
@@ -238,7 +238,7 @@ def test_an_unknown_name_changes_nothing():
 def test_a_file_of_other_weights_is_refused(tmp_path):
     other = keras.Sequential([keras.Input((20, 24, 3)), keras.layers.Conv2D(2, 5)])
     other.save_weights(tmp_path / "other.weights.h5")
-    with pytest.raises(TraitError, match="other.weights.h5"):
+    with pytest.raises(TraitError, match=r"other\.weights\.h5"):
         FeatureMapWidget(small_model(), IMAGES, against=tmp_path / "other.weights.h5")
 
 
@@ -250,7 +250,7 @@ def test_the_code_rebuilds_the_comparison():
     assert "against=against" in code
     assert 'widget.against = "y"' in code
     names = {"model": model, "images": IMAGES, "against": {"x": IMAGES["two"], "y": IMAGES["one"]}}
-    exec(code.rsplit("\n", 1)[0], names)
+    exec(code.rsplit("\n", 1)[0], names)  # noqa: S102 - the code under test
     again = names["widget"]
     assert (again.against, again.side) == ("y", "a")
     again.close()

@@ -170,10 +170,9 @@ def test_one_scale_for_all_steps_makes_growth_visible(trained):
     levels = {}
     for scale in ("step", "run"):
         widget.scale = scale
-        until(lambda: widget._screen.frame.scale is not None or scale == "step")
         for step in range(3):
             widget.step = step
-            until(lambda: widget._screen.frame.scale is not None or scale == "step")
+            until(lambda: (widget._screen.frame.scale is None) == (widget.scale == "step"))
             levels[scale, step] = tiles_of(widget)
     assert np.array_equal(levels["step", 0], levels["step", 2])
     assert not np.array_equal(levels["run", 0], levels["run", 2])
@@ -195,7 +194,7 @@ def test_while_the_model_is_in_training_the_slider_grows_and_follows_the_newest(
     seen = []
 
     class Watch(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
+        def on_epoch_end(self, epoch, logs=None):  # noqa: ARG002 - Keras' names
             until(lambda: len(widget._pipeline.run) == epoch + 2)
             until(lambda: widget.step == epoch + 1)
             seen.append(widget._screen.controls.steps.slider.max)
@@ -258,7 +257,7 @@ def test_the_code_rebuilds_the_step(widget, trained):
     code = widget.code()
     assert "snapshots=snapshots" in code
     names = {"model": trained[0], "images": IMAGES, "snapshots": trained[1]}
-    exec(code.rsplit("\n", 1)[0], names)
+    exec(code.rsplit("\n", 1)[0], names)  # noqa: S102 - the code under test
     again = names["widget"]
     assert (again.step, again.scale, again.layer) == (2, "run", "conv")
     np.testing.assert_array_equal(again.feature_maps, widget.feature_maps)
