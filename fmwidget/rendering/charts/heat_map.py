@@ -27,6 +27,7 @@ BAR_WIDTH, BAR_THICKNESS = 200, 8
 TALLEST = 460  # of all rows, unless each is one pixel high
 TALLEST_ROW, WIDEST_COLUMN = 18, 64
 NARROWEST_HEAD = 420  # of title, colour bar and legend, beside few columns
+NARROWEST_GUTTER = 54  # of the names of the rows
 LABEL_GAP = 6
 LONGEST_LABEL = 220
 SMALLEST_MARK = 3
@@ -60,13 +61,15 @@ class HeatMap:
     known: Array | None = None
 
     @property
+    def known_cells(self) -> Array:
+        """`(rows, columns)` booleans: True where there is a number."""
+        return np.ones(self.values.shape, bool) if self.known is None else self.known
+
+    @property
     def scale(self) -> tuple[float, float]:
         """Values drawn as the first and as the last color, the second above the first."""
         if self.limits is None:
-            shown = np.isfinite(self.values)
-            if self.known is not None:
-                shown &= self.known
-            values = self.values[shown]
+            values = self.values[np.isfinite(self.values) & self.known_cells]
             low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
         else:
             low, high = self.limits
@@ -138,6 +141,7 @@ def heat_map_layout(heat_map: HeatMap, width: int = PAGE_WIDTH, *, titled: bool 
     # Measuring hundreds of names would take a second: the longest, but for a few pixels, is enough.
     longest = text_width(printable(max(heat_map.rows, key=len)), TICK_SIZE)
     gutter = max(
+        NARROWEST_GUTTER,
         min(longest + LABEL_GAP, LONGEST_LABEL, 3 * width // 10),
         text_width(printable(heat_map.row_title), LABEL_SIZE) + LABEL_GAP,
     )
@@ -199,8 +203,7 @@ def _cells(heat_map: HeatMap) -> Array:
     indices[np.isnan(values)] = NAN
     indices[np.isposinf(values)] = POSINF
     indices[np.isneginf(values)] = NEGINF
-    if heat_map.known is not None:
-        indices[~heat_map.known] = INACTIVE
+    indices[~heat_map.known_cells] = INACTIVE
     return indices
 
 
@@ -263,7 +266,7 @@ def _write_columns(page: Page, heat_map: HeatMap, layout: HeatMapLayout, right: 
 
 def _write_legend(page: Page, heat_map: HeatMap, right: int, y: int) -> float:
     """Explain the marks in a line that ends at `right`, and return where it begins."""
-    known = np.True_ if heat_map.known is None else heat_map.known
+    known = heat_map.known_cells
     legend = [
         ("NaN", NAN, np.isnan(heat_map.values) & known),
         ("+inf", POSINF, np.isposinf(heat_map.values) & known),
