@@ -379,8 +379,8 @@ class FeatureMapWidget(NotebookWidget):
 
     @traitlets.validate("channel")
     def _validate_channel(self, proposal: traitlets.Bunch) -> int:
-        layer = self._am.layer(self.layer)
-        return require_index("channel", proposal["value"], layer.channels, self.layer)
+        channels = self._pipeline.maps(self._state()).shape[-1]
+        return require_index("channel", proposal["value"], channels, self.layer)
 
     @traitlets.validate("order")
     def _validate_order(self, proposal: traitlets.Bunch) -> str:
