@@ -383,6 +383,18 @@ def test_two_views_of_one_model_both_show_it(page):
     assert len(messages(shown, "click")) == 2
 
 
+def test_a_long_line_below_the_picture_moves_nothing_beside_it(page):
+    shown = show(page, view_of(readout="short"), style="display: inline-flex; font-size: 12px")
+    wait_for_picture(shown, 400)
+    output = page.locator("#output")
+    before = box(output)
+    shown.update(readout="both sides of a comparison and their difference " * 9)
+    page.wait_for_function("document.querySelector('.fmw-readout').textContent.length > 99")
+    assert box(output) == before
+    line = page.locator(".fmw-readout")
+    assert line.evaluate("(element) => element.scrollWidth > element.clientWidth"), "it is cut off"
+
+
 # Its display context
 
 
