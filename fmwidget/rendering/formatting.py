@@ -140,13 +140,16 @@ def channel_text(statistics: ChannelStatistics, channel: int, inactive_word: str
     return f"channel {channel:{width}}  {range_fact(statistics, channel, inactive_word)}"
 
 
-def unit_text(maps: Array, unit: Unit | None, contrast: Contrast | None = None) -> str:
+def unit_text(
+    maps: Array, unit: Unit | None, contrast: Contrast | None = None, *, is_narrow: bool = False
+) -> str:
     """Return the readout line of a unit, padded so that its parts stay in place; empty for `None`.
 
     Args:
         maps: Feature maps `(H, W, C)`.
         unit: The unit.
         contrast: The maps of both sides of a comparison, whose values are shown instead.
+        is_narrow: Whether the three values have to fit below a single map, whose title names the channel.
     """
     if unit is None:
         return ""
@@ -154,9 +157,11 @@ def unit_text(maps: Array, unit: Unit | None, contrast: Contrast | None = None) 
     row, column, channel = (
         str(index).rjust(len(str(side - 1))) for index, side in zip(indices, maps.shape, strict=True)
     )
-    place = f"channel {channel}  row {row}  column {column}  "
+    place = f"channel {channel}  row {row}  column {column}"
     if contrast is None:
-        return f"{place}value {value_text(maps[indices])}"
+        return f"{place}  value {value_text(maps[indices])}"
+    if is_narrow:
+        place = f"({row}, {column})"
     sides = (contrast.a, contrast.b, contrast.difference)
     values = (short_value_text(side[indices]) for side in sides)
-    return place + " · ".join(map(" ".join, zip(SIDE_NAMES.values(), values, strict=True)))
+    return f"{place}  {' · '.join(map(' '.join, zip(SIDE_NAMES.values(), values, strict=True)))}"

@@ -145,12 +145,14 @@ HERE = Unit(2, 3, 1)
 
 
 @pytest.mark.parametrize("side", ["a", "b", "difference"])
-@pytest.mark.parametrize("panel", [GridPanel, ChannelPanel])
-def test_under_the_pointer_both_sides_and_their_difference_are_read_out(frame, panel, side):
+@pytest.mark.parametrize(
+    ("panel", "place"), [(GridPanel, "channel 2  row 3  column 1"), (ChannelPanel, "(3, 1)")]
+)
+def test_under_the_pointer_both_sides_and_their_difference_are_read_out(frame, panel, place, side):
     shown = panel()
     shown.update(compared(frame, OTHER, side), Selection(HERE))
     line = shown.box.readout
-    found = re.fullmatch(r"channel 2  row 3  column 1  A (\S+) · B (\S+) · A − B (\S+)", line)
+    found = re.fullmatch(re.escape(place) + r"  A (\S+) · B (\S+) · A − B (\S+)", line)
     assert found
     numbers = [float(text.replace("−", "-")) for text in found.groups()]
     a, b = float(frame.maps[3, 1, 2]), float(OTHER[3, 1, 2])

@@ -143,7 +143,7 @@ class ChannelPanel:
             region = _units_on_screen(frame, (unit.row, unit.column, unit.row + 1, unit.column + 1))
         with self.box.hold_sync():
             self.box.region = list(region)
-            self.box.readout = unit_text(frame.maps, unit, frame.contrast)
+            self.box.readout = unit_text(frame.maps, unit, frame.contrast, is_narrow=True)
 
     def unit_at(self, frame: Frame, x: float, y: float) -> Unit | None:
         """Return the unit that is drawn at a point of the picture, in CSS px."""
