@@ -14,6 +14,7 @@ from ._quiet_imports import quiet_imports
 
 if TYPE_CHECKING:
     from fmwidget.activations.model import ActivationModel
+    from fmwidget.analysis.comparison import Comparison
     from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
     from fmwidget.analysis.receptive_field.fields import Field, ReceptiveField, field_of, receptive_field
     from fmwidget.widget.feature_map_widget import FeatureMapWidget
@@ -25,6 +26,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ActivationModel",
+    "Comparison",
     "DepthProfile",
     "FeatureMapWidget",
     "Field",
@@ -44,6 +46,7 @@ __all__ = [
 
 _HOME = {
     "ActivationModel": "activations.model",
+    "Comparison": "analysis.comparison",
     "DepthProfile": "analysis.depth_profile",
     "FeatureMapWidget": "widget.feature_map_widget",
     "Field": "analysis.receptive_field.fields",

@@ -251,9 +251,24 @@ class ActivationModel:
             ForwardError: If the model fails on this input.
         """
         require_one_image(batch)
+        return self.measure_batch(batch, lambda _, maps: function(maps[0]))
+
+    def measure_batch(self, batch: Batch, function: Callable[[str, Array], Any]) -> dict[str, Any]:
+        """Apply a function to every layer's maps for a batch of any size, as `measure` does for one image.
+
+        Args:
+            batch: A ready input of the model, as for `batch_activations`.
+            function: Takes a path, and maps `(N, H, W, C)`, channels last.
+
+        Returns:
+            The results, by path, in the order data flows.
+
+        Raises:
+            ForwardError: If the model fails on this input.
+        """
 
         def measured(path: str, tensor: Any) -> Any:
-            return function(layers[path].examples(self._backend.to_numpy(tensor))[0])
+            return function(path, layers[path].examples(self._backend.to_numpy(tensor)))
 
         with self._lock:
             forward = self._forward(batch, None, None, evict=evict)
