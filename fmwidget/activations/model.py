@@ -231,7 +231,9 @@ class ActivationModel:
             outputs = self._forward(batch, None, version).outputs
         return keras.tree.map_structure(self._first, outputs)
 
-    def measure(self, batch: Batch, function: Callable[[Array], Any]) -> dict[str, Any]:
+    def measure(
+        self, batch: Batch, function: Callable[[Array], Any], *, evict: bool = True
+    ) -> dict[str, Any]:
         """Apply a function to every layer's maps for one image, those before activations aside.
 
         Maps that are not all in the cache, since they are more than it may hold, are measured one after
@@ -240,6 +242,7 @@ class ActivationModel:
         Args:
             batch: A ready input of the model, as for `activations`.
             function: Takes maps `(H, W, C)`, channels last.
+            evict: Whether the maps may take the place of others in the cache.
 
         Returns:
             The results, by path, in the order data flows.
@@ -268,7 +271,7 @@ class ActivationModel:
             return function(path, layers[path].examples(self._backend.to_numpy(tensor)))
 
         with self._lock:
-            forward = self._forward(batch, None, None)
+            forward = self._forward(batch, None, None, evict=evict)
             layers = {layer.path: layer for layer in forward.layers if layer.after is None}
             if not forward.is_complete:
                 self.stats.forwards += 1
@@ -346,7 +349,7 @@ class ActivationModel:
                 shapes = input_shapes(self._last, self.inputs)
                 self._compiler.begin(self._last, shapes, tuple(self._layers))
 
-    def _forward(self, batch: Batch, path: str | None, version: int | None) -> Forward:
+    def _forward(self, batch: Batch, path: str | None, version: int | None, *, evict: bool = True) -> Forward:
         """Return the forward pass of a batch: from the cache if it is there, up to date, and holds `path`."""
         if version != self._version:
             self._drop_stale()
@@ -359,7 +362,7 @@ class ActivationModel:
             forward = self._run(batch, path)
             if path in self._layers and path not in forward.maps:
                 forward = self._run(batch, path)  # the first pass has listed it as maps before an activation
-            self._cache.put(key, forward, self.cache_bytes)
+            self._cache.put(key, forward, self.cache_bytes, evict=evict)
         else:
             self.stats.hits += 1
         self._require_path(path)

@@ -12,7 +12,14 @@ import numpy as np
 from fmwidget._errors import did_you_mean
 from fmwidget.activations.model import ActivationModel
 
-from .channel_stats import BLOCK, Array, ChannelStatistics, as_floats, channel_statistics
+from .channel_stats import (
+    BLOCK,
+    Array,
+    ChannelScale,
+    ChannelStatistics,
+    as_floats,
+    channel_statistics,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,24 +30,6 @@ if TYPE_CHECKING:
     from fmwidget.snapshots.snapshot import Snapshot
 
 QUANTITIES = ("inactive", "mean", "from_first", "from_previous", "nan", "inf")
-
-
-class ChannelScale(NamedTuple):
-    """The range of each channel of a layer over several steps; every array is `(C,)` float64.
-
-    NaN and infinities are left out; a channel without a finite value at any step has NaN.
-
-    Attributes:
-        min: Smallest value.
-        max: Largest value.
-        mean: Mean, each step with the same weight.
-        std: Standard deviation, each step with the same weight.
-    """
-
-    min: Array
-    max: Array
-    mean: Array
-    std: Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -315,7 +304,7 @@ class GrowingHistory:
             return layer
 
         begun: list[_Layer] = []
-        layers = self._am.at(snapshot).measure(self._batch, measured)
+        layers = self._am.at(snapshot).measure(self._batch, measured, evict=False)
         if not self._fits:
             self.release()
             return layers, None

@@ -48,7 +48,12 @@ def require_cmap(cmap: str) -> None:
 
 def cmap_for(norm: str, cmap: str) -> str:
     """Return the colormap to draw a norm in: for `"symmetric"` `cmap` if it is diverging, else `RdBu_r`."""
-    return cmap if norm != "symmetric" or cmap.removesuffix("_r") in DIVERGING else SYMMETRIC_CMAP
+    return cmap if norm != "symmetric" or is_diverging(cmap) else SYMMETRIC_CMAP
+
+
+def is_diverging(cmap: str) -> bool:
+    """Return whether a colormap has a middle that its colors part from to both ends."""
+    return cmap.removesuffix("_r") in DIVERGING
 
 
 @lru_cache(maxsize=64)

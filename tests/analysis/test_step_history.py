@@ -304,7 +304,7 @@ def test_the_range_over_all_steps_is_numpy_s_over_what_is_finite(steps):
             if np.isfinite(maps[..., channel]).any()
         ]
         if not finite:
-            assert all(np.isnan(each[channel]) for each in scale)
+            assert all(np.isnan(getattr(scale, name)[channel]) for name in ("min", "max", "mean", "std"))
             continue
         assert scale.min[channel] == min(values.min() for values in finite)
         assert scale.max[channel] == max(values.max() for values in finite)

@@ -27,6 +27,7 @@ BAR_WIDTH, BAR_THICKNESS = 200, 8
 TALLEST = 460  # of all rows, unless each is one pixel high
 TALLEST_ROW, WIDEST_COLUMN = 18, 64
 NARROWEST_HEAD = 420  # of title, colour bar and legend, beside few columns
+NARROWEST_GUTTER = 54  # of the names of the rows
 LABEL_GAP = 6
 LONGEST_LABEL = 220
 SMALLEST_MARK = 3
@@ -60,13 +61,15 @@ class HeatMap:
     known: Array | None = None
 
     @property
+    def known_cells(self) -> Array:
+        """`(rows, columns)` booleans: True where there is a number."""
+        return np.ones(self.values.shape, bool) if self.known is None else self.known
+
+    @property
     def scale(self) -> tuple[float, float]:
         """Values drawn as the first and as the last color, the second above the first."""
         if self.limits is None:
-            shown = np.isfinite(self.values)
-            if self.known is not None:
-                shown &= self.known
-            values = self.values[shown]
+            values = self.values[np.isfinite(self.values) & self.known_cells]
             low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
         else:
             low, high = self.limits
@@ -138,7 +141,12 @@ def heat_map_layout(heat_map: HeatMap, width: int = PAGE_WIDTH, *, titled: bool 
     # Measuring hundreds of names would take a second: the longest, but for a few pixels, is enough.
     longest = text_width(printable(max(heat_map.rows, key=len)), TICK_SIZE)
     gutter = max(
-        min(longest + LABEL_GAP, LONGEST_LABEL, 3 * width // 10),
+        NARROWEST_GUTTER,
+        min(
+            longest + LABEL_GAP,
+            LONGEST_LABEL,
+            max(3 * width // 10, width - 2 * MARGIN - WIDEST_COLUMN * columns),
+        ),
         text_width(printable(heat_map.row_title), LABEL_SIZE) + LABEL_GAP,
     )
     left, top = MARGIN + gutter, HEAD + (FACTS_LINE + MARGIN if titled else MARGIN)
@@ -199,8 +207,7 @@ def _cells(heat_map: HeatMap) -> Array:
     indices[np.isnan(values)] = NAN
     indices[np.isposinf(values)] = POSINF
     indices[np.isneginf(values)] = NEGINF
-    if heat_map.known is not None:
-        indices[~heat_map.known] = INACTIVE
+    indices[~heat_map.known_cells] = INACTIVE
     return indices
 
 
@@ -233,15 +240,36 @@ def _write_scale(page: Page, heat_map: HeatMap, right: int, top: int) -> None:
     page.write(x, bar.y + 8, heat_map.scale_title, LABEL_SIZE, ink=STRONG, align="right", room=x - MARGIN)
 
 
+def row_names(heat_map: HeatMap, room: float) -> Sequence[str]:
+    """Return the names of the rows; where one is wider than `room`, without the parts that all share.
+
+    Layer paths begin with the names of the models around them, which would leave no room for their own.
+    """
+    names = heat_map.rows
+    if len(names) < 2 or text_width(printable(max(names, key=len)), TICK_SIZE) <= room:
+        return names
+    parts = [name.split("/") for name in names]
+    shortest = min(map(len, parts)) - 1
+    shared = [len({tuple(each[:count]) for each in parts}) == 1 for count in range(1, shortest + 1)]
+    before = shared.index(False) if False in shared else shortest
+    shared = [len({tuple(each[-count:]) for each in parts}) == 1 for count in range(1, shortest - before + 1)]
+    after = shared.index(False) if False in shared else shortest - before
+    return [
+        "/".join(["…"] * (before > 0) + each[before : len(each) - after] + ["…"] * (after > 0))
+        for each in parts
+    ]
+
+
 def _write_rows(page: Page, heat_map: HeatMap, layout: HeatMapLayout) -> None:
     """Write the names of the rows, or of as many as there is room for."""
     left, top, _, height = layout.plot
     pitch = height / layout.rows
     step = math.ceil((TICK_SIZE + 2) / pitch)
+    room = left - LABEL_GAP - MARGIN
+    names = row_names(heat_map, room)
     for row in range(0, layout.rows, step):
         y = top + (row + 0.5) * pitch + 0.36 * TICK_SIZE
-        name, room = heat_map.rows[row], left - LABEL_GAP - MARGIN
-        page.write(left - LABEL_GAP, y, name, TICK_SIZE, align="right", room=room)
+        page.write(left - LABEL_GAP, y, names[row], TICK_SIZE, align="right", room=room)
 
 
 def _write_columns(page: Page, heat_map: HeatMap, layout: HeatMapLayout, right: int) -> None:
@@ -263,7 +291,7 @@ def _write_columns(page: Page, heat_map: HeatMap, layout: HeatMapLayout, right: 
 
 def _write_legend(page: Page, heat_map: HeatMap, right: int, y: int) -> float:
     """Explain the marks in a line that ends at `right`, and return where it begins."""
-    known = np.True_ if heat_map.known is None else heat_map.known
+    known = heat_map.known_cells
     legend = [
         ("NaN", NAN, np.isnan(heat_map.values) & known),
         ("+inf", POSINF, np.isposinf(heat_map.values) & known),
