@@ -1,4 +1,4 @@
-"""The depth profile of the image on screen, or the comparison of all layers; a click on a layer chooses it."""
+"""The depth profile of the image on screen, or the comparison of all layers; a click chooses a layer."""
 
 from __future__ import annotations
 
