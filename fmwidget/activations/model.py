@@ -251,14 +251,17 @@ class ActivationModel:
             ForwardError: If the model fails on this input.
         """
         require_one_image(batch)
-        return self.measure_batch(batch, lambda _, maps: function(maps[0]))
+        return self.measure_batch(batch, lambda _, maps: function(maps[0]), evict=evict)
 
-    def measure_batch(self, batch: Batch, function: Callable[[str, Array], Any]) -> dict[str, Any]:
+    def measure_batch(
+        self, batch: Batch, function: Callable[[str, Array], Any], *, evict: bool = True
+    ) -> dict[str, Any]:
         """Apply a function to every layer's maps for a batch of any size, as `measure` does for one image.
 
         Args:
             batch: A ready input of the model, as for `batch_activations`.
             function: Takes a path, and maps `(N, H, W, C)`, channels last.
+            evict: As for `measure`.
 
         Returns:
             The results, by path, in the order data flows.
