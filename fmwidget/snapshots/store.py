@@ -130,7 +130,8 @@ def read_values(values: Sequence[Value]) -> list[Any]:
             in_files[place.file][place.member] = value
     for path, members in in_files.items():
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # Opened here, since numpy leaves a damaged file open.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 for member, value in members.items():
                     array = arrays[member].view(np.dtype(value.dtype))
                     found[id(value)] = array.reshape(value.shape)
@@ -138,7 +139,7 @@ def read_values(values: Sequence[Value]) -> list[Any]:
             raise FileNotFoundError(
                 f"The weights of this step are in {path}, which is no longer there. Choose another step."
             ) from None
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, LookupError, EOFError, TypeError, zipfile.BadZipFile) as error:
             raise OSError(
                 f"The weights of this step are in {path}, which cannot be read ({error}). Choose another "
                 "step."
