@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fmwidget.analysis.comparison import Comparison
     from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
     from fmwidget.analysis.receptive_field.fields import Field, ReceptiveField, field_of, receptive_field
+    from fmwidget.snapshots.recorder import WeightSnapshots
     from fmwidget.widget.feature_map_widget import FeatureMapWidget
 
     from .plots import plot_channel, plot_depth_profile, plot_feature_maps
@@ -32,6 +33,7 @@ __all__ = [
     "Field",
     "ReceptiveField",
     "StepHistory",
+    "WeightSnapshots",
     "depth_profile",
     "field_of",
     "plot_channel",
@@ -52,6 +54,7 @@ _HOME = {
     "Field": "analysis.receptive_field.fields",
     "ReceptiveField": "analysis.receptive_field.fields",
     "StepHistory": "analysis.step_history",
+    "WeightSnapshots": "snapshots.recorder",
     "depth_profile": "analysis.depth_profile",
     "field_of": "analysis.receptive_field.fields",
     "plot_channel": "plots",
