@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .channel_stats import BLOCK, Array, as_floats
+from .channel_stats import Array, as_floats
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4  # rounding to float32 stays far below it, rounding to float16 exceeds it
 HELD_BYTES = 512 * 2**20  # maps of one side held at a time, to be compared with those of the other
+BLOCK = 2**13  # values read at a time: of longer arrays BLAS sums parts on threads, which takes longer
 MOST_NAMES = 8  # of layers that correspond by order, in the printed summary
 
 
@@ -291,56 +292,80 @@ def _differences(
 def layer_difference(maps_a: Array, maps_b: Array) -> LayerDifference:
     """Compute the differences between two feature maps `(H, W, C)` of the same shape and any type."""
     a, b = as_floats(maps_a), as_floats(maps_b)
-    finite: Array | None = None
-    scale_a = scale_b = 1.0
-    squares_a = squares_b = squares = dot = largest = 0.0
+    # In the order of memory, in which they can be read without a copy.
+    a, b = (a.ravel("K"), b.ravel("K")) if a.strides == b.strides else (a.ravel(), b.ravel())
+    not_finite = left_out = 0
+    scale = scale_a = scale_b = 1.0
     with np.errstate(all="ignore"):
-        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        is_double = np.promote_types(a.dtype, b.dtype) == np.float64
+        sums = None if is_double else _sums(a, b)
+        if sums is None or not np.isfinite(sums.squares_a + sums.squares_b):
             finite = np.isfinite(a) & np.isfinite(b)
+            left_out = a.size - int(np.count_nonzero(finite))
             not_finite = int(np.count_nonzero(~(finite | (a == b) | (np.isnan(a) & np.isnan(b)))))
             a, b = a[finite], b[finite]
-        if np.promote_types(a.dtype, b.dtype) == np.float64:
-            # float64 represents the squares of float32 values, but not of all its own.
-            scale_a, scale_b = _power_of_two(a), _power_of_two(b)
-        scale = max(scale_a, scale_b)
-        for block_a, block_b in zip(_blocks(a), _blocks(b), strict=True):
-            x, y = block_a.astype(np.float64) / scale_a, block_b.astype(np.float64) / scale_b
-            squares_a += float(np.vdot(x, x))
-            squares_b += float(np.vdot(y, y))
-            dot += float(np.vdot(x, y))
-            x *= scale_a / scale
-            y *= scale_b / scale
-            x -= y
-            squares += float(np.vdot(x, x))
-            largest = max(largest, float(x.max()), -float(x.min()))
+            if is_double:
+                # float64 represents the squares of float32 values, but not of all its own.
+                scale_a, scale_b = _power_of_two(a), _power_of_two(b)
+            scale = max(scale_a, scale_b)
+            sums = _sums(a / scale_a, b / scale_b, scale_a / scale, scale_b / scale)
         return LayerDifference(
-            _relative(math.sqrt(squares), math.sqrt(squares_a)) * (scale / scale_a),
-            _cosine(dot, squares_a, squares_b, is_equal=largest == 0),
-            float(np.float64(largest) * scale),
-            0 if finite is None else not_finite,
-            0 if finite is None else maps_a.size - int(np.count_nonzero(finite)),
+            _relative(sums) * (scale / scale_a),
+            _cosine(sums),
+            sums.largest * scale,
+            not_finite,
+            left_out,
         )
 
 
-def _relative(difference: float, whole: float) -> float:
-    if whole == 0:
-        return 0.0 if difference == 0 else math.inf
-    return difference / whole
+class _Sums(NamedTuple):
+    """Sums of squares and products over two arrays, and the largest magnitude of their difference."""
+
+    squares_a: float
+    squares_b: float
+    dot: float
+    squares: float
+    largest: float
 
 
-def _cosine(dot: float, squares_a: float, squares_b: float, *, is_equal: bool) -> float:
-    if squares_a == 0 or squares_b == 0:
+def _sums(a: Array, b: Array, unit_a: float = 1.0, unit_b: float = 1.0) -> _Sums:
+    """Sum over two arrays `(n,)` in float64, a block at a time.
+
+    Args:
+        a: The first.
+        b: The second.
+        unit_a: A power of two that `a` is multiplied by for the difference.
+        unit_b: The same for `b`.
+    """
+    squares_a = squares_b = dot = squares = largest = 0.0
+    buffers = np.empty((2, BLOCK))
+    for start in range(0, a.size, BLOCK):
+        x, y = buffers[:, : min(BLOCK, a.size - start)]
+        x[:], y[:] = a[start : start + BLOCK], b[start : start + BLOCK]
+        squares_a += float(np.dot(x, x))
+        squares_b += float(np.dot(y, y))
+        dot += float(np.dot(x, y))
+        if unit_a != unit_b:
+            x *= unit_a
+            y *= unit_b
+        x -= y
+        squares += float(np.dot(x, x))
+        largest = max(largest, float(x.max()), -float(x.min()))
+    return _Sums(squares_a, squares_b, dot, squares, largest)
+
+
+def _relative(sums: _Sums) -> float:
+    if sums.squares_a == 0:
+        return 0.0 if sums.largest == 0 else math.inf
+    return math.sqrt(sums.squares) / math.sqrt(sums.squares_a)
+
+
+def _cosine(sums: _Sums) -> float:
+    if sums.squares_a == 0 or sums.squares_b == 0:
         return math.nan
-    # Rounding of the sums may leave equal maps a cosine next to 1.
-    return 1.0 if is_equal else min(1.0, max(-1.0, dot / math.sqrt(squares_a) / math.sqrt(squares_b)))
-
-
-def _blocks(values: Array) -> Iterator[Array]:
-    """Yield some rows at a time, few enough to stay in a processor's cache."""
-    if values.size:
-        rows = max(1, BLOCK * len(values) // values.size)
-        for start in range(0, len(values), rows):
-            yield values[start : start + rows]
+    if sums.largest == 0:
+        return 1.0  # which rounding of the sums may miss
+    return min(1.0, max(-1.0, sums.dot / math.sqrt(sums.squares_a) / math.sqrt(sums.squares_b)))
 
 
 def _power_of_two(values: Array) -> float:
@@ -361,8 +386,10 @@ def channel_differences(maps_a: Array, maps_b: Array) -> Array:
     """
     a, b = as_floats(maps_a), as_floats(maps_b)
     total = np.zeros(a.shape[2])
+    rows = max(1, BLOCK // max(1, a.shape[1] * a.shape[2]))
     with np.errstate(all="ignore"):
-        for block_a, block_b in zip(_blocks(a), _blocks(b), strict=True):
+        for top in range(0, len(a), rows):
+            block_a, block_b = a[top : top + rows], b[top : top + rows]
             difference = block_a.astype(np.float64) - block_b
             if not np.isfinite(difference).all():
                 is_same = (block_a == block_b) | (np.isnan(block_a) & np.isnan(block_b))

@@ -121,6 +121,16 @@ def test_distance_from_zero_is_none_or_infinite():
     assert all(np.isnan(layer_difference(zero, each).cosine) for each in (zero, one))
 
 
+def test_sides_of_quite_different_sizes_are_compared():
+    maps = np.random.default_rng(1).normal(size=(4, 5, 6))
+    for small, large in ((1e-200, 1e-198), (1e-300, 1e-10), (1e-300, 1e300)):
+        found = layer_difference(small * maps, large * maps)
+        assert found.relative_l2 == pytest.approx(large / small, rel=0.02)
+        assert found.max_abs == pytest.approx(large * np.abs(maps).max(), rel=0.02)
+        assert found.cosine == pytest.approx(1)
+        assert layer_difference(large * maps, small * maps).relative_l2 == pytest.approx(1, rel=0.02)
+
+
 def test_opposite_and_scaled_maps_have_the_cosine_of_their_directions():
     maps = np.random.default_rng(1).normal(size=(40, 50, 60)).astype(np.float32)
     assert layer_difference(maps, 2 * maps).cosine == pytest.approx(1, abs=1e-15)
@@ -201,11 +211,11 @@ def test_the_numbers_are_those_of_independent_forward_passes(name):
     assert [found.only_a, found.only_b, found.different_shapes] == [(), (), {}]
 
 
-def numbered(count: int = 3, channels: int = 4, **options: Any) -> keras.Model:
-    """Return a network whose layers Keras names, so that two of them have other numbers."""
+def numbered(first: int, count: int = 3) -> keras.Model:
+    """Return a network of convolutions with names as Keras numbers them, from `first` on."""
     inputs = x = keras.Input((12, 14, 3))
-    for _ in range(count):
-        x = layers.Conv2D(channels, 3, padding="same", **options)(x)
+    for number in range(first, first + count):
+        x = layers.Conv2D(4, 3, padding="same", name=f"conv2d_{number}" if number else "conv2d")(x)
     return keras.Model(inputs, layers.ReLU(name="out")(x))
 
 
@@ -213,31 +223,30 @@ def listed(model: keras.Model) -> tuple[Any, ...]:
     return tuple(layer for layer in ActivationModel(model).layers if layer.after is None)
 
 
-def test_layers_that_keras_numbered_otherwise_correspond_by_order():
+@pytest.mark.parametrize("first", [0, 1, 2, 3, 7])
+def test_layers_that_keras_numbered_otherwise_correspond_by_order(first):
     """Check names that overlap too: the third of one network may have the name of the first of another."""
-    keras.backend.clear_session()
-    first = numbered(3)
-    paths = [layer.path for layer in listed(first)]
-    for skipped in (0, 1, 5):
-        keras.backend.clear_session()
-        for _ in range(skipped):
-            layers.Conv2D(1, 1)
-        other = listed(numbered(3))
-        found = corresponding_paths(listed(first), other)
-        assert found == dict(zip(paths, [layer.path for layer in other], strict=True))
-    names = {"conv2d_1", "conv2d_2", "conv2d_3"}
-    keras.backend.clear_session()
-    layers.Conv2D(1, 1)
-    other = numbered(3)
-    assert names & set(paths)
-    batch = zoo.batch_for(first)
-    other.set_weights(first.get_weights())
-    comparison = compare(first, other, batch)
-    assert not comparison.relative_l2.any()
-    assert comparison.by_order == tuple(paths[:3])
-    assert comparison.other_paths != comparison.paths
-    assert comparison.rows()[0]["other_layer"] == "conv2d_1"
-    assert "3 layers paired by order: conv2d = conv2d_1, " in str(comparison)
+    one, other = numbered(0), numbered(first)
+    other.set_weights(one.get_weights())
+    paths = tuple(layer.path for layer in listed(one))
+    other_paths = tuple(layer.path for layer in listed(other))
+    assert corresponding_paths(listed(one), listed(other)) == dict(zip(paths, other_paths, strict=True))
+    found = compare(one, other, zoo.batch_for(one))
+    assert (found.paths, found.other_paths) == (paths, other_paths)
+    assert not found.relative_l2.any()
+    assert [row["other_layer"] for row in found.rows()] == list(other_paths)
+    if first:
+        assert found.by_order == ("conv2d", "conv2d_1", "conv2d_2")
+        assert f"3 layers paired by order: conv2d = conv2d_{first}, conv2d_1 = " in str(found)
+    else:
+        assert found.by_order == ()
+        assert "by order" not in str(found)
+
+
+def test_a_network_with_a_layer_more_is_paired_by_name():
+    found = compare(numbered(0, 3), numbered(0, 4), zoo.batch_for(numbered(0)))
+    assert found.paths == ("conv2d", "conv2d_1", "conv2d_2", "out")
+    assert found.only_b == ("conv2d_3",)
 
 
 def test_names_count_more_than_order():

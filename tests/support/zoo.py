@@ -208,7 +208,9 @@ def activated() -> keras.Model:
     x = layers.Conv2DTranspose(3, 3, activation=layers.LeakyReLU(name="leak"), name="transpose")(x)
     x = layers.Conv2D(2, 1, activation="linear", name="plain")(layers.Dense(5, "gelu", name="dense")(x))
     x = layers.Activation("elu", name="elu")(x)
-    return keras.Model(picture, layers.Dense(2, "softmax")(layers.Flatten()(x)), name="activated")
+    return keras.Model(
+        picture, layers.Dense(2, "softmax", name="scores")(layers.Flatten()(x)), name="activated"
+    )
 
 
 def with_penalties() -> keras.Model:
