@@ -11,7 +11,7 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import keras
@@ -231,7 +231,9 @@ class ActivationModel:
             outputs = self._forward(batch, None, version).outputs
         return keras.tree.map_structure(self._first, outputs)
 
-    def measure(self, batch: Batch, function: Callable[[Array], Any]) -> dict[str, Any]:
+    def measure(
+        self, batch: Batch, function: Callable[[Array], Any], *, paths: Container[str] | None = None
+    ) -> dict[str, Any]:
         """Apply a function to every layer's maps for one image, those before activations aside.
 
         Maps that are not all in the cache, since they are more than it may hold, are measured one after
@@ -240,6 +242,7 @@ class ActivationModel:
         Args:
             batch: A ready input of the model, as for `activations`.
             function: Takes maps `(H, W, C)`, channels last.
+            paths: Paths of the layers to measure; all if `None`. Those of other layers are passed over.
 
         Returns:
             The results, by path, in the order data flows.
@@ -250,12 +253,18 @@ class ActivationModel:
         require_one_image(batch)
 
         def measured(path: str, tensor: Any) -> Any:
+            if path not in layers:
+                return None
             return function(layers[path].examples(self._backend.to_numpy(tensor))[0])
 
         with self._lock:
             forward = self._forward(batch, None, None)
-            layers = {layer.path: layer for layer in forward.layers if layer.after is None}
-            if not forward.is_complete:
+            layers = {
+                layer.path: layer
+                for layer in forward.layers
+                if layer.after is None and (paths is None or layer.path in paths)
+            }
+            if any(path not in forward.maps for path in layers):
                 self.stats.forwards += 1
                 results = measure_eagerly(self.model, batch, measured, self._weights())
                 return {path: results[path] for path in layers}
