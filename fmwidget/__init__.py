@@ -15,6 +15,7 @@ from ._quiet_imports import quiet_imports
 if TYPE_CHECKING:
     from fmwidget.activations.model import ActivationModel
     from fmwidget.analysis.cka import CKA
+    from fmwidget.analysis.comparison import Comparison
     from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
     from fmwidget.analysis.receptive_field.fields import Field, ReceptiveField, field_of, receptive_field
     from fmwidget.images.corruptions import blur, noise, occlude, shift
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CKA",
     "ActivationModel",
+    "Comparison",
     "DepthProfile",
     "FeatureMapWidget",
     "Field",
@@ -57,6 +59,7 @@ __all__ = [
 _HOME = {
     "ActivationModel": "activations.model",
     "CKA": "analysis.cka",
+    "Comparison": "analysis.comparison",
     "DepthProfile": "analysis.depth_profile",
     "FeatureMapWidget": "widget.feature_map_widget",
     "Field": "analysis.receptive_field.fields",

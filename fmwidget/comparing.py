@@ -9,8 +9,8 @@ from fmwidget.activations.model import ActivationModel, activation_model
 from fmwidget.analysis.cka import CKA, cka_of
 from fmwidget.analysis.comparison import TOLERANCE, Comparison, compare_activations
 from fmwidget.images.loading import single_image, usable_images
-from fmwidget.rendering.cka import draw_cka
-from fmwidget.rendering.comparison import draw_comparison
+from fmwidget.rendering.charts.cka import draw_cka
+from fmwidget.rendering.charts.comparison import draw_comparison
 from fmwidget.rendering.figure import FeatureFigure, feature_figure
 from fmwidget.rendering.grid_layout import PAGE_WIDTH
 

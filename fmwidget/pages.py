@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
+from fmwidget.rendering.formatting import EQUAL_WORD, INACTIVE_WORD
 from fmwidget.rendering.grid_layout import DETAIL_BOX
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def grid_page(frame: Frame, ratio: int | None = None, *, draw: Callable[..., Pag
         norm=frame.norm,
         page=frame.page,
         ratio=frame.ratio if ratio is None else ratio,
+        **_words_and_scale(frame),
     )
 
 
@@ -63,4 +65,19 @@ def channel_page(
         box=box,
         tight=tight,
         ratio=frame.ratio if ratio is None else ratio,
+        **_words_and_scale(frame),
     )
+
+
+def inactive_word(frame: Frame) -> str:
+    """Return the word for a map of the frame that is zero everywhere."""
+    return EQUAL_WORD if frame.side == "difference" else INACTIVE_WORD
+
+
+def _words_and_scale(frame: Frame) -> dict[str, Any]:
+    return {
+        "scale": frame.scale,
+        "scale_note": frame.scale_note,
+        "notes": frame.notes,
+        "inactive_word": inactive_word(frame),
+    }

@@ -581,7 +581,10 @@ class FramePipeline:
             return None, ""
         if history is None or not history.is_complete:
             return None, "scale of this step, until that of all steps is computed"
-        return history.scale(state.layer), "one scale for all steps"
+        scale = history.scale(sides.layer.path)
+        if scale is None:
+            return None, "scale of this step: maps before an activation have no other"
+        return scale, "one scale for all steps"
 
     def _history(
         self, state: ViewState, run: tuple[Snapshot, ...], prepared: tuple[Batch, Scaling] | None

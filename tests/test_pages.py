@@ -10,11 +10,13 @@ import pytest
 
 from fmwidget._memo import Latest
 from fmwidget.activations.model import ActivationModel
+from fmwidget.analysis.channel_stats import pooled_scale
 from fmwidget.images.source import NamedImage
 from fmwidget.pages import channel_page, grid_page
 from fmwidget.pipeline import DisplayContext, FramePipeline, ViewState
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
+from tests.support.frames import compared
 
 SCREEN = DisplayContext(ratio=1.0, dark=False, width=848)
 
@@ -79,6 +81,44 @@ def test_a_page_has_the_ratio_of_its_frame_or_that_asked_for(pipeline, state):
     frame = pipeline.frame(state, replace(SCREEN, ratio=3.0))
     assert (grid_page(frame).ratio, grid_page(frame, 1).ratio) == (2, 1)
     assert (channel_page(frame).ratio, channel_page(frame, ratio=5).ratio) == (2, 5)
+
+
+def words(page: Page) -> list[str]:
+    return [text.text for text in page.texts]
+
+
+@pytest.mark.parametrize("draw_page", [grid_page, channel_page])
+def test_a_page_is_drawn_by_the_scale_of_its_frame_and_says_so(pipeline, state, draw_page):
+    frame = pipeline.frame(replace(state, norm="channel"), SCREEN)
+    scale = pooled_scale([frame.statistics])
+    plain = draw_page(frame)
+    own = draw_page(replace(frame, scale=scale))
+    assert words(own) == words(plain)
+    assert np.abs(own.indices.astype(int) - plain.indices).max() <= 1
+    wider = replace(scale, max=3 * scale.max + 1)
+    wide = draw_page(replace(frame, scale=wider, scale_note="one scale for all steps"))
+    assert "one scale for all steps" in " ".join(words(wide))
+    assert (wide.indices != plain.indices).any()
+
+
+@pytest.mark.parametrize("draw_page", [grid_page, channel_page])
+@pytest.mark.parametrize(
+    ("side", "note"), [("a", "A: cat"), ("b", "B: dog"), ("difference", "A − B: cat − dog")]
+)
+def test_a_page_says_which_side_of_a_comparison_it_shows(pipeline, state, draw_page, side, note):
+    frame = pipeline.frame(state, SCREEN)
+    page = draw_page(compared(frame, 2 * frame.maps, side))
+    assert note in words(page)
+    title, notes = (text for text in page.texts if text.y == 17)
+    assert notes.x > title.x
+
+
+@pytest.mark.parametrize("draw_page", [grid_page, channel_page])
+def test_maps_that_do_not_differ_are_called_equal(pipeline, state, draw_page):
+    frame = pipeline.frame(state, SCREEN)
+    page = draw_page(compared(frame, frame.maps, "difference"))
+    assert "equal" in " ".join(words(page))
+    assert "inactive" not in " ".join(words(page))
 
 
 def test_a_copy_of_a_pipeline_computes_the_same_frame_beside_it(pipeline, state):

@@ -52,8 +52,17 @@ class ForwardCache:
             self.forwards.move_to_end(key)
         return forward
 
-    def put(self, key: Hashable, forward: Forward, limit: int) -> None:
-        """Hold a pass, and drop others until all hold at most `limit` bytes."""
+    def put(self, key: Hashable, forward: Forward, limit: int, *, evict: bool = True) -> None:
+        """Hold a pass, and drop others until all hold at most `limit` bytes.
+
+        Args:
+            key: The key.
+            forward: The pass.
+            limit: Bytes that all passes may hold.
+            evict: Whether others may be dropped for it; if not, it is held only if there is room.
+        """
+        if not evict and sum(each.nbytes for each in self.forwards.values()) + forward.nbytes > limit:
+            return
         self.forwards[key] = forward
         self.forwards.move_to_end(key)
         held = sum(each.nbytes for each in self.forwards.values())

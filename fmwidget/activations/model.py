@@ -11,7 +11,7 @@ import math
 import threading
 import time
 import weakref
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import keras
@@ -232,7 +232,7 @@ class ActivationModel:
         return keras.tree.map_structure(self._first, outputs)
 
     def measure(
-        self, batch: Batch, function: Callable[[Array], Any], *, paths: Container[str] | None = None
+        self, batch: Batch, function: Callable[[Array], Any], *, evict: bool = True
     ) -> dict[str, Any]:
         """Apply a function to every layer's maps for one image, those before activations aside.
 
@@ -242,7 +242,7 @@ class ActivationModel:
         Args:
             batch: A ready input of the model, as for `activations`.
             function: Takes maps `(H, W, C)`, channels last.
-            paths: Paths of the layers to measure; all if `None`. Those of other layers are passed over.
+            evict: Whether the maps may take the place of others in the cache.
 
         Returns:
             The results, by path, in the order data flows.
@@ -251,20 +251,32 @@ class ActivationModel:
             ForwardError: If the model fails on this input.
         """
         require_one_image(batch)
+        return self.measure_batch(batch, lambda _, maps: function(maps[0]), evict=evict)
+
+    def measure_batch(
+        self, batch: Batch, function: Callable[[str, Array], Any], *, evict: bool = True
+    ) -> dict[str, Any]:
+        """Apply a function to every layer's maps for a batch of any size, as `measure` does for one image.
+
+        Args:
+            batch: A ready input of the model, as for `batch_activations`.
+            function: Takes a path, and maps `(N, H, W, C)`, channels last.
+            evict: As for `measure`.
+
+        Returns:
+            The results, by path, in the order data flows.
+
+        Raises:
+            ForwardError: If the model fails on this input.
+        """
 
         def measured(path: str, tensor: Any) -> Any:
-            if path not in layers:
-                return None
-            return function(layers[path].examples(self._backend.to_numpy(tensor))[0])
+            return function(path, layers[path].examples(self._backend.to_numpy(tensor)))
 
         with self._lock:
-            forward = self._forward(batch, None, None)
-            layers = {
-                layer.path: layer
-                for layer in forward.layers
-                if layer.after is None and (paths is None or layer.path in paths)
-            }
-            if any(path not in forward.maps for path in layers):
+            forward = self._forward(batch, None, None, evict=evict)
+            layers = {layer.path: layer for layer in forward.layers if layer.after is None}
+            if not forward.is_complete:
                 self.stats.forwards += 1
                 results = measure_eagerly(self.model, batch, measured, self._weights())
                 return {path: results[path] for path in layers}
@@ -340,7 +352,7 @@ class ActivationModel:
                 shapes = input_shapes(self._last, self.inputs)
                 self._compiler.begin(self._last, shapes, tuple(self._layers))
 
-    def _forward(self, batch: Batch, path: str | None, version: int | None) -> Forward:
+    def _forward(self, batch: Batch, path: str | None, version: int | None, *, evict: bool = True) -> Forward:
         """Return the forward pass of a batch: from the cache if it is there, up to date, and holds `path`."""
         if version != self._version:
             self._drop_stale()
@@ -353,7 +365,7 @@ class ActivationModel:
             forward = self._run(batch, path)
             if path in self._layers and path not in forward.maps:
                 forward = self._run(batch, path)  # the first pass has listed it as maps before an activation
-            self._cache.put(key, forward, self.cache_bytes)
+            self._cache.put(key, forward, self.cache_bytes, evict=evict)
         else:
             self.stats.hits += 1
         self._require_path(path)

@@ -223,24 +223,36 @@ def pooled_scale(parts: Sequence[ChannelStatistics | ChannelScale]) -> ChannelSc
 
 # ------------------------------------------------------------------ order of the channels
 
-ORDERS = ("index", "mean", "max", "variance")
+ORDERS = ("index", "mean", "max", "variance", "difference")
 
 
-def channel_order(statistics: ChannelStatistics, order: str) -> tuple[int, ...]:
+def channel_order(
+    statistics: ChannelStatistics, order: str, differences: Array | None = None
+) -> tuple[int, ...]:
     """Return the channels of a layer in the order in which they are shown.
 
     Args:
         statistics: Statistics of the layer's maps.
         order: `"index"`, or `"mean"`, `"max"` or `"variance"` for the strongest first, with inactive channels
-            and those without a finite value last.
+            and those without a finite value last, or `"difference"` for those first that differ most from
+            their counterpart, with those last whose difference is not known.
+        differences: The difference of each channel from its counterpart `(C,)`, for `"difference"` alone.
 
     Raises:
-        ValueError: If `order` is not one of `ORDERS`.
+        ValueError: If `order` is not one of `ORDERS`, or `"difference"` without differences.
     """
     if order not in ORDERS:
         raise ValueError(f"Unknown order {order!r}. Pass one of {', '.join(map(repr, ORDERS))}.")
     if order == "index":
         return tuple(range(len(statistics.min)))
-    key = {"mean": statistics.mean, "max": statistics.max, "variance": statistics.std}[order]
-    strength = np.where(statistics.inactive | np.isnan(key), -np.inf, key)
+    if order == "difference":
+        if differences is None:
+            raise ValueError(
+                "The order 'difference' is of channels that are compared with others. Received no "
+                "differences. Pass against=, or another order."
+            )
+        strength = np.where(np.isnan(differences), -np.inf, differences)
+    else:
+        key = {"mean": statistics.mean, "max": statistics.max, "variance": statistics.std}[order]
+        strength = np.where(statistics.inactive | np.isnan(key), -np.inf, key)
     return tuple(np.argsort(-strength, kind="stable").tolist())

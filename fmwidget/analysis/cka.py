@@ -6,6 +6,7 @@ The centred kernel alignment of Kornblith et al., "Similarity of Neural Network 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -67,11 +68,12 @@ class CKA:
 
 
 class _Part(NamedTuple):
-    """Some of the values that a layer computes for an image, as a slice of its flattened maps."""
+    """Some of the values that a layer computes for an image, `start` to `stop` of its flattened maps."""
 
     layer: int
     path: str
-    values: slice
+    start: int
+    stop: int
 
 
 def cka_of(
@@ -122,22 +124,20 @@ def _grams(am: ActivationModel, batches: Sequence[Batch], max_bytes: int) -> tup
         The paths, and an array `(layers, N (N + 1) / 2)`: the lower triangles of the centred Gram matrices.
         Values off the diagonal count twice in a scalar product of matrices, so they are multiplied by √2.
     """
-    shapes = am.measure(batches[0], lambda maps: (maps.shape, maps.dtype))
+    shapes = am.measure(batches[0], lambda maps: (maps.shape, maps.dtype), evict=False)
     if not shapes:
         raise ValueError(f"The model {am.model.name!r} has no feature maps. Pass one with convolutions.")
     count = len(batches)
     lower = np.tril_indices(count)
     grams = np.zeros((len(shapes), len(lower[0])))
-    sizes = {path: (int(np.prod(shape)), dtype.itemsize) for path, (shape, dtype) in shapes.items()}
+    sizes = {path: (math.prod(shape), dtype.itemsize) for path, (shape, dtype) in shapes.items()}
     for parts in _groups(sizes, max_bytes // count):
-        held = [
-            np.empty((count, part.values.stop - part.values.start), shapes[part.path][1]) for part in parts
-        ]
+        held = [np.empty((count, part.stop - part.start), shapes[part.path][1]) for part in parts]
         for place, batch in enumerate(batches):
-            maps = am.measure(batch, lambda maps: maps, paths={part.path for part in parts})
+            found = _values(am, batch, parts, {path: shape for path, (shape, _) in shapes.items()})
             for part, rows in zip(parts, held, strict=True):
-                if part.path in maps:
-                    rows[place] = _flat(maps[part.path], part.path, shapes[part.path][0])[part.values]
+                if part.path in found:
+                    rows[place] = found[part.path]
                 else:  # a model that branches on its data may not call a layer
                     rows[place], grams[part.layer] = 0, np.nan
         for part, rows in zip(parts, held, strict=True):
@@ -165,21 +165,32 @@ def _groups(sizes: dict[str, tuple[int, int]], room: int) -> Iterator[list[_Part
                 yield group
                 group, left = [], room
                 continue
-            group.append(_Part(layer, path, slice(start, start + taken)))
+            group.append(_Part(layer, path, start, start + taken))
             start += taken
             left -= taken * itemsize
     if group:
         yield group
 
 
-def _flat(maps: Array, path: str, shape: tuple[int, ...]) -> Array:
-    """Return the maps of a layer as a vector, if they have the shape of those for the first image."""
-    if maps.shape != shape:
-        raise ValueError(
-            f"Layer {path!r} has maps of shape {shape} for the first image and {maps.shape} for another; "
-            "expected one shape. Pass images of one size."
-        )
-    return maps.reshape(-1)
+def _values(
+    am: ActivationModel, batch: Batch, parts: list[_Part], shapes: dict[str, tuple[int, ...]]
+) -> dict[str, Array]:
+    """Return the values of some parts for one image, by path; a group holds at most one part of a layer."""
+    slices = {part.path: slice(part.start, part.stop) for part in parts}
+
+    def chosen(path: str, maps: Array) -> Array | None:
+        if path not in slices:
+            return None
+        if maps.shape[1:] != shapes[path]:
+            raise ValueError(
+                f"Layer {path!r} has maps of shape {shapes[path]} for the first image and {maps.shape[1:]} "
+                "for another; expected one shape. Pass images of one size."
+            )
+        return maps.reshape(-1)[slices[path]]
+
+    return {
+        path: found for path, found in am.measure_batch(batch, chosen, evict=False).items() if path in slices
+    }
 
 
 def _gram(values: Array) -> Array:

@@ -304,7 +304,7 @@ class GrowingHistory:
             return layer
 
         begun: list[_Layer] = []
-        layers = self._am.at(snapshot).measure(self._batch, measured)
+        layers = self._am.at(snapshot).measure(self._batch, measured, evict=False)
         if not self._fits:
             self.release()
             return layers, None

@@ -14,7 +14,7 @@ from ipywidgets.widgets.trait_types import InstanceDict
 from fmwidget._errors import brief
 
 from .bundle import style_sheet, synced_text
-from .messages import message_id, parse_message
+from .messages import Flip, Step, message_id, parse_message
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,20 @@ class EventWidget(ReadOnlyWidget):
         super().__init__(**traits)
         self._callbacks: dict[type, list[Callable[[Any], None]]] = {}
         self.on_msg(self._receive)
+
+    def on_flip(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` when the key t is pressed, to show the other side of a comparison."""
+        self._add_callback(Flip, "flip", lambda _: callback())
+
+    def on_step(self, callback: Callable[[int], None]) -> None:
+        """Call `callback(by)` when comma or full stop is pressed, to show another step of training.
+
+        The browser waits until a call has returned and then sends all further presses as one.
+
+        Args:
+            callback: Takes the number of steps ahead; back if it is negative.
+        """
+        self._add_callback(Step, "step", lambda step: callback(step.by))
 
     def _add_callback(self, record: type, event: str, callback: Callable[[Any], None]) -> None:
         self._callbacks.setdefault(record, []).append(callback)

@@ -10,6 +10,7 @@ MAX_PX = 100_000  # no screen is wider, and float32 is exact to 1/128 px up to h
 MAX_RATIO = 16.0  # a high-density screen (4) with the page zoomed in (4)
 MAX_ID = 64  # characters
 MAX_TILES = 1_000_000  # no layer has more channels
+MAX_STEPS = 1_000_000  # of training: fewer are kept
 MAX_VALUES = 600  # of one request: as many as fit a window, written in their cells
 
 
@@ -63,6 +64,18 @@ class OpenChannel:
 
 
 @dataclass(frozen=True)
+class Flip:
+    """A request for the other side of a comparison."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A request for another step of training, that many ahead; back if negative."""
+
+    by: int
+
+
+@dataclass(frozen=True)
 class HoverUnit:
     """The `(row, column)` under the pointer in the zoom view, or `None` when it has left."""
 
@@ -98,6 +111,8 @@ Message = (
     | Nudge
     | Unpin
     | OpenChannel
+    | Flip
+    | Step
     | HoverUnit
     | PinUnit
     | ValuesRequest
@@ -132,6 +147,10 @@ def parse_message(content: object) -> Message | None:
                 return OpenChannel(tile)
         case {"type": "open", **rest} if rest.keys() <= {"id"}:
             return OpenChannel(None)
+        case {"type": "flip"}:
+            return Flip()
+        case {"type": "step", "by": by} if is_index(by, -MAX_STEPS, MAX_STEPS):
+            return Step(by)
         case {"type": "unit" | "pin" as type_, "row": row, "column": column}:
             if is_index(row, 0, MAX_PX) and is_index(column, 0, MAX_PX):
                 return HoverUnit((row, column)) if type_ == "unit" else PinUnit((row, column))

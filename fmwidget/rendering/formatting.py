@@ -10,6 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fmwidget.analysis.channel_stats import Array, ChannelStatistics
+    from fmwidget.analysis.contrast import Contrast
 
     from .sampling import Unit
 
@@ -53,6 +54,11 @@ def value_text(value: Any) -> str:
     if np.isinf(value):
         return "+inf" if value > 0 else "-inf"
     return str(value)
+
+
+def short_value_text(value: Any) -> str:
+    """Format an activation in four significant digits, or as NaN or ±inf."""
+    return number(float(value)) if np.isfinite(value) else value_text(value).replace("-", MINUS)
 
 
 # ------------------------------------------------------------------ ticks
@@ -100,40 +106,50 @@ def _tidy_exponent(label: str) -> str:
 # ------------------------------------------------------------------ channels and units
 
 
-def range_fact(statistics: ChannelStatistics, channel: int) -> str:
+SIDE_NAMES = {"a": "A", "b": "B", "difference": f"A {MINUS} B"}
+# The words for a map, and for the difference of two, that is zero everywhere.
+INACTIVE_WORD, EQUAL_WORD = "inactive", "equal"
+
+
+def range_fact(statistics: ChannelStatistics, channel: int, inactive_word: str = INACTIVE_WORD) -> str:
     """Describe the range of a channel's values."""
     low, high = statistics.min[channel], statistics.max[channel]
     if statistics.inactive[channel]:
-        return "inactive: zero everywhere"
+        return f"{inactive_word}: zero everywhere"
     if np.isnan(low):
         return "no finite value"
     return f"{number(low)} everywhere" if low == high else f"min {number(low)} · max {number(high)}"
 
 
-def inactive_fact(statistics: ChannelStatistics, total: str) -> str:
+def inactive_fact(statistics: ChannelStatistics, total: str, inactive_word: str = INACTIVE_WORD) -> str:
     """Count the inactive channels of a layer, and the constant ones if there are any.
 
     Args:
         statistics: Statistics of the layer's maps.
         total: The whole that they are counted out of: `"of 32 channels"`, `"of them"`.
+        inactive_word: The word for a map that is zero everywhere.
     """
     constant = np.count_nonzero(statistics.constant)
-    text = f"{np.count_nonzero(statistics.inactive)} {total} inactive"
+    text = f"{np.count_nonzero(statistics.inactive)} {total} {inactive_word}"
     return f"{text}, {constant} constant" if constant else text
 
 
-def channel_text(statistics: ChannelStatistics, channel: int) -> str:
+def channel_text(statistics: ChannelStatistics, channel: int, inactive_word: str = INACTIVE_WORD) -> str:
     """Return the readout line of a channel when no unit is selected."""
     width = len(str(len(statistics.min) - 1))
-    return f"channel {channel:{width}}  {range_fact(statistics, channel)}"
+    return f"channel {channel:{width}}  {range_fact(statistics, channel, inactive_word)}"
 
 
-def unit_text(maps: Array, unit: Unit | None) -> str:
+def unit_text(
+    maps: Array, unit: Unit | None, contrast: Contrast | None = None, *, is_narrow: bool = False
+) -> str:
     """Return the readout line of a unit, padded so that its parts stay in place; empty for `None`.
 
     Args:
         maps: Feature maps `(H, W, C)`.
         unit: The unit.
+        contrast: The maps of both sides of a comparison, whose values are shown instead.
+        is_narrow: Whether the three values have to fit below a single map, whose title names the channel.
     """
     if unit is None:
         return ""
@@ -141,4 +157,11 @@ def unit_text(maps: Array, unit: Unit | None) -> str:
     row, column, channel = (
         str(index).rjust(len(str(side - 1))) for index, side in zip(indices, maps.shape, strict=True)
     )
-    return f"channel {channel}  row {row}  column {column}  value {value_text(maps[indices])}"
+    place = f"channel {channel}  row {row}  column {column}"
+    if contrast is None:
+        return f"{place}  value {value_text(maps[indices])}"
+    if is_narrow:
+        place = f"({row}, {column})"
+    sides = (contrast.a, contrast.b, contrast.difference)
+    values = (short_value_text(side[indices]) for side in sides)
+    return f"{place}  {' · '.join(map(' '.join, zip(SIDE_NAMES.values(), values, strict=True)))}"

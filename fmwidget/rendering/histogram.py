@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from fmwidget.analysis.channel_stats import Array, ChannelStatistics
+from fmwidget.analysis.channel_stats import Array, ChannelScale, ChannelStatistics
 
 from .canvas import FAINT, Page, grey
 from .formatting import nice_ticks, tick_labels
@@ -42,7 +42,9 @@ def histogram(channel_map: Array) -> tuple[Array, float, float] | None:
     return np.bincount(np.minimum(steps, BINS - 1), minlength=BINS), low, high
 
 
-def draw_histogram(statistics: ChannelStatistics, channel: int, norm: str, ratio: int = 1) -> Page:
+def draw_histogram(
+    statistics: ChannelStatistics, channel: int, norm: str, ratio: int = 1, scale: ChannelScale | None = None
+) -> Page:
     """Draw the histogram of a channel's values, above the colours that they are drawn in.
 
     Args:
@@ -50,6 +52,7 @@ def draw_histogram(statistics: ChannelStatistics, channel: int, norm: str, ratio
         channel: Index of the channel.
         norm: One of `NORMS`.
         ratio: Device pixels per CSS pixel.
+        scale: The range that the map is normalized by; its own if `None`.
     """
     page = Page(WIDTH, HEIGHT, ratio)
     counted = histogram(statistics.maps[:, :, channel])
@@ -68,7 +71,7 @@ def draw_histogram(statistics: ChannelStatistics, channel: int, norm: str, ratio
     page.edge(STRIP)
     strip = page.area(STRIP)
     values = np.linspace(low, high, 2 * strip.shape[1] + 1)[1::2]  # in the middle of each pixel
-    first, last = (float(limit[channel]) for limit in channel_limits(statistics, norm))
+    first, last = (float(limit[channel]) for limit in channel_limits(statistics, norm, scale))
     levels = (values - first) / (last - first) if first < last else np.full(len(values), 0.5)
     strip[:] = np.rint(np.clip(levels, 0, 1) * (STEPS - 1)).astype(np.uint8)
     ticks = nice_ticks(low, high, 3)

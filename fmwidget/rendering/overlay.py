@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from fmwidget.analysis.channel_stats import Array, ChannelStatistics
+from fmwidget.analysis.channel_stats import Array, ChannelScale, ChannelStatistics
 from fmwidget.images.arrays import Bands
 from fmwidget.images.preprocessing import restore
 
@@ -36,9 +36,17 @@ def image_pixels(
     return resize(image, width, height)
 
 
-def map_pixels(maps: Array, statistics: ChannelStatistics, channel: int, norm: str, colours: Array) -> Array:
+def map_pixels(
+    maps: Array,
+    statistics: ChannelStatistics,
+    channel: int,
+    norm: str,
+    colours: Array,
+    *,
+    scale: ChannelScale | None = None,
+) -> Array:
     """Return a channel in its colours, one pixel per value: RGB, uint8."""
-    pixels: Array = colours[map_indices(maps, statistics, channel, norm)]
+    pixels: Array = colours[map_indices(maps, statistics, channel, norm, scale)]
     return pixels
 
 

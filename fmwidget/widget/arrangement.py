@@ -59,11 +59,16 @@ def build_panels(
         choose: Called with a trait's name and the value that the user chose for it.
         changed: Called when the panels are to be updated again, with the frame on screen.
     """
+
+    def choose_cell(path: str, step: int) -> None:
+        choose("step", step)
+        choose("layer", path)
+
     answer = AnswerPanel(class_names)
     return Panels(
         grid=GridPanel(),
         training=TrainingCurvesPanel(lambda step: choose("step", step)),
-        history=StepHistoryPanel(lambda path, step: (choose("step", step), choose("layer", path)), changed),
+        history=StepHistoryPanel(choose_cell, changed),
         profile=ProfilePanel(lambda path: choose("layer", path)),
         answer=answer,
         detail=ChannelPanel(),

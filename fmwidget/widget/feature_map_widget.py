@@ -164,7 +164,7 @@ class FeatureMapWidget(NotebookWidget):
             snapshots = WeightSnapshots.load(snapshots)
         self._snapshots = snapshots
         references = find_references(against, self._am.model, loaded, snapshots, bands)
-        self._histories = StepHistoryService(lambda: self._run(self._refresh))
+        self._histories = StepHistoryService(lambda: self._run(self._history_changed))
         self._pipeline = FramePipeline(
             self._am,
             loaded,
@@ -379,8 +379,8 @@ class FeatureMapWidget(NotebookWidget):
 
     @traitlets.validate("channel")
     def _validate_channel(self, proposal: traitlets.Bunch) -> int:
-        layer = self._am.layer(self.layer)
-        return require_index("channel", proposal["value"], layer.channels, self.layer)
+        channels = self._pipeline.maps(self._state()).shape[-1]
+        return require_index("channel", proposal["value"], channels, self.layer)
 
     @traitlets.validate("order")
     def _validate_order(self, proposal: traitlets.Bunch) -> str:
@@ -538,6 +538,12 @@ class FeatureMapWidget(NotebookWidget):
                 self._refresh()
 
         self._run(action)
+
+    def _history_changed(self) -> None:
+        """Show as much of the course over the steps as has been computed."""
+        self._refresh()
+        if self._histories.problem:
+            self._screen.status.show(self._histories.problem)
 
     def _training_changed(self, is_on: bool) -> None:  # noqa: FBT001
         """Show whether the model is in training; called on a thread of the training monitor."""

@@ -222,3 +222,18 @@ def test_a_dropped_snapshot_is_not_kept_alive():
     del first
     gc.collect()
     assert gone() is None
+
+
+def test_a_measurement_may_leave_the_cache_to_others():
+    model = zoo.sequential()
+    am = ActivationModel(model)
+    first, second = (zoo.batch_for(model, seed) for seed in (0, 1))
+    am.activations(first, "conv")
+    am.cache_bytes = am.stats.bytes  # room for one
+    am.measure(second, np.max, evict=False)
+    forwards = am.stats.forwards
+    am.activations(first, "conv_1")
+    assert am.stats.forwards == forwards
+    am.measure(second, np.max)
+    am.activations(first, "conv_1")
+    assert am.stats.forwards == forwards + 2

@@ -115,9 +115,10 @@ def test_the_groups_hold_every_value_once_within_their_room(sizes, room):
     groups = list(_groups(sizes, room))
     for group in groups:
         nbytes = 0
+        assert len({part.path for part in group}) == len(group)
         for part in group:
             assert list(sizes)[part.layer] == part.path
-            taken = range(part.values.start, part.values.stop)
+            taken = range(part.start, part.stop)
             values[part.path] += taken
             nbytes += len(taken) * sizes[part.path][1]
         assert nbytes <= max([room, *(itemsize for _, itemsize in sizes.values())])

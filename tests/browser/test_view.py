@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fmwidget.frontend.messages import Step, parse_message
 from fmwidget.frontend.picture_view import PictureView
 from tests.browser.measures import (
     HOSTILE,
@@ -276,6 +277,99 @@ def test_an_event_without_a_callback_is_not_sent_and_is_no_stop_for_the_tab_key(
     page.wait_for_function("models[0].sent.length === 1")
 
 
+def shortcuts_of(shown):
+    """Return the flips and steps that were sent, each step as its number."""
+    kinds = [parse_message(content) for content in shown.sent if content["type"] in ("flip", "step")]
+    return [kind.by if isinstance(kind, Step) else "flip" for kind in kinds]
+
+
+def test_keys_flip_the_sides_and_step_through_training_where_python_listens(page):
+    view = view_of(alt="32 maps")
+    shown = show(page, view)
+    wait_for_picture(shown, 400)
+    page.keyboard.press("Tab")
+    page.evaluate("window.through = []; addEventListener('keydown', ({ key }) => through.push(key))")
+    for key in "t,.":
+        page.keyboard.press(key)
+    assert shortcuts_of(shown) == []
+    assert page.evaluate("through.splice(0)") == ["t", ",", "."]
+    picture = page.get_by_role("application")
+    assert picture.get_attribute("aria-describedby") == picture.locator("img").get_attribute("id")
+
+    shown.update(_events=[*view._events, "flip"])
+    page.keyboard.press("t")
+    page.keyboard.press(".")
+    assert shortcuts_of(shown) == ["flip"]
+    assert described(picture) == "32 maps, t flips A and B"
+    shown.update(_events=[*view._events, "flip", "step"])
+    page.evaluate("through.splice(0)")
+    for key in (",", ".", ".", "t", "T"):  # as with Caps Lock
+        page.keyboard.press(key)
+    assert shortcuts_of(shown) == ["flip", -1, 1, 1, "flip", "flip"]
+    assert page.evaluate("through") == [], "the notebook has commands of its own for letters"
+    assert described(picture) == "32 maps, t flips A and B · , and . step through training"
+    page.keyboard.press("Shift+T")
+    page.keyboard.press("Control+.")
+    assert len(shortcuts_of(shown)) == 6
+
+
+def described(picture):
+    """Return the description that a screen reader reads out."""
+    return picture.evaluate(
+        """(element) => element.getAttribute("aria-describedby").split(" ").map((id) => {
+            const one = document.getElementById(id);
+            return one.alt ?? one.textContent;
+        }).join(", ")"""
+    )
+
+
+def test_a_key_of_another_script_is_known_by_its_place(page):
+    view = view_of()
+    view.on_flip(lambda: None)
+    shown = show(page, view)
+    wait_for_picture(shown, 400)
+    for key, code in (("ㅅ", "KeyT"), ("Process", "KeyT"), ("t", "KeyK"), ("y", "KeyT"), ("ㅛ", "KeyY")):
+        shown.figure.dispatch_event("keydown", {"key": key, "code": code})
+    assert shortcuts_of(shown) == ["flip"] * 3
+
+
+def test_presses_that_the_kernel_has_not_answered_become_one(page):
+    view = view_of()
+    view.on_flip(lambda: None)
+    view.on_step(lambda _by: None)
+    shown = show(page, view)
+    wait_for_picture(shown, 400)
+    shown.evaluate("void (model.answers = false)")
+    page.keyboard.press("Tab")
+    for key in ".....,tttt":
+        page.keyboard.press(key)
+    assert shortcuts_of(shown) == [1, "flip"]
+    shown.evaluate("model.answer()")
+    shown.evaluate("model.answer()")
+    assert shortcuts_of(shown) == [1, "flip", 3, "flip"]
+    page.keyboard.press("t")
+    page.keyboard.press("t")  # two more are none
+    page.keyboard.press(".")
+    page.keyboard.press(",")
+    for _ in range(2):
+        shown.evaluate("model.answer()")
+    assert shortcuts_of(shown) == [1, "flip", 3, "flip"]
+
+
+def test_a_key_that_is_held_flips_once_and_steps_on(page):
+    view = view_of()
+    view.on_flip(lambda: None)
+    view.on_step(lambda _by: None)
+    shown = show(page, view)
+    wait_for_picture(shown, 400)
+    page.keyboard.press("Tab")
+    for key in ("t", "."):
+        for _ in range(3):
+            page.keyboard.down(key)
+        page.keyboard.up(key)
+    assert shortcuts_of(shown) == ["flip", 1, 1, 1]
+
+
 def test_two_views_of_one_model_both_show_it(page):
     shown = show(page, view_of(mark=[10, 10, 20, 20]))
     shown.evaluate("addView(model)")
@@ -287,6 +381,18 @@ def test_two_views_of_one_model_both_show_it(page):
     for figure in page.locator(".fmw-figure").all():
         figure.click()
     assert len(messages(shown, "click")) == 2
+
+
+def test_a_long_line_below_the_picture_moves_nothing_beside_it(page):
+    shown = show(page, view_of(readout="short"), style="display: inline-flex; font-size: 12px")
+    wait_for_picture(shown, 400)
+    output = page.locator("#output")
+    before = box(output)
+    shown.update(readout="both sides of a comparison and their difference " * 9)
+    page.wait_for_function("document.querySelector('.fmw-readout').textContent.length > 99")
+    assert box(output) == before
+    line = page.locator(".fmw-readout")
+    assert line.evaluate("(element) => element.scrollWidth > element.clientWidth"), "it is cut off"
 
 
 # Its display context

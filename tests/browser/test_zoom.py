@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-from fmwidget.frontend.messages import CloseZoom, HoverUnit, PinUnit, ValuesRequest, parse_message
+from fmwidget.frontend.messages import CloseZoom, Flip, HoverUnit, PinUnit, Step, ValuesRequest, parse_message
 from fmwidget.frontend.zoom_view import ZoomView
 from tests.browser.measures import Finger, contrast
 from tests.browser.page import show
@@ -267,6 +267,25 @@ def test_keys_zoom_move_and_return(page):
         page.keyboard.press(key)
     assert page.evaluate("heard.filter((key) => key !== 'Control')") == ["a", "ArrowUp"]
     assert zoom.received(CloseZoom) == [CloseZoom()]
+
+
+def test_keys_flip_the_sides_and_step_through_training_where_python_listens(page):
+    zoom = Zoom(page, 20, 20)
+    events = zoom.shown.widget._events
+    zoom.stage.focus()
+    hint = page.locator(".fmw-zoom-hint")
+    plain = hint.inner_text()
+    for key in "t,.":
+        page.keyboard.press(key)
+    assert zoom.received(Flip, Step) == []
+    zoom.shown.update(_events=[*events, "flip", "step"])
+    for key in "t,..":
+        page.keyboard.press(key)
+    assert zoom.received(Flip, Step) == [Flip(), Step(-1), Step(1), Step(1)]
+    assert hint.inner_text() == f"{plain} · t flips A and B · , and . step through training"
+    page.get_by_role("button", name="Zoom in").focus()
+    page.keyboard.press("t")  # there it is a key of the notebook
+    assert len(zoom.received(Flip)) == 1
 
 
 def test_buttons_do_what_they_say(page):

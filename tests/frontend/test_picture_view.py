@@ -14,17 +14,20 @@ from hypothesis import strategies as st
 from fmwidget.frontend.messages import (
     MAX_ID,
     MAX_PX,
+    MAX_STEPS,
     MAX_TILES,
     MAX_VALUES,
     ChooseTile,
     Click,
     CloseZoom,
+    Flip,
     Hover,
     HoverUnit,
     Nudge,
     OpenChannel,
     PinUnit,
     Point,
+    Step,
     Unpin,
     ValuesRequest,
     message_id,
@@ -32,6 +35,7 @@ from fmwidget.frontend.messages import (
 )
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.frontend.thumbnail_picker import ThumbnailPicker
+from fmwidget.frontend.zoom_view import ZoomView
 from fmwidget.pipeline import DisplayContext
 from fmwidget.rendering.grid_layout import grid_layout
 
@@ -48,13 +52,13 @@ almost = st.fixed_dictionaries(
         "type": st.sampled_from(
             (
                 *("click", "hover", "tile", "nudge", "unpin", "open"),
-                *("unit", "pin", "values", "close", "display"),
+                *("unit", "pin", "values", "close", "display", "flip", "step"),
             )
         )
         | junk
     },
     optional=dict.fromkeys(
-        ("x", "y", "tile", "row", "column", "rows", "columns", "ratio", "dark", "width", "id"), junk
+        ("x", "y", "tile", "row", "column", "rows", "columns", "ratio", "dark", "width", "id", "by"), junk
     ),
 )
 
@@ -92,6 +96,8 @@ def test_what_the_view_means_to_say_is_understood(x, y, tile, ratio, dark):
     assert parse_message(request) == ValuesRequest(1, 2, 20, 30)
     assert parse_message({"type": "close"}) == CloseZoom()
     assert parse_message({"type": "unpin"}) == Unpin()
+    assert parse_message({"type": "flip", "id": "a"}) == Flip()
+    assert parse_message({"type": "step", "by": -(tile % 9), "id": "a"}) == Step(-(tile % 9))
     assert parse_message({"type": "nudge", "rows": -3, "columns": tile % 9}) == Nudge(-3, tile % 9)
     display = {"type": "display", "ratio": ratio, "dark": dark, "width": 848}
     assert parse_message(display) == DisplayContext(ratio, dark, 848)
@@ -115,6 +121,8 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
             assert 0 < rows * columns <= MAX_VALUES
         case Nudge(rows, columns):
             assert max(abs(rows), abs(columns)) <= MAX_PX
+        case Step(by):
+            assert abs(by) <= MAX_STEPS
         case DisplayContext(ratio, dark, width):
             assert 0 < ratio <= 16
             assert dark in (True, False)
@@ -150,6 +158,10 @@ def test_whatever_else_comes_is_nothing_or_within_bounds(content):
         {"type": "nudge", "rows": 1},
         {"type": "nudge", "rows": 1, "columns": math.inf},
         {"type": "nudge", "rows": MAX_PX + 1, "columns": 0},
+        {"type": "step"},
+        {"type": "step", "by": 0.5},
+        {"type": "step", "by": True},
+        {"type": "step", "by": MAX_STEPS + 1},
         {"type": "display", "ratio": 0, "dark": True, "width": 848},
         {"type": "display", "ratio": 1, "dark": 1, "width": 848},
         {"type": "display", "ratio": 1, "dark": True, "width": 0},
@@ -171,6 +183,8 @@ def test_a_message_that_means_nothing_is_ignored_and_logged_once(content, caplog
         view.on_unpin,
         view.on_open,
         view.on_display,
+        view.on_flip,
+        view.on_step,
     ):
         add(lambda *arguments: calls.append(arguments))
     with caplog.at_level(logging.DEBUG, "fmwidget"):
@@ -204,6 +218,18 @@ def test_each_callback_gets_messages_of_its_own_type_only():
     assert tiles == [130]
     assert nudges == [(0, -2)]
     assert display == [DisplayContext(2.0, dark=True, width=600)]
+
+
+@pytest.mark.parametrize("view", [PictureView(), ZoomView()], ids=["picture", "zoom view"])
+def test_both_views_of_maps_report_flips_and_steps(view):
+    assert not {"flip", "step"} & set(view._events)
+    calls: list[Any] = []
+    view.on_flip(lambda: calls.append("flip"))
+    view.on_step(calls.append)
+    assert view._events == ["flip", "step"]
+    for content in ({"type": "step", "by": -2}, {"type": "flip"}, {"type": "step", "by": 1}):
+        view._handle_custom_msg(content, [])
+    assert calls == [-2, "flip", 1]
 
 
 def test_what_is_asked_is_answered_once_all_has_been_done_whatever_happens(sent):

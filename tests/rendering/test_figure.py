@@ -18,7 +18,7 @@ from IPython.core.formatters import DisplayFormatter
 from IPython.core.pylabtools import print_figure, select_figure_formats
 from PIL import Image
 
-from fmwidget.analysis.channel_stats import channel_statistics
+from fmwidget.analysis.channel_stats import channel_statistics, pooled_scale
 from fmwidget.rendering import text
 from fmwidget.rendering.canvas import stack
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
@@ -40,7 +40,7 @@ def random_maps(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def grid(maps, norm="standardize", *, page=0, ratio=1, path="block/conv", **layout):
+def grid(maps, norm="standardize", *, page=0, ratio=1, path="block/conv", drawn=(), **layout):
     return draw_grid(
         grid_layout(maps.shape, **layout),
         maps,
@@ -50,6 +50,7 @@ def grid(maps, norm="standardize", *, page=0, ratio=1, path="block/conv", **layo
         norm=norm,
         page=page,
         ratio=ratio,
+        **dict(drawn),
     )
 
 
@@ -388,6 +389,94 @@ def test_ticks_are_few_even_round_and_told_apart(low, span, most):
     assert len(set(labels)) == len(labels)
     for tick, label in zip(ticks, labels, strict=True):
         assert parse(label) == pytest.approx(tick, abs=0.05 * (ticks[1] - ticks[0]))
+
+
+# ------------------------------------------------------------------ one scale, and both sides of a comparison
+
+
+def scale_of(*steps):
+    return pooled_scale([channel_statistics(maps) for maps in steps])
+
+
+@pytest.mark.parametrize("norm", ["standardize", "channel", "shared", "symmetric"])
+def test_under_one_scale_a_map_that_is_half_as_strong_is_seen_to_be(norm):
+    strong = np.maximum(random_maps(8, 8, 3), 0)
+    scale = scale_of(strong, strong / 2)
+    alone, together = (grid(strong / 2, norm, drawn={"scale": given}) for given in (None, scale))
+    same = grid(strong, norm)
+    means = [found_tiles(sent(page))[1][2].mean() for page in (same, alone, together)]
+    assert means[0] == means[1], "by a scale of its own each looks the same"
+    assert means[2] < means[0] - 5
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+@pytest.mark.parametrize("norm", ["shared", "symmetric"])
+def test_the_bar_of_a_page_is_of_the_scale(norm, ratio):
+    maps = random_maps(8, 8, 4)
+    scale = scale_of(maps, 10 * maps)
+    ticks = read_bar(grid(maps, norm, ratio=ratio, drawn={"scale": scale}), vertical=False)
+    own = read_bar(grid(maps, norm, ratio=ratio), vertical=False)
+    assert max(value for value, _ in ticks) > 5 * max(value for value, _ in own)
+    low, high = float(scale.min.min()), float(scale.max.max())
+    if norm == "symmetric":
+        low, high = -max(-low, high), max(-low, high)
+    for value, level in ticks:
+        assert level == pytest.approx((value - low) / (high - low) * 255, abs=4)
+
+
+@pytest.mark.parametrize("norm", ["standardize", "channel"])
+def test_the_bar_of_a_channel_is_as_long_at_all_steps_of_a_scale(norm):
+    steps = [np.maximum(random_maps(8, 8, 2, seed=seed), 0) * (seed + 1) for seed in range(3)]
+    steps.append(np.full((8, 8, 2), 2.0))  # a constant map has its place on the scale, so there is a bar
+    scale = scale_of(*steps)
+    bars = [read_bar(channel_page(maps, 1, norm, scale=scale), vertical=True) for maps in steps]
+    assert all(bar == bars[0] for bar in bars)
+    assert bars[0][0][0] == 0
+
+
+def test_a_page_says_whose_scale_and_whose_maps_it_shows():
+    words = {"scale_note": "one scale for all steps", "notes": ("epoch 12", "A: cat")}
+    page = grid(random_maps(8, 8, 20), drawn=words)
+    title, notes, facts = page.texts[:3]
+    assert (title.text, notes.text) == ("block/conv", "epoch 12 · A: cat")
+    assert notes.y == title.y
+    assert notes.x > title.x + text.text_width(title.text, title.size, bold=True)
+    assert facts.text.split(" · ")[2:4] == ["0 of 20 channels inactive", "one scale for all steps"]
+    page = channel_page(random_maps(8, 8, 20), 7, **words)
+    assert lines(page)[:2] == ["channel 7", "epoch 12 · A: cat"]
+    assert " · one scale for all steps" in lines(page)[2]
+
+
+@pytest.mark.parametrize("width", [200, 360, 848])
+@pytest.mark.parametrize("norm", ["standardize", "shared"])
+@pytest.mark.parametrize("path", ["a", "a_very_long_backbone/with_a_long_block_in_it/and_a_layer/conv@2"])
+@pytest.mark.parametrize(
+    "note", ["epoch 3", "A − B: the first of two long names − the second of two long names"]
+)
+def test_title_and_notes_share_the_line_and_overlap_nothing(width, norm, path, note):
+    page = grid(random_maps(8, 8, 20), norm, path=path, width=width, drawn={"notes": (note,)})
+    title, notes = (each for each in page.texts if each.y == 17)
+    assert title.text
+    assert notes.text
+    assert title.x + text.text_width(title.text, title.size, bold=True) < notes.x
+    end = notes.x + text.text_width(notes.text, notes.size)
+    bar = np.flatnonzero(page.indices[4] < STEPS) if norm == "shared" else [width]
+    assert end <= bar[0]
+    if width == 848 and path == "a":
+        assert (title.text, notes.text) == (path, note) or norm == "shared"
+
+
+@pytest.mark.parametrize("count", [3, 200])
+def test_a_difference_that_is_zero_everywhere_is_equal_not_inactive(count):
+    maps = random_maps(4, 4, count)
+    maps[:, :, 1] = 0
+    words = " ".join(lines(grid(maps, drawn={"inactive_word": "equal"})))
+    assert "inactive" not in words
+    assert f"1 of {count} channels equal" in words
+    # The word is at the tile, or where that is too small in the legend.
+    assert words.count("equal") == 2
+    assert lines(channel_page(maps, 1, inactive_word="equal"))[1].startswith("equal: zero everywhere")
+    assert "inactive" in " ".join(lines(grid(maps)))
 
 
 # ------------------------------------------------------------------ one channel

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmwidget.rendering.charts.heat_map import HeatMap, draw_heat_map, heat_map_layout
+from fmwidget.rendering.charts.heat_map import HeatMap, draw_heat_map, heat_map_layout, row_names
 from fmwidget.rendering.palette import INACTIVE, NAN, NEGINF, PAPER, POSINF, STEPS
 
 
@@ -106,14 +106,14 @@ def test_a_point_and_the_box_of_its_cell_agree(rows, columns, width, data):
 def test_labels_lie_on_the_page_and_not_on_each_other(count, width):
     drawn = heat_map(np.zeros((count, count)), name="backbone/a_long_name_of_a_stage/block_{}/conv")
     page, layout = draw_heat_map(drawn, width), heat_map_layout(drawn, width)
-    left, top, _, height = layout.plot
+    _, top, room, height = layout.plot
     assert page.height > top + height
     beside = sorted(text.y for text in page.texts if text.align == "right" and text.y > top)
     assert all(b - a >= 11 for a, b in pairwise(beside))
     below = [text for text in page.texts if text.align == "center" and text.y > top + height]
     assert below[-1].text == str(count - 1)
     assert all(b.x - a.x >= 8 * len(b.text) for a, b in pairwise(below))
-    assert left < width / 2
+    assert room >= min(64 * count, 0.6 * width)
 
 
 def test_one_loud_cell_among_thousands_is_seen():
@@ -137,3 +137,22 @@ def test_a_title_and_its_facts_are_above():
     assert [text.text for text in page.texts[:2]] == ["CKA", "3 layers"]
     assert heat_map_layout(drawn, titled=True).plot.y > heat_map_layout(drawn).plot.y
     assert {"layer", "step", "share"} <= {text.text for text in page.texts}
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["backbone/a/conv", "backbone/b/conv"], ["…/a/…", "…/b/…"]),
+        (["backbone/a", "backbone/b/conv"], ["…/a", "…/b/conv"]),
+        (["a/conv", "b/conv"], ["a/…", "b/…"]),
+        (["backbone/a", "backbone/a@2"], ["…/a", "…/a@2"]),
+        (["a", "b"], ["a", "b"]),
+        (["m/a/c", "m/a/d", "m/b/d"], ["…/a/c", "…/a/d", "…/b/d"]),
+        (["m/a/a", "m/a"], ["…/a/a", "…/a"]),
+    ],
+)
+def test_names_without_room_lose_what_they_share(names, short):
+    drawn = HeatMap(np.zeros((len(names), 1)), names, ["0"], "layer", "step", "share")
+    assert row_names(drawn, 0) == short
+    assert row_names(drawn, 1000) == names
+    assert len(set(short)) == len(names)

@@ -423,7 +423,16 @@ def test_statistics_are_those_of_each_channel():
 def test_strongest_channels_first_and_silent_ones_last(order, expected):
     maps = np.ones((2, 2, 5)) * [1, 5, 0, -1, np.nan]
     assert channel_order(channel_statistics(maps), order) == expected
-    assert set(ORDERS) == {"index", "mean", "max", "variance"}
+    assert set(ORDERS) == {"index", "mean", "max", "variance", "difference"}
+
+
+def test_channels_that_differ_most_come_first_whatever_their_strength():
+    statistics = channel_statistics(np.ones((2, 2, 5)) * [9, 0, 1, np.nan, 2])
+    differences = np.array([0, 3, np.inf, np.nan, 3])
+    assert channel_order(statistics, "difference", differences) == (2, 1, 4, 0, 3)
+    assert channel_order(statistics, "index", differences) == (0, 1, 2, 3, 4)
+    with pytest.raises(ValueError, match=r"'difference' .* no differences\. Pass against="):
+        channel_order(statistics, "difference")
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (0, 3, 2), (1, 2, 3, 4)])

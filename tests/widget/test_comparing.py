@@ -74,6 +74,7 @@ def test_against_another_model():
     widget.close()
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, in saving
 def test_against_files(tmp_path):
     model, other = small_model(), other_model()
     other.save_weights(tmp_path / "run.weights.h5")
@@ -235,6 +236,7 @@ def test_an_unknown_name_changes_nothing():
     widget.close()
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, in saving
 def test_a_file_of_other_weights_is_refused(tmp_path):
     other = keras.Sequential([keras.Input((20, 24, 3)), keras.layers.Conv2D(2, 5)])
     other.save_weights(tmp_path / "other.weights.h5")

@@ -140,9 +140,9 @@ def test_it_is_not_there_until_a_unit_is_pinned_and_costs_nothing_until_it_is_op
 def test_one_pass_for_a_layer_and_another_after_training(monkeypatch):
     passes: list[str] = []
 
-    def counted(model: Any, batch: Any, path: str) -> Any:
+    def counted(model: Any, batch: Any, path: str, weights: Any) -> Any:
         passes.append(path)
-        return record_call(model, batch, path)
+        return record_call(model, batch, path, weights)
 
     monkeypatch.setattr("fmwidget.activations.model.record_call", counted)
     origin = Origin(zoo.sequential(), layer="conv")

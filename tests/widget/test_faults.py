@@ -84,18 +84,18 @@ def screen(widget):
 
 
 def latest(name):
-    return lambda widget, patch: patch.setattr(getattr(widget._pipeline, name), "_function", fails)
+    return lambda widget, patch: patch.setattr(attrgetter(name)(widget._pipeline), "_function", fails)
 
 
 SEAMS: dict[str, tuple[Any, str]] = {
     "decoding": (lambda _, patch: patch.setattr(NamedImage, "pixels", fails), PICTURE),
-    "preprocessing": (latest("_batch"), PICTURE),
-    "seen": (latest("_input_image"), PICTURE),
+    "preprocessing": (latest("_own._batch"), PICTURE),
+    "seen": (latest("_own.input_image"), PICTURE),
     "forward": (lambda _, patch: patch.setattr(keras.layers.Conv2D, "call", fails), PICTURE),
     "cache": (lambda _, patch: patch.setattr(ForwardCache, "put", fails), PICTURE),
     "weights": (lambda _, patch: patch.setattr(ActivationModel, "version", fails), NORM),
-    "maps": (latest("_maps"), LAYER),
-    "outputs": (latest("_outputs"), PICTURE),
+    "maps": (latest("_own._maps"), LAYER),
+    "outputs": (latest("_own._outputs"), PICTURE),
     "statistics": (latest("_statistics"), LAYER),
     "order": (latest("_order"), LAYER),
     "layout": (latest("_layout"), ORDER),

@@ -16,16 +16,20 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from fmwidget import FeatureMapWidget
-from fmwidget.analysis.channel_stats import channel_statistics
+from fmwidget.analysis.channel_stats import channel_statistics, pooled_scale
 from fmwidget.analysis.channel_summary import channel_summary, layer_summary
 from fmwidget.rendering.canvas import FAINT, grey
 from fmwidget.rendering.feature_grid import draw_channel
 from fmwidget.rendering.formatting import percent
-from fmwidget.rendering.histogram import BINS, PLOT, draw_histogram, histogram
+from fmwidget.rendering.histogram import BINS, PLOT, STRIP, draw_histogram, histogram
 from fmwidget.rendering.overlay import image_pixels, map_pixels, overlay_png
 from fmwidget.rendering.palette import INACTIVE, NAN, palette
+from fmwidget.rendering.sampling import Unit
 from fmwidget.widget.panels.answer import answer_html, check_class_names, imagenet_names, score_vector
-from fmwidget.widget.panels.numbers import numbers_html
+from fmwidget.widget.panels.maps import ChannelPanel, GridPanel
+from fmwidget.widget.panels.numbers import NumbersPanel, numbers_html
+from fmwidget.widget.selection import Selection
+from tests.support.frames import compared
 
 MAPS = hnp.arrays(
     np.float32,
@@ -115,7 +119,7 @@ def test_what_is_not_finite_is_not_overlooked():
     maps = np.array([[[1.0, np.nan], [2.0, np.nan]]])
     statistics = channel_statistics(maps)
     layer = layer_summary(statistics)
-    html = numbers_html(channel_summary(statistics, 1), layer, 1)
+    html = numbers_html({"channel 1": channel_summary(statistics, 1), "layer": layer})
     cells = [re.findall("<t[hd]([^>]*)>(.*?)</", row) for row in html.split("</tr>")[:3]]
     table = {names[1]: (ours, theirs) for names, ours, theirs in zip(*cells, strict=True)}
     loud = ' class="fmw-loud"'
@@ -124,6 +128,87 @@ def test_what_is_not_finite_is_not_overlooked():
     assert table["mean"] == (("", "none"), ("", "1.5"))
     assert table["±inf"] == (("", "0"), ("", "0"))
     assert f'<th scope="col"{loud}>NaN</th>' in html
+
+
+@pytest.fixture(name="frame", scope="module")
+def plain_frame():
+    keras.utils.set_random_seed(5)
+    model = keras.Sequential([keras.Input((5, 6, 3)), keras.layers.Conv2D(4, 1, name="conv")])
+    image = np.random.default_rng(0).integers(0, 256, (5, 6, 3), np.uint8)
+    widget = FeatureMapWidget(model, {"photo": image}, channel=2)
+    yield widget._screen.frame
+    widget.close()
+
+
+OTHER = np.random.default_rng(1).normal(size=(5, 6, 4)).astype(np.float32)
+HERE = Unit(2, 3, 1)
+
+
+@pytest.mark.parametrize("side", ["a", "b", "difference"])
+@pytest.mark.parametrize(
+    ("panel", "place"), [(GridPanel, "channel 2  row 3  column 1"), (ChannelPanel, "(3, 1)")]
+)
+def test_under_the_pointer_both_sides_and_their_difference_are_read_out(frame, panel, place, side):
+    shown = panel()
+    shown.update(compared(frame, OTHER, side), Selection(HERE))
+    line = shown.box.readout
+    found = re.fullmatch(re.escape(place) + r"  A (\S+) · B (\S+) · A − B (\S+)", line)
+    assert found
+    numbers = [float(text.replace("−", "-")) for text in found.groups()]
+    a, b = float(frame.maps[3, 1, 2]), float(OTHER[3, 1, 2])
+    assert numbers == pytest.approx([a, b, a - b], rel=1e-3)
+    shown.update(frame, Selection(HERE))
+    assert np.float32(shown.box.readout.split()[-1]) == frame.maps[3, 1, 2]
+
+
+@pytest.mark.parametrize("panel", [GridPanel, ChannelPanel])
+def test_the_alternative_text_says_which_side_is_shown(frame, panel):
+    shown = panel()
+    shown.update(compared(frame, OTHER, "difference"), Selection())
+    assert "A − B: cat − dog" in shown.box.alt
+    shown.update(frame, Selection())
+    assert "cat" not in shown.box.alt
+
+
+def test_the_panels_of_maps_that_do_not_differ_say_equal(frame):
+    shown = GridPanel()
+    shown.update(compared(frame, frame.maps, "difference"), Selection())
+    assert "4 channels, 4 of them equal. " in shown.box.alt
+    assert shown.box.readout == "channel 2  equal: zero everywhere"
+
+
+def table_of(panel):
+    """Return the cells of each row of the numbers, by the name of the row."""
+    rows = re.findall('<tr><th scope="row">(.*?)</th>(.*?)</tr>', panel.box.children[0].value)
+    return {name: re.findall("<td.*?>(.*?)</td>", cells) for name, cells in rows}
+
+
+@pytest.mark.parametrize(("side", "name"), [("a", "A"), ("b", "B"), ("difference", "A − B")])
+def test_the_table_has_the_numbers_of_both_sides(frame, side, name):
+    shown = NumbersPanel()
+    shown.update(compared(frame, OTHER, side), Selection())
+    table = table_of(shown)
+    assert list(table) == ["A, channel 2", "B, channel 2", "A − B, channel 2", f"{name}, layer"]
+    sides = {"A": frame.maps, "B": OTHER, "A − B": frame.maps - OTHER}
+    for row, maps in sides.items():
+        cells = [float(cell.replace("−", "-")) for cell in table[f"{row}, channel 2"][:4]]
+        values = maps[..., 2].astype(np.float64)
+        expected = [values.min(), values.max(), values.mean(), values.std()]
+        assert cells == pytest.approx(expected, rel=1e-3, abs=1e-6)
+    smallest, *_ = table[f"{name}, layer"]
+    assert float(smallest.replace("−", "-")) == pytest.approx(sides[name].min(), rel=1e-3)
+    shown.update(frame, Selection())
+    assert list(table_of(shown)) == ["channel 2", "layer"]
+
+
+def test_the_strip_below_the_histogram_has_the_colours_of_the_scale():
+    maps = np.linspace(0, 1, 30, dtype=np.float32).reshape(5, 6, 1)
+    statistics, scale = channel_statistics(maps), pooled_scale([channel_statistics(3 * maps)])
+    own, shared = (
+        draw_histogram(statistics, 0, "channel", scale=given).area(STRIP)[0] for given in (None, scale)
+    )
+    assert (own[0], own[-1]) == (1, 218)  # the values in the middle of the first and the last pixel
+    assert (shared[0], shared[-1]) == (0, 73)
 
 
 def test_only_none_is_0_percent_and_only_all_is_100():

@@ -16,6 +16,7 @@ from fmwidget.rendering.sampling import Unit
 from fmwidget.widget.panels.projective_field import bar_lengths, strongest
 from tests.support import zoo
 from tests.support.driving import until
+from tests.support.frames import compared
 from tests.support.images import encoded
 
 layers = keras.layers
@@ -78,6 +79,22 @@ def test_the_units_that_see_a_pixel_are_marked_and_the_nearest_is_pinned():
     x, y, width, height = page.picture.mark
     assert (y / page.picture.height * 20, x) == pytest.approx((10, 0))
     assert (height / page.picture.height * 20, width / page.picture.width * 24) == pytest.approx((1, 1))
+
+
+def test_of_a_difference_those_that_differ_most_come_first():
+    page = Page(stride_two(), layer="conv")
+    page.click(3, 7)
+    screen = page.widget._screen
+    values = screen.frame.maps[3, 7]
+    screen.panels.projective_field.update(
+        compared(screen.frame, -2 * screen.frame.maps, "difference"), screen.selection
+    )
+    order = np.argsort(-np.abs(values))[:12].tolist()
+    assert page.list.channels == (order if 0 in order else [*order, 0])
+    assert [float(text.replace("−", "-")) for text in page.list.texts] == pytest.approx(
+        3 * values[page.list.channels], rel=1e-3
+    )
+    assert "A − B, values at row 3, column 7, strongest first: 12 of 20 channels" in page.words()
 
 
 def test_the_values_there_come_strongest_first():

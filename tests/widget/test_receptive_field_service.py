@@ -172,7 +172,7 @@ def test_a_closed_widget_is_not_called(monkeypatch):
     monkeypatch.setattr(lookout, "model_graph", lambda *_: go.wait(30))
     seen = InputPanel(zoo.sequential(), layer="conv")
     monkeypatch.setattr(FeatureMapWidget, "_run", lambda _self, _action: called.append(1))
-    watch = lookout.ReceptiveFieldService(seen.widget._am.model, lambda: called.append(2))
+    watch = lookout.ReceptiveFieldService(lambda: called.append(2))
     assert watch.receptive_field(seen.widget._screen.frame, 0, 0) is None
     watch.close()
     go.set()

@@ -140,7 +140,7 @@ def test_the_unit_in_the_large_picture_is_the_one_that_is_drawn_there(data, heig
 
 def frame_of(maps, *, channel=0, ratio=1) -> Any:
     layout = grid_layout(maps.shape)
-    return SimpleNamespace(maps=maps, channel=channel, ratio=ratio, layout=layout, page=0)
+    return SimpleNamespace(maps=maps, channel=channel, ratio=ratio, layout=layout, page=0, contrast=None)
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))

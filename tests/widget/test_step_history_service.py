@@ -131,10 +131,10 @@ def test_another_image_takes_over_and_both_are_kept(model, am, service):
     started, go_on = threading.Event(), threading.Event()
     measure = ActivationModel.measure
 
-    def slow(self, *args):
+    def slow(self, *args, **options):
         started.set()
         assert go_on.wait(30)
-        return measure(self, *args)
+        return measure(self, *args, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ActivationModel, "measure", slow)

@@ -173,6 +173,7 @@ def test_one_scale_for_all_steps_makes_growth_visible(trained):
         for step in range(3):
             widget.step = step
             until(lambda: (widget._screen.frame.scale is None) == (widget.scale == "step"))
+            widget.refresh()  # takes the lock: the frame is there before it is drawn
             levels[scale, step] = tiles_of(widget)
     assert np.array_equal(levels["step", 0], levels["step", 2])
     assert not np.array_equal(levels["run", 0], levels["run", 2])
@@ -197,11 +198,12 @@ def test_while_the_model_is_in_training_the_slider_grows_and_follows_the_newest(
         def on_epoch_end(self, epoch, logs=None):  # noqa: ARG002 - Keras' names
             until(lambda: len(widget._pipeline.run) == epoch + 2)
             until(lambda: widget.step == epoch + 1)
-            seen.append(widget._screen.controls.steps.slider.max)
+            until(lambda: widget._screen.controls.steps.slider.max == epoch + 2)
+            seen.append(widget._screen.controls.steps.slider.value)
 
     x, y = np.zeros((4, 20, 24, 3), np.float32), np.zeros(4)
     model.fit(x, y, epochs=3, verbose=0, callbacks=[run, Watch()])
-    assert seen == [2, 3, 4]
+    assert seen == [1, 2, 3]
     assert widget.step == 3
     widget.close()
 
@@ -237,10 +239,11 @@ def test_a_step_that_is_thinned_out_gives_way_to_the_nearest(widget, trained):
 def test_an_animation_of_the_steps_has_a_frame_for_each(widget, tmp_path):
     widget.norm = "shared"
     widget.animate(tmp_path / "steps.gif", by="steps")
-    frames = Image.open(tmp_path / "steps.gif")
-    assert frames.n_frames == 4
+    with Image.open(tmp_path / "steps.gif") as frames:
+        assert frames.n_frames == 4
     widget.animate(tmp_path / "two.gif", by="steps", only=[0, 3])
-    assert Image.open(tmp_path / "two.gif").n_frames == 2
+    with Image.open(tmp_path / "two.gif") as frames:
+        assert frames.n_frames == 2
     with pytest.raises(ValueError, match="There is no step 9"):
         widget.animate(tmp_path / "none.gif", by="steps", only=[9])
 

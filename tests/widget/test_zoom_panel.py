@@ -12,9 +12,11 @@ from PIL import Image
 
 from fmwidget import FeatureMapWidget
 from fmwidget.frontend.messages import MAX_VALUES
+from fmwidget.rendering.formatting import number, short_value_text
 from fmwidget.rendering.sampling import Unit
-from fmwidget.widget.panels.zoom import cell_text
+from fmwidget.widget.selection import Selection
 from tests.support import zoo
+from tests.support.frames import compared
 
 CHANNEL, OTHER = 2, 0  # none of them constant
 
@@ -98,9 +100,13 @@ def test_values_are_sent_for_the_part_that_is_asked_for_and_no_more(widget, zoom
 
 def test_what_fits_a_cell():
     kinds = {0.0: "0", -0.5: "−0.5", 0.123456: "0.1235", 12345.678: "1.235e4", -1e-7: "−1e−7"}
-    assert {value: cell_text(np.float32(value)) for value in kinds} == kinds
-    assert [cell_text(np.float32(value)) for value in (np.nan, np.inf, -np.inf)] == ["NaN", "+inf", "−inf"]
-    assert cell_text(np.float16(0.1)) == "0.09998"
+    assert {value: short_value_text(np.float32(value)) for value in kinds} == kinds
+    assert [short_value_text(np.float32(value)) for value in (np.nan, np.inf, -np.inf)] == [
+        "NaN",
+        "+inf",
+        "−inf",
+    ]
+    assert short_value_text(np.float16(0.1)) == "0.09998"
 
 
 def test_the_unit_under_the_pointer_is_read_out_and_a_click_keeps_it(widget, zoom):
@@ -133,6 +139,20 @@ def test_it_follows_the_channel_the_picture_and_the_layer(widget, zoom):
     assert zoom.title.startswith(f"channel {OTHER} of pool, {zoom.rows} × {zoom.columns}")
     assert picture_of(zoom).shape == widget.feature_maps.shape[:2]
     widget.norm = "channel"
+
+
+@pytest.mark.parametrize("side", ["a", "b", "difference"])
+def test_of_a_comparison_it_shows_one_side_and_reads_out_both(widget, zoom, side):
+    frame, other = widget._screen.frame, widget.feature_maps[::-1] ** 2
+    frame = compared(frame, other, side)
+    panel = widget._screen.panels.zoom
+    panel.update(frame, Selection(Unit(CHANNEL, 1, 2)))
+    a, b = float(widget.feature_maps[1, 2, CHANNEL]), float(other[1, 2, CHANNEL])
+    assert f" A {number(a)} · B {number(b)} · A − B {number(a - b)}" in zoom.readout
+    assert zoom.title.endswith({"a": " · A: cat", "b": " · B: dog"}.get(side, " · A − B: cat − dog"))
+    say(zoom, "values", row=1, column=2, rows=1, columns=1)
+    shown = {"a": a, "b": b, "difference": a - b}[side]
+    assert zoom.sent[-2]["texts"] == [[number(shown)]]
 
 
 def test_put_away_it_draws_no_more(widget, zoom):

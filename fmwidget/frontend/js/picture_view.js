@@ -11,6 +11,7 @@ import { outlines } from "./outlines.js";
 import { watchPointer } from "./pointer.js";
 import { readoutLine } from "./readout.js";
 import { requestQueue } from "./request_queue.js";
+import { shortcuts } from "./shortcuts.js";
 import { tileSelection } from "./tile_selection.js";
 
 const TRAITS = [
@@ -22,9 +23,12 @@ function render({ model, el }) {
   const boxes = outlines();
   figure.append(...boxes.elements);
   const readout = readoutLine();
+  const keys = element("div"); // a description for screen readers
+  keys.hidden = true;
   figure.hidden = readout.line.hidden = true;
-  const { signal, remove } = mount(el, [figure, ...readout.elements]);
+  const { signal, remove } = mount(el, [figure, ...readout.elements, keys]);
   const imageId = uniqueId();
+  keys.id = `fmw-keys-${imageId}`;
 
   let image = null; // the picture on screen
   let shown = {}; // the traits it is shown with
@@ -63,11 +67,12 @@ function render({ model, el }) {
   }
 
   function describe() {
-    const interactive = ["click", "tile", "nudge", "open"].some(sends);
+    const interactive = ["click", "tile", "nudge", "open", "flip", "step"].some(sends);
     // "application": a screen reader passes the arrow keys on instead of reading the page with them.
     figure.setAttribute("role", interactive ? "application" : "figure");
     figure.setAttribute("aria-label", wanted.label);
-    figure.setAttribute("aria-describedby", imageId);
+    keys.textContent = shortcut.inWords();
+    figure.setAttribute("aria-describedby", keys.textContent ? `${imageId} ${keys.id}` : imageId);
     figure.classList.toggle("fmw-pointable", sends("click"));
     if (interactive) figure.tabIndex = 0;
     else figure.removeAttribute("tabindex");
@@ -121,6 +126,7 @@ function render({ model, el }) {
   const selection = tileSelection(model, signal, placeOutlines, () => refresh());
   const hovers = requestQueue(model, signal);
   const nudges = requestQueue(model, signal);
+  const shortcut = shortcuts(model, signal);
 
   watchPointer(figure, {
     toPoint: toPicture,
@@ -137,7 +143,11 @@ function render({ model, el }) {
     },
   }, signal);
 
-  claimKeys(figure, ({ key, shiftKey }) => press(key, shiftKey) && (readout.byKey = true));
+  claimKeys(figure, (event) => {
+    const isOurs = press(event.key, event.shiftKey) || shortcut.press(event);
+    readout.byKey ||= isOurs;
+    return isOurs;
+  });
 
   // Return whether something is pinned. In a picture with tiles one of them is always marked.
   const isPinned = () => wanted.region?.length > 0 || (!sends("tile") && wanted.mark?.length > 0);

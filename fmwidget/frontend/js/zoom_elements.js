@@ -4,7 +4,8 @@ import { buttonElement, element, uniqueId } from "./dom.js";
 import { readoutLine } from "./readout.js";
 
 const SIGNS = { "Zoom out": "−", "Zoom in": "+", "Whole map": "fit", Close: "×" };
-const HINT = "wheel or + − zoom · drag or Shift + arrows move · arrows step from value to value · Esc returns";
+export const ZOOM_KEYS =
+  "wheel or + − zoom · drag or Shift + arrows move · arrows step from value to value · Esc returns";
 
 // Return the elements; `actions` are called by the buttons of their names.
 export function zoomElements(actions) {
@@ -25,14 +26,14 @@ export function zoomElements(actions) {
   stage.append(canvas, outline);
 
   const readout = readoutLine();
-  const hint = element("div", "fmw-zoom-hint", HINT);
+  const hint = element("div", "fmw-zoom-hint", ZOOM_KEYS);
   const id = uniqueId();
   title.id = `fmw-title-${id}`;
   hint.id = `fmw-hint-${id}`;
   box.setAttribute("aria-labelledby", title.id);
   stage.setAttribute("aria-describedby", hint.id);
   box.append(bar, stage, ...readout.elements, hint);
-  return { box, title, scale, stage, canvas, outline, readout };
+  return { box, title, scale, stage, canvas, outline, readout, hint };
 }
 
 function zoomButton(name, action) {

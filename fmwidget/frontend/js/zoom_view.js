@@ -11,14 +11,15 @@ import { drawMap, pixelsOf } from "./map_canvas.js";
 import { mapValues } from "./map_values.js";
 import { onTraits } from "./model.js";
 import { requestQueue } from "./request_queue.js";
-import { zoomElements } from "./zoom_elements.js";
+import { shortcuts } from "./shortcuts.js";
+import { ZOOM_KEYS, zoomElements } from "./zoom_elements.js";
 
-const TRAITS = ["shown", "png", "rows", "columns", "stamp", "title", "readout", "unit"];
+const TRAITS = ["shown", "png", "rows", "columns", "stamp", "title", "readout", "unit", "_events"];
 const ZOOM_STEP = 1.5; // by key or button
 const MOVE_STEP = 60; // CSS px, by key
 
 function render({ model, el }) {
-  const { box, title, scale, stage, canvas, outline, readout } = zoomElements({
+  const { box, title, scale, stage, canvas, outline, readout, hint } = zoomElements({
     "Zoom out": () => zoomBy(1 / ZOOM_STEP),
     "Zoom in": () => zoomBy(ZOOM_STEP),
     "Whole map": showAll,
@@ -37,6 +38,7 @@ function render({ model, el }) {
 
   const hovers = requestQueue(model, signal);
   const pins = requestQueue(model, signal, () => refresh());
+  const shortcut = shortcuts(model, signal);
   const values = mapValues(model, signal, () => paint());
   const viewport = () => ({ width: stage.clientWidth, height: stage.clientHeight, ratio: devicePixelRatio });
 
@@ -62,6 +64,7 @@ function render({ model, el }) {
     stage.setAttribute("aria-label", model.get("title"));
     if (!pins.isBusy()) unit = model.get("unit");
     readout.write(model.get("readout"));
+    hint.textContent = [ZOOM_KEYS, shortcut.inWords()].filter(Boolean).join(" · ");
     paint();
   }
 
@@ -139,8 +142,9 @@ function render({ model, el }) {
   };
   watchGestures(stage, gestures, signal);
 
-  claimKeys(box, ({ key, shiftKey, target }) => {
-    const isOurs = (key === "Escape" || target === stage) && press(key, shiftKey);
+  claimKeys(box, (event) => {
+    const { key, shiftKey, target } = event;
+    const isOurs = (key === "Escape" || target === stage) && (press(key, shiftKey) || shortcut.press(event));
     readout.byKey ||= isOurs;
     return isOurs;
   });

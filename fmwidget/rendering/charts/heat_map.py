@@ -142,7 +142,11 @@ def heat_map_layout(heat_map: HeatMap, width: int = PAGE_WIDTH, *, titled: bool 
     longest = text_width(printable(max(heat_map.rows, key=len)), TICK_SIZE)
     gutter = max(
         NARROWEST_GUTTER,
-        min(longest + LABEL_GAP, LONGEST_LABEL, 3 * width // 10),
+        min(
+            longest + LABEL_GAP,
+            LONGEST_LABEL,
+            max(3 * width // 10, width - 2 * MARGIN - WIDEST_COLUMN * columns),
+        ),
         text_width(printable(heat_map.row_title), LABEL_SIZE) + LABEL_GAP,
     )
     left, top = MARGIN + gutter, HEAD + (FACTS_LINE + MARGIN if titled else MARGIN)
@@ -236,15 +240,36 @@ def _write_scale(page: Page, heat_map: HeatMap, right: int, top: int) -> None:
     page.write(x, bar.y + 8, heat_map.scale_title, LABEL_SIZE, ink=STRONG, align="right", room=x - MARGIN)
 
 
+def row_names(heat_map: HeatMap, room: float) -> Sequence[str]:
+    """Return the names of the rows; where one is wider than `room`, without the parts that all share.
+
+    Layer paths begin with the names of the models around them, which would leave no room for their own.
+    """
+    names = heat_map.rows
+    if len(names) < 2 or text_width(printable(max(names, key=len)), TICK_SIZE) <= room:
+        return names
+    parts = [name.split("/") for name in names]
+    shortest = min(map(len, parts)) - 1
+    shared = [len({tuple(each[:count]) for each in parts}) == 1 for count in range(1, shortest + 1)]
+    before = shared.index(False) if False in shared else shortest
+    shared = [len({tuple(each[-count:]) for each in parts}) == 1 for count in range(1, shortest - before + 1)]
+    after = shared.index(False) if False in shared else shortest - before
+    return [
+        "/".join(["…"] * (before > 0) + each[before : len(each) - after] + ["…"] * (after > 0))
+        for each in parts
+    ]
+
+
 def _write_rows(page: Page, heat_map: HeatMap, layout: HeatMapLayout) -> None:
     """Write the names of the rows, or of as many as there is room for."""
     left, top, _, height = layout.plot
     pitch = height / layout.rows
     step = math.ceil((TICK_SIZE + 2) / pitch)
+    room = left - LABEL_GAP - MARGIN
+    names = row_names(heat_map, room)
     for row in range(0, layout.rows, step):
         y = top + (row + 0.5) * pitch + 0.36 * TICK_SIZE
-        name, room = heat_map.rows[row], left - LABEL_GAP - MARGIN
-        page.write(left - LABEL_GAP, y, name, TICK_SIZE, align="right", room=room)
+        page.write(left - LABEL_GAP, y, names[row], TICK_SIZE, align="right", room=room)
 
 
 def _write_columns(page: Page, heat_map: HeatMap, layout: HeatMapLayout, right: int) -> None:

@@ -11,7 +11,7 @@ from fmwidget.rendering.formatting import number, percent
 from fmwidget.rendering.grid_layout import MARGIN, PAGE_WIDTH, Box
 from fmwidget.rendering.palette import cmap_for, is_diverging
 
-from .heat_map import HeatMap, draw_heat_map, heat_map_layout
+from .heat_map import HeatMap, draw_heat_map, heat_map_layout, row_names
 from .lines import draw_line
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def draw_step_history(
     heat_map = history_map(history, quantity)
     facts = "" if title is None else history_in_words(history)
     page = draw_heat_map(heat_map, width, ratio, title=title, facts=facts)
-    if path not in history.paths or not heat_map.known_cells[history.paths.index(path)].any():
+    if path is None or path not in history.paths or not heat_map.known_cells[history.paths.index(path)].any():
         return page
     plot = heat_map_layout(heat_map, width).plot
     line = Page(width, LINE_HEIGHT + LINE_FOOT, ratio)
@@ -120,7 +120,8 @@ def draw_step_history(
         label = percent(value) if quantity == "inactive" else number(value)
         line.write(box.x - 6, y, label, TICK_SIZE, align="right")
     middle, room = box.y + LINE_HEIGHT / 2 + 4, box.x - 6 - MARGIN
-    line.write(box.x - 6, middle, str(path), TICK_SIZE, ink=STRONG, align="right", room=room)
+    name = row_names(heat_map, room)[history.paths.index(path)]
+    line.write(box.x - 6, middle, name, TICK_SIZE, ink=STRONG, align="right", room=room)
     return stack([page, line])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from fmwidget._memo import Latest
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.pages import channel_page, grid_page
+from fmwidget.pages import channel_page, grid_page, inactive_word
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
@@ -61,7 +61,9 @@ class GridPanel:
             region = frame.layout.unit_box(unit, frame.ratio)
         with self.box.hold_sync():
             self.box.region = list(region)
-            self.box.readout = unit_text(frame.maps, unit) or channel_text(frame.statistics, frame.channel)
+            self.box.readout = unit_text(frame.maps, unit, frame.contrast) or channel_text(
+                frame.statistics, frame.channel, inactive_word(frame)
+            )
 
     def unit_at(self, frame: Frame, x: float, y: float) -> Unit | None:
         """Return the unit that is drawn at a point of the page, in CSS px."""
@@ -106,9 +108,14 @@ def _grid_in_words(frame: Frame) -> str:
     height, width, count = frame.layer.shape
     return (
         f"Feature maps of layer {frame.layer.path} ({frame.layer.type_name}, {height} by {width}) for "
-        f"{frame.image}: {count} channels, {inactive_fact(frame.statistics, 'of them')}. "
+        f"{frame.image}{_notes_in_words(frame)}: {count} channels, "
+        f"{inactive_fact(frame.statistics, 'of them', inactive_word(frame))}. "
         f"Channel {frame.channel} is chosen."
     )
+
+
+def _notes_in_words(frame: Frame) -> str:
+    return "".join(f", {note}" for note in frame.notes)
 
 
 class ChannelPanel:
@@ -136,7 +143,7 @@ class ChannelPanel:
             region = _units_on_screen(frame, (unit.row, unit.column, unit.row + 1, unit.column + 1))
         with self.box.hold_sync():
             self.box.region = list(region)
-            self.box.readout = unit_text(frame.maps, unit)
+            self.box.readout = unit_text(frame.maps, unit, frame.contrast, is_narrow=True)
 
     def unit_at(self, frame: Frame, x: float, y: float) -> Unit | None:
         """Return the unit that is drawn at a point of the picture, in CSS px."""
@@ -148,7 +155,8 @@ class ChannelPanel:
         page = channel_page(frame, draw=self._drawing.page)
         low, high = frame.statistics.min[frame.channel], frame.statistics.max[frame.channel]
         alt = (
-            f"Channel {frame.channel} of layer {frame.layer.path}, with values from {low:.4g} to {high:.4g}."
+            f"Channel {frame.channel} of layer {frame.layer.path}{_notes_in_words(frame)}, with values from "
+            f"{low:.4g} to {high:.4g}."
         )
         self.box.show(self._drawing.png(frame, page), page.width, page.height, alt=alt, mark=self.box.mark)
 

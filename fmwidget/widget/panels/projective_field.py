@@ -10,7 +10,7 @@ import ipywidgets
 import numpy as np
 
 from fmwidget.frontend.channel_list import ChannelList
-from fmwidget.rendering.formatting import number, shape_text
+from fmwidget.rendering.formatting import SIDE_NAMES, number, shape_text
 
 if TYPE_CHECKING:
     from fmwidget.pipeline import Frame
@@ -49,9 +49,10 @@ class ProjectiveFieldPanel:
         values = np.empty(0)
         if pinned is not None and traced.field is not None and traced.field.nearest is not None:
             values = frame.maps[pinned.row, pinned.column]
-            channels = strongest(values, frame.channel)
+            channels = strongest(np.abs(values) if frame.side == "difference" else values, frame.channel)
+            side = "" if frame.contrast is None else f"{SIDE_NAMES[frame.side]}, "
             words += (
-                f"<br>values at row {pinned.row}, column {pinned.column}, strongest first: "
+                f"<br>{side}values at row {pinned.row}, column {pinned.column}, strongest first: "
                 f"{min(MAX_ROWS, len(values))} of {len(values)} channels"
             )
         with self._list.hold_sync():

@@ -10,7 +10,7 @@ from fmwidget._memo import Latest
 from fmwidget.frontend.messages import ValuesRequest
 from fmwidget.frontend.zoom_view import ZoomView
 from fmwidget.rendering.feature_grid import map_indices
-from fmwidget.rendering.formatting import MINUS, number, shape_text, unit_text, value_text
+from fmwidget.rendering.formatting import shape_text, short_value_text, unit_text
 from fmwidget.rendering.palette import cmap_for, encode_png, palette
 
 if TYPE_CHECKING:
@@ -45,16 +45,17 @@ class ZoomPanel:
         unit = selection.unit
         with self.box.hold_sync():
             self.box.unit = [unit.row, unit.column] if unit and unit.channel == frame.channel else []
-            self.box.readout = unit_text(frame.maps, unit)
+            self.box.readout = unit_text(frame.maps, unit, frame.contrast)
 
     def _draw(self, frame: Frame) -> None:
         self._frame = frame
-        indices = self._indices(frame.maps, frame.statistics, frame.channel, frame.norm)
+        indices = self._indices(frame.maps, frame.statistics, frame.channel, frame.norm, frame.scale)
         colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
         height, width, _ = frame.maps.shape
         shape = shape_text((height, width))
         with self.box.hold_sync():
-            self.box.title = f"channel {frame.channel} of {frame.layer.path}, {shape}"
+            title = f"channel {frame.channel} of {frame.layer.path}, {shape}"
+            self.box.title = " · ".join([title, *frame.notes])
             self.box.png = self._png(indices, colours)
             self.box.rows, self.box.columns = height, width
             self._map = frame.maps[..., frame.channel]
@@ -63,12 +64,7 @@ class ZoomPanel:
     def _send_values(self, window: ValuesRequest) -> None:
         row, column = window.row, window.column
         part = self._map[row : row + window.rows, column : column + window.columns]
-        self.box.write(row, column, [[cell_text(value) for value in line] for line in part])
+        self.box.write(row, column, [[short_value_text(value) for value in line] for line in part])
 
     def _close(self) -> None:
         self.box.shown = False
-
-
-def cell_text(value: np.generic) -> str:
-    """Return a value as short as fits a cell: four digits, or NaN or ±inf."""
-    return number(float(value)) if np.isfinite(value) else value_text(value).replace("-", MINUS)
