@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fmwidget.analysis.depth_profile import DepthProfile, depth_profile
     from fmwidget.analysis.receptive_field.fields import Field, ReceptiveField, field_of, receptive_field
     from fmwidget.images.corruptions import blur, noise, occlude, shift
+    from fmwidget.snapshots.recorder import WeightSnapshots
     from fmwidget.widget.feature_map_widget import FeatureMapWidget
 
     from .comparing import cka, compare, plot_cka, plot_comparison
@@ -36,6 +37,7 @@ __all__ = [
     "Field",
     "ReceptiveField",
     "StepHistory",
+    "WeightSnapshots",
     "blur",
     "cka",
     "compare",
@@ -65,6 +67,7 @@ _HOME = {
     "Field": "analysis.receptive_field.fields",
     "ReceptiveField": "analysis.receptive_field.fields",
     "StepHistory": "analysis.step_history",
+    "WeightSnapshots": "snapshots.recorder",
     "blur": "images.corruptions",
     "cka": "comparing",
     "compare": "comparing",
