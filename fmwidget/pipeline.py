@@ -312,6 +312,7 @@ class FramePipeline:
         self._paths = Latest(corresponding_paths)
         self._statistics = Latest(channel_statistics)
         self._pooled_scale = Latest(lambda *statistics: pooled_scale(statistics))
+        self._run_scale = Latest(StepHistory.scale)
         self._differences = Latest(channel_differences)
         self._order = Latest(channel_order)
         self._layout = Latest(
@@ -581,7 +582,7 @@ class FramePipeline:
             return None, ""
         if history is None or not history.is_complete:
             return None, "scale of this step, until that of all steps is computed"
-        scale = history.scale(sides.layer.path)
+        scale = self._run_scale(history, sides.layer.path)
         if scale is None:
             return None, "scale of this step: maps before an activation have no other"
         return scale, "one scale for all steps"

@@ -157,6 +157,19 @@ def to_levels(values: Array) -> Array:
     return np.clip(np.rint(np.nan_to_num(values, nan=0, posinf=255, neginf=0)), 0, 255).astype(np.uint8)
 
 
+def white_level(array: Array, peak: float | None = None) -> int:
+    """Return the value of white in a grey, RGB or RGBA image, as `from_array` takes it.
+
+    Args:
+        array: The image.
+        peak: Largest value of the batch that a floating-point image is part of.
+    """
+    if array.dtype.kind in "iu":
+        return 65_535 if array.dtype == np.uint16 else 255
+    peak = float(array.max()) if peak is None else peak
+    return 1 if peak <= 1 + _OVERSHOOT else 255
+
+
 def _as_height_width_channels(array: Array, name: str, bands: Bands | None) -> Array:
     shape = array.shape
     image = array[0] if array.ndim == 4 and shape[0] == 1 else array
@@ -196,8 +209,7 @@ def _to_8_bit(array: Array, name: str, peak: float | None) -> Array:
             f"{quote(name)} holds {bad} NaN or infinite values; expected 0…1 or 0…255: replace them first."
         )
     _check_range(values, -_OVERSHOOT, 255 + _OVERSHOOT, "0…1 or 0…255", name)
-    peak = float(values.max()) if peak is None else peak
-    scale = 255 if peak <= 1 + _OVERSHOOT else 1
+    scale = 255 / white_level(values, peak)
     return np.clip(np.rint(values * scale), 0, 255).astype(np.uint8)
 
 

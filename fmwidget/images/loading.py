@@ -20,6 +20,7 @@ from .arrays import ImageError, check_bands, has_bands, number_array
 from .source import NamedImage, as_path, unknown_source
 
 MAX_IMAGES = 60
+MANY_IMAGES = 2000  # at most, where they are not shown side by side
 # An iterable may be endless, and its elements expensive.
 FIRST_OF_ITERABLE = 16
 MOST_NAMES = 8  # of images in a message
@@ -31,7 +32,9 @@ _IMAGE_FILE = re.compile(
 )
 
 
-def load_images(source: Any, bands: Sequence[int] | None = None) -> tuple[dict[str, NamedImage], list[str]]:
+def load_images(
+    source: Any, bands: Sequence[int] | None = None, limit: int | None = None
+) -> tuple[dict[str, NamedImage], list[str]]:
     """Load the images of any supported source.
 
     A file is named by its name without the suffix, an entry of a dict by its key, any other image
@@ -45,10 +48,11 @@ def load_images(source: Any, bands: Sequence[int] | None = None) -> tuple[dict[s
             or an iterable is an image and its label.
         bands: Indices of the channels to display, three as RGB or one as grey, of arrays with another number
             of channels than 1 or 3. By default the first three, or the first of two; four are then RGBA.
+        limit: Most images, of an iterable too; if `None`, `MAX_IMAGES`, and the first few of an iterable.
 
     Returns:
-        The images by name, in order, at most `MAX_IMAGES`; and a message for each that cannot be used. If
-        there is no image there is at least one message.
+        The images by name, in order; and a message for each that cannot be used, and if there are too many.
+        If there is no image there is at least one message.
 
     Raises:
         ValueError: If `bands` is not one or three channel indices.
@@ -57,8 +61,9 @@ def load_images(source: Any, bands: Sequence[int] | None = None) -> tuple[dict[s
     images: dict[str, NamedImage] = {}
     messages: list[str] = []
     numbers = itertools.count(1)
-    found = _find(source, "")
-    for offer in itertools.islice(found, MAX_IMAGES):
+    most = MAX_IMAGES if limit is None else limit
+    found = _find(source, "", limit)
+    for offer in itertools.islice(found, most):
         if isinstance(offer, ImageError):
             messages.append(str(offer))
             continue
@@ -71,19 +76,21 @@ def load_images(source: Any, bands: Sequence[int] | None = None) -> tuple[dict[s
         image.name = free_name(image.name, images)
         images[image.name] = image
     if next(found, None) is not None:
-        messages.append(f"Only the first {MAX_IMAGES} images are offered; pass fewer to choose them.")
+        messages.append(f"Only the first {most} images are offered; pass fewer to choose them.")
     if not images and not messages:
         messages.append(f"There is no image in the {type(source).__name__}; it is empty.")
     return images, messages
 
 
-def usable_images(source: Any, bands: Sequence[int] | None = None) -> dict[str, NamedImage]:
+def usable_images(
+    source: Any, bands: Sequence[int] | None = None, limit: int | None = None
+) -> dict[str, NamedImage]:
     """Return the images of any source that `load_images` takes, all of which can be used.
 
     Raises:
-        ImageError: If there is none, or one cannot be used.
+        ImageError: If there is none, there are too many, or one cannot be used.
     """
-    images, messages = load_images(source, bands)
+    images, messages = load_images(source, bands, limit)
     if messages or not images:
         raise ImageError(" ".join(messages))
     return images
@@ -121,8 +128,14 @@ def free_name(name: str, taken: Mapping[str, Any]) -> str:
     return next(free for n in itertools.count(2) if (free := f"{name} ({n})") not in taken)
 
 
-def _find(source: Any, name: str) -> Iterator[NamedImage | ImageError]:
-    """Yield each image of a source, or an error in its place; `name` is empty for unnamed ones."""
+def _find(source: Any, name: str, limit: int | None) -> Iterator[NamedImage | ImageError]:
+    """Yield each image of a source, or an error in its place.
+
+    Args:
+        source: The source.
+        name: Name of the image; empty for unnamed ones.
+        limit: As in `load_images`.
+    """
     if isinstance(source, NamedImage):
         yield source.copy(name) if name else source
     elif isinstance(source, str | os.PathLike):
@@ -133,14 +146,14 @@ def _find(source: Any, name: str) -> Iterator[NamedImage | ImageError]:
         yield NamedImage(source, name)
     elif isinstance(source, Mapping):
         for key, value in source.items():
-            yield from _find(value, _clean(str(key)))
+            yield from _find(value, _clean(str(key)), limit)
     elif isinstance(source, list | tuple):
         for element in source:
-            yield from _find(_without_label(element), name)
+            yield from _find(_without_label(element), name, limit)
     elif hasattr(source, "__array__"):
-        yield from _find_in_array(source, name)
+        yield from _find_in_array(source, name, limit)
     elif isinstance(source, Iterable):
-        yield from itertools.islice(_find_in_iterable(source, name), FIRST_OF_ITERABLE)
+        yield from itertools.islice(_find_in_iterable(source, name, limit), _elements(limit))
     else:
         yield unknown_source(source, name or "image")
 
@@ -183,18 +196,18 @@ def _natural_key(path: Path) -> list[str | int]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
-def _find_in_array(source: Any, name: str) -> Iterator[NamedImage | ImageError]:
+def _find_in_array(source: Any, name: str, limit: int | None) -> Iterator[NamedImage | ImageError]:
     try:
         array = number_array(source, name or "array")
     except ImageError as error:
         yield error
         return
     if array.ndim == 1 and array.dtype.kind in "OUS":  # a column of paths or images
-        yield from _find(array.tolist(), name)
+        yield from _find(array.tolist(), name, limit)
     elif array.ndim == 4:
         if not len(array):
             yield ImageError(f"{quote(name or 'batch')} has shape {array.shape}; it holds no images.")
-        batch = array[:MAX_IMAGES]
+        batch = array[: MAX_IMAGES if limit is None else limit]
         needs_peak = batch.dtype.kind == "f" and not has_bands(batch.shape[-1], bands=None)
         # An image with NaN or infinity is refused by itself, and does not change the scale of the others.
         peak = float(batch.max(initial=0, where=np.isfinite(batch))) if needs_peak else None
@@ -204,19 +217,26 @@ def _find_in_array(source: Any, name: str) -> Iterator[NamedImage | ImageError]:
         yield NamedImage(array, name)
 
 
-def _find_in_iterable(source: Iterable[Any], name: str) -> Iterator[NamedImage | ImageError]:
+def _find_in_iterable(
+    source: Iterable[Any], name: str, limit: int | None
+) -> Iterator[NamedImage | ImageError]:
     try:
-        for element in itertools.islice(source, FIRST_OF_ITERABLE):
+        for element in itertools.islice(source, _elements(limit)):
             image = _without_label(element)
             if hasattr(image, "__array__") and not isinstance(image, Image.Image):
                 # The iterable may reuse the memory for its next element.
                 image = np.array(number_array(image, name or "element"))
-            yield from _find(image, name)
+            yield from _find(image, name, limit)
     except Exception as error:  # noqa: BLE001 - the user's iterable may raise anything; earlier images are kept
         reason = " ".join(str(error).split())
         yield ImageError(
             f"Iterating over the {type(source).__name__} failed: {type(error).__name__} ({reason})."
         )
+
+
+def _elements(limit: int | None) -> int:
+    """Return how many elements of an iterable to take: one above a limit, which tells of more."""
+    return FIRST_OF_ITERABLE if limit is None else limit + 1
 
 
 def _without_label(element: Any) -> Any:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fmwidget._errors import quote
 
-from .arrays import Array, Bands, ImageError, Pixels, from_array, has_bands, number_array
+from .arrays import Array, Bands, ImageError, Pixels, from_array, has_bands, number_array, white_level
 from .decoding import decode, from_image, open_file
 
 THUMBNAIL_SIZE = 144  # twice what is shown, for high-density screens
@@ -125,6 +125,24 @@ class NamedImage:
         if array is None:
             return (pixels,)
         return (array,) if has_bands(array.shape[2], self.bands) else (pixels, array)
+
+    def given(self) -> tuple[Array, float | None]:
+        """Return the array as given, or the pixels of a file or a PIL image; and the value of white in it.
+
+        Returns:
+            A read-only array `(H, W)` or `(H, W, C)`; and `None` for the white of one that holds bands.
+
+        Raises:
+            ImageError: If the source cannot be used, or no longer.
+        """
+        pixels = self.pixels()
+        if not isinstance(self._source, np.ndarray):
+            return pixels, 255
+        array = self._source[0].view() if self._source.ndim == 4 else self._source.view()
+        array.flags.writeable = False
+        if array.ndim == 3 and has_bands(array.shape[2], self.bands):
+            return array, None
+        return array, white_level(array, self._peak)
 
     def thumbnail(self, size: int = THUMBNAIL_SIZE) -> bytes:
         """Return a small JPEG of the image, at most `size` pixels wide and high.

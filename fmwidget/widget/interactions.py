@@ -9,8 +9,6 @@ from .selection import Selection, Selector, unit_of
 
 if TYPE_CHECKING:
     from fmwidget.frontend.messages import Point
-    from fmwidget.frontend.picture_view import PictureView
-    from fmwidget.frontend.zoom_view import ZoomView
     from fmwidget.pipeline import Frame
     from fmwidget.rendering.sampling import Unit
     from fmwidget.widget.panels.maps import ChannelPanel, GridPanel
@@ -43,6 +41,7 @@ class Interactions:
         self._panels, self._selector = panels, selector
         self._frame, self._choose, self._changed = frame, choose, changed
         self._step_by = step_by
+        self._keys: set[str] = set()  # those that are offered
         self._listen_to_maps(panels.grid)
         self._listen_to_maps(panels.detail)
         panels.grid.box.on_click(self._click_grid)
@@ -54,7 +53,6 @@ class Interactions:
         panels.zoom.box.on_hover(self._hover_zoom)
         panels.zoom.box.on_pin(lambda at: self.pin(unit_of(frame(), *at)))
         panels.zoom.box.on_close(lambda: self._hover_zoom(None))
-        self._listen_to_keys(panels.zoom.box)
 
     def select(self, frame: Frame) -> Selection:
         """Return what is selected in a frame."""
@@ -74,11 +72,18 @@ class Interactions:
         panel.box.on_nudge(self._nudge_unit)
         panel.box.on_open(self._open)
         panel.box.on_unpin(lambda: self.pin(None))
-        self._listen_to_keys(panel.box)
 
-    def _listen_to_keys(self, view: PictureView | ZoomView) -> None:
-        view.on_flip(self._flip)
-        view.on_step(self._step_by)
+    def listen_to_keys(self, frame: Frame) -> None:
+        """Offer the keys for sides and for steps from the first frame on that has such."""
+        views = self._panels.grid.box, self._panels.detail.box, self._panels.zoom.box
+        if frame.contrast is not None and "flip" not in self._keys:
+            self._keys.add("flip")
+            for view in views:
+                view.on_flip(self._flip)
+        if frame.run and "step" not in self._keys:
+            self._keys.add("step")
+            for view in views:
+                view.on_step(self._step_by)
 
     def _flip(self) -> None:
         """Show the other side of the comparison, if there is one."""

@@ -67,6 +67,7 @@ class Screen:
     def show(self, frame: Frame) -> None:
         """Show another frame."""
         self.frame = frame
+        self.interactions.listen_to_keys(frame)
         self.status.weights = weights_in_words(frame.snapshot) if frame.run else ""
         self.update()
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 from fmwidget.images.arrays import ImageError
-from fmwidget.images.loading import MAX_IMAGES, load_images
+from fmwidget.images.loading import MAX_IMAGES, load_images, usable_images
 from fmwidget.images.source import NamedImage, to_pixels
 from tests.support.images import PHOTO, encoded
 
@@ -142,6 +142,18 @@ def test_at_most_so_many_are_offered():
     assert len(found) == MAX_IMAGES
     assert sentences == [f"Only the first {MAX_IMAGES} images are offered; pass fewer to choose them."]
     assert len(names(np.zeros((MAX_IMAGES, 2, 2, 3)))[1]) == 0
+
+
+def test_more_are_offered_on_demand():
+    batch = np.zeros((70, 2, 2, 3), np.uint8)
+    for source in (batch, list(batch), iter(batch), tf.data.Dataset.from_tensor_slices(batch).batch(32)):
+        assert len(usable_images(source, limit=70)) == 70
+    for source in (iter(batch), itertools.repeat(batch[:7])):
+        with pytest.raises(ImageError, match="Only the first 69 images are offered"):
+            usable_images(source, limit=69)
+    dark = np.full((70, 2, 2, 3), 0.5)
+    dark[65] = 200  # so that all are 0…255
+    assert not next(iter(usable_images(dark, limit=70).values())).pixels().any()
 
 
 # ------------------------------------------------------------------ what fails

@@ -6,6 +6,7 @@ import linecache
 import logging
 import sys
 import threading
+from operator import attrgetter
 from typing import Any, Self
 
 import keras

@@ -14,7 +14,11 @@ from .fields import dropdown, row
 
 NOTHING = ("nothing", "")
 SIDE_LABELS = {"a": "A", "b": "B", "difference": "A − B"}
-SIDE_TOOLTIPS = ("The image and weights on screen", "The reference", "Their difference")
+SIDE_TOOLTIPS = (
+    "The image and weights chosen (t over the maps flips A and B)",
+    "The reference (t over the maps flips A and B)",
+    "Their difference",
+)
 
 
 class ReferenceChooser:

@@ -32,6 +32,7 @@ class StepChooser:
         self._steps: tuple[int, ...] = (LIVE,)
         self._step = LIVE
         self.slider = slider("Step", "200px", readout=False)
+        self.slider.tooltip = "Step of training; , and . over the maps go back and on"
         self.label = ipywidgets.Label(layout={"width": "auto", "min_width": "110px"})
         self.play = PlayButton(items="steps", pace=STEP_MS)
         self.scale = ipywidgets.ToggleButton(

@@ -90,7 +90,9 @@ class InputPanel:
         over, words = None, f"{frame.image}, as the model sees it."
         if frame.opacity:
             colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
-            over = self._map(frame.maps, frame.statistics, frame.channel, frame.norm, colours)
+            over = self._map(
+                frame.maps, frame.statistics, frame.channel, frame.norm, colours, scale=frame.scale
+            )
             words += f" Channel {frame.channel} lies over it, at {frame.opacity} %."
         height, width = (side // frame.ratio for side in pixels.shape[:2])
         self.view.show(self._png(pixels, over, frame.opacity), width, height, alt=words, mark=self.view.mark)
