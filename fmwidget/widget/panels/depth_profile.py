@@ -1,20 +1,28 @@
-"""The depth profile of the image on screen; a click on a layer chooses it."""
+"""The depth profile of the image on screen, or the comparison of all layers; a click on a layer chooses it."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from typing import NamedTuple
 
 import ipywidgets
 
 from fmwidget._memo import Latest
+from fmwidget.analysis.comparison import Comparison
 from fmwidget.analysis.depth_profile import DepthProfile
 from fmwidget.frontend.messages import Point
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.pipeline import Frame
 from fmwidget.rendering.canvas import Page
+from fmwidget.rendering.charts.comparison import (
+    comparison_in_words,
+    comparison_layout,
+    draw_comparison,
+    layer_difference_in_words,
+)
+from fmwidget.rendering.charts.layer_bars import BarLayout
 from fmwidget.rendering.depth_profile import (
-    ProfileLayout,
     draw_profile,
     layer_in_words,
     profile_in_words,
@@ -25,8 +33,29 @@ from fmwidget.widget.selection import Selection
 from .maps import CachedPage
 
 
+class _Shown(NamedTuple):
+    """The page on screen.
+
+    Attributes:
+        paths: Path of the layer of each column, as the trait `layer` holds it.
+        layout: The layout of the columns.
+        place: Index of the layer on screen; -1 if it has no column.
+        words: Returns the words for a column.
+    """
+
+    paths: tuple[str, ...]
+    layout: BarLayout
+    place: int
+    words: Callable[[int], str]
+
+    def readout(self, place: int | None = None) -> str:
+        """Return the words for a column, or else for the layer on screen."""
+        place = self.place if place is None else place
+        return "" if place < 0 else self.words(place)
+
+
 class ProfilePanel:
-    """Statistics of the image's activations from layer to layer, hidden unless `profile` is set.
+    """Numbers of every layer, hidden unless `profile` is set: the depth profile, or the comparison.
 
     Args:
         choose: Called with the path of the layer that the user clicks, or reaches with the keys.
@@ -38,59 +67,100 @@ class ProfilePanel:
         self._view = PictureView(label="Depth profile")
         self.box = ipywidgets.VBox([self._caption, self._view], layout={"display": "none"})
         self.box.add_class("fmw-profile")
-        self._layout = Latest(profile_layout)
-        self._drawing = CachedPage(draw_profile)
+        self._profile_layout, self._comparison_layout = Latest(profile_layout), Latest(comparison_layout)
+        self._profile, self._comparison = CachedPage(draw_profile), CachedPage(draw_comparison)
         self._frame: Frame | None = None
-        self._shown: tuple[DepthProfile, ProfileLayout, int] | None = None  # with the place of the layer
+        self._shown: _Shown | None = None
         self._view.on_click(self._click)
         self._view.on_hover(self._hover)
         self._view.on_tile(self._choose_layer)
 
     def update(self, frame: Frame, _selection: Selection) -> None:
-        """Draw the profile of a new frame, its layer marked."""
+        """Draw the profile or the comparison of a new frame, its layer marked."""
         if frame is self._frame:
             return
         self._frame, self._shown = frame, None
         self.box.layout.display = "none" if frame.profile is None else "flex"
-        if frame.profile is None:
-            return
-        profile, width = frame.profile, frame.layout.width
-        layout = self._layout(profile, width)
-        page: Page = self._drawing.page(profile, width, frame.ratio)
-        layer = profile.paths.index(frame.layer.after or frame.layer.path)
-        self._shown = profile, layout, layer
-        of_all, of_one = profile_in_words(profile), layer_in_words(profile, layer)
-        self._caption.value = (
-            f'<div class="fmw-caption"><b>Depth profile</b> of <b>{html.escape(frame.image)}</b>, '
-            f"{html.escape(of_all)}</div>"
+        if frame.comparison is not None:
+            self._show_comparison(frame, frame.comparison)
+        elif frame.profile is not None:
+            self._show_profile(frame, frame.profile)
+
+    def _show_profile(self, frame: Frame, profile: DepthProfile) -> None:
+        width = frame.layout.width
+        place = profile.paths.index(_path(frame))
+        self._shown = _Shown(
+            profile.paths,
+            self._profile_layout(profile, width),
+            place,
+            lambda layer: layer_in_words(profile, layer),
         )
-        alt = f"Depth profile of {frame.image}: {of_all}. {of_one}."
-        png = self._drawing.png(frame, page)
+        words = profile_in_words(profile)
+        caption = f"<b>Depth profile</b> of <b>{html.escape(frame.image)}</b>, {html.escape(words)}"
+        page: Page = self._profile.page(profile, width, frame.ratio)
+        png = self._profile.png(frame, page)
+        self._show(page, png, caption, f"Depth profile of {frame.image}: {words}.")
+
+    def _show_comparison(self, frame: Frame, comparison: Comparison) -> None:
+        width = frame.layout.width
+        layout = self._comparison_layout(comparison, width)
+        if layout is not None:
+            # On side B the layer on screen is that of the reference, which may have another path.
+            paths = comparison.other_paths if frame.side == "b" else comparison.paths
+            path = _path(frame)
+            self._shown = _Shown(
+                comparison.paths,
+                layout,
+                paths.index(path) if path in paths else -1,
+                lambda layer: layer_difference_in_words(comparison, layer),
+            )
+        words = comparison_in_words(comparison)
+        sides = ""
+        if frame.contrast is not None:
+            sides = f" of {frame.contrast.name_a} (A) with {frame.contrast.name_b} (B)"
+        caption = f"<b>Comparison</b>{html.escape(sides)}: {html.escape(words)}"
+        page: Page = self._comparison.page(comparison, width, frame.ratio)
+        png = self._comparison.png(frame, page)
+        self._show(page, png, caption, f"Comparison of all layers{sides}: {words}.")
+
+    def _show(self, page: Page, png: bytes, caption: str, alt: str) -> None:
+        """Show a page with the layer on screen marked, where it has a column."""
+        self._caption.value = f'<div class="fmw-caption">{caption}</div>'
+        shown = self._shown
+        if shown is None:
+            self._view.show(png, page.width, page.height, alt=alt)
+            self._view.readout = ""
+            return
+        readout = shown.readout()
         self._view.show(
             png,
             page.width,
             page.height,
-            alt=alt,
-            mark=layout.column(layer),
-            tiles=layout.tiles(),
-            tile=layer,
+            alt=f"{alt} {readout}." if readout else alt,
+            mark=shown.layout.column(shown.place) if shown.place >= 0 else (),
+            tiles=shown.layout.tiles(),
+            tile=max(shown.place, 0),
         )
-        self._view.readout = of_one
+        self._view.readout = readout
 
     def _hover(self, point: Point | None) -> None:
         """Describe the layer under the pointer, or else the one on screen, below the picture."""
         if self._shown is not None:
-            profile, layout, layer = self._shown
-            under = None if point is None else layout.layer_at(point.x, point.y)
-            self._view.readout = layer_in_words(profile, layer if under is None else under)
+            under = None if point is None else self._shown.layout.layer_at(point.x, point.y)
+            self._view.readout = self._shown.readout(under)
 
     def _click(self, x: float, y: float) -> None:
         if self._shown is not None:
-            layer = self._shown[1].layer_at(x, y)
+            layer = self._shown.layout.layer_at(x, y)
             if layer is not None:
                 self._choose_layer(layer)
 
     def _choose_layer(self, layer: int) -> None:
         if self._shown is not None:
-            paths = self._shown[0].paths
+            paths = self._shown.paths
             self._choose(paths[min(layer, len(paths) - 1)])
+
+
+def _path(frame: Frame) -> str:
+    """Return the path of the layer on screen, without a step before its activation."""
+    return frame.layer.after or frame.layer.path
