@@ -149,8 +149,8 @@ def cka(
 
     Raises:
         TypeError: If `model` is not a Keras model, or `against` of another type.
-        ValueError: If `against` is not one model or set of weights, or does not fit the model; or if a layer's
-            maps have other shapes for other images.
+        ValueError: If `against` is not one model or set of weights, or does not fit the model; or if the
+            maps of a layer have other shapes for other images.
         ImageError: If one of the images cannot be used, or there are more than 2000.
 
     Example:
