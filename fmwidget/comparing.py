@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fmwidget.activations.model import ActivationModel, activation_model
-from fmwidget.analysis.cka import CKA, cka_of
+from fmwidget.analysis.cka import CKA, MAX_BYTES, cka_of
 from fmwidget.analysis.comparison import TOLERANCE, Comparison, compare_activations
-from fmwidget.images.loading import single_image, usable_images
+from fmwidget.images.loading import MANY_IMAGES, single_image, usable_images
 from fmwidget.rendering.charts.cka import draw_cka
 from fmwidget.rendering.charts.comparison import draw_comparison
 from fmwidget.rendering.figure import FeatureFigure, feature_figure
 from fmwidget.rendering.grid_layout import PAGE_WIDTH
 
-from .pipeline import FramePipeline, ViewState
-from .references import Reference, find_references
+from .pipeline import FramePipeline, ViewState, weights_in_words
+from .references import LIVE, LIVE_NAME, Reference, find_references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,31 +125,61 @@ def cka(
     fit: str = "stretch",
     inputs: ExtraInputs | None = None,
     bands: Sequence[int] | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> CKA:
     """Compute how similar the layers of two models are over many images, by linear CKA.
 
+    The images are given to the model once for each gigabyte of their maps, or once in all if these fit into
+    the cache of an `ActivationModel`; so for hundreds of images and a large model, raise `max_bytes`.
+
     Args:
         model: A Keras model, or an `ActivationModel`.
-        images: The images, as for `FeatureMapWidget`; the more, the better.
-        against: Another model, a `Snapshot` or a file of weights, as for `compare`.
+        images: The images, as for `FeatureMapWidget`, but up to 2000, and of a data set all. The more, the
+            better: of few images, all layers seem alike.
+        against: Another model, a `Snapshot` or a file of weights, as for `compare`; or the model itself, to
+            compare its layers with each other.
         preprocess: The scaling of the images, as for `compare`, like `fit`, `inputs` and `bands`.
         fit: How images of other proportions fill the model's input.
         inputs: The model's inputs other than the image, by name.
         bands: Indices of the channels to display.
+        max_bytes: Bytes of maps to hold at a time, for all images together.
 
     Returns:
         The similarity of each layer of `model` with each layer of the other.
 
     Raises:
-        TypeError, ValueError, ImageError: As `compare` does.
+        TypeError: If `model` is not a Keras model, or `against` of another type.
+        ValueError: If `against` is not one model or set of weights, or does not fit the model; or if the
+            maps of a layer have other shapes for other images.
+        ImageError: If one of the images cannot be used, or there are more than 2000.
+
+    Example:
+        similarity = cka(model, "photos", "finetuned.keras")
+        plot_cka(similarity)
     """
     am = activation_model(model)
-    loaded = usable_images(images, bands)
+    loaded = usable_images(images, bands, MANY_IMAGES)
     reference = _one_reference(against, am, loaded, bands)
-    am_b, _ = reference.side(am, next(iter(loaded.values())))
+    probe = next(iter(loaded.values())).copy("")
+    am_b, image_b = reference.side(am, probe)
+    if image_b is not probe:
+        raise ValueError(
+            f"against must be another model or set of weights. Received the image {image_b.name!r}. Use "
+            "compare for two images."
+        )
     state = ViewState(layer="", image="", preprocess=preprocess, fit=fit)
-    batches, batches_b = (_batches(each, loaded, state, inputs) for each in (am, am_b))
-    return cka_of(am, batches, am_b, batches_b, names=(am.model.name, reference.name))
+    batches = batches_b = _batches(am, loaded, state, inputs)
+    name_a = name_b = am.model.name
+    if am_b.model is am.model:
+        am_b = am.at(am_b.snapshot)
+        if am_b is not am:
+            name_a += f", {weights_in_words(am.snapshot)}"
+            name_b += f", {LIVE_NAME if am_b.snapshot is None else reference.name}"
+    else:
+        batches_b = _batches(am_b, loaded, state, inputs)
+        name_a += "" if am.snapshot is None else f", {am.snapshot.name}"
+        name_b = reference.name
+    return cka_of(am, batches, am_b, batches_b, names=(name_a, name_b), max_bytes=max_bytes)
 
 
 def plot_cka(
@@ -172,10 +202,16 @@ def plot_cka(
 def _one_reference(
     against: Any, am: ActivationModel, images: Mapping[str, NamedImage], bands: Sequence[int] | None
 ) -> Reference:
+    if isinstance(against, int) and against != LIVE:
+        raise TypeError(
+            f"against must be a snapshot rather than the number of its step. Received {against}. Pass "
+            f"run[{against}], where run is the WeightSnapshots that holds it."
+        )
     references = find_references(against, am.model, images, None, bands)
     if len(references) != 1:
         raise ValueError(
-            f"against must be one thing to compare with. Received {len(references)}. Call compare for each."
+            f"against must be one thing to compare with. Received {len(references)}. Compare with one after "
+            "another."
         )
     return next(iter(references.values()))
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .channel_stats import BLOCK, Array, as_floats
+from .channel_stats import Array, as_floats
 
 if TYPE_CHECKING:
     from fmwidget.activations.model import ActivationModel
     from fmwidget.models.inputs import Batch
 
 MAX_BYTES = 2**30  # of maps, held for all images
+BLOCK = 2**20  # values multiplied at a time: enough for BLAS, and few to convert to float64
 
 
 @dataclass(frozen=True, eq=False, repr=False)
