@@ -149,10 +149,10 @@ def _layers(count: int) -> str:
 def corresponding_paths(layers_a: Sequence[FeatureLayer], layers_b: Sequence[FeatureLayer]) -> dict[str, str]:
     """Return the path in B of each layer of A that one of B corresponds to, in data-flow order.
 
-    Layers of the same path correspond. If both sides have others, and these agree one by one in type and
-    shape, they correspond by their order: Keras numbers the layers that have no name of their own. Two
-    models that agree one by one as a whole, names without their numbers included, correspond by order in all
-    layers: the same number may then stand for another layer.
+    Layers of the same path correspond. If both sides have others, and these agree one by one in type, shape
+    and the layers around them, they correspond by their order: Keras numbers the layers that have no name of
+    their own. Two models that agree one by one as a whole, names without their numbers included, correspond
+    by order in all layers: the same number may then stand for another layer.
 
     Args:
         layers_a: The layers of A, in data-flow order.
@@ -165,9 +165,20 @@ def corresponding_paths(layers_a: Sequence[FeatureLayer], layers_b: Sequence[Fea
     left_a, left_b = (
         [layer for layer in layers if layer.path not in pairs] for layers in (layers_a, layers_b)
     )
-    if _are_alike(left_a, left_b):
+    if _are_alike(left_a, left_b) and _gaps(paths_a, pairs) == _gaps(paths_b, pairs):
         pairs |= {a.path: b.path for a, b in zip(left_a, left_b, strict=True)}
     return {path: pairs[path] for path in paths_a if path in pairs}
+
+
+def _gaps(paths: Sequence[str], known: Collection[str]) -> list[frozenset[str]]:
+    """Return the known paths before, between and behind the others."""
+    gaps: list[set[str]] = [set()]
+    for path in paths:
+        if path in known:
+            gaps[-1].add(path)
+        else:
+            gaps.append(set())
+    return list(map(frozenset, gaps))
 
 
 def _are_alike(
@@ -306,9 +317,12 @@ def layer_difference(maps_a: Array, maps_b: Array) -> LayerDifference:
             a, b = a[finite], b[finite]
             if is_double:
                 # float64 represents the squares of float32 values, but not of all its own.
-                scale_a, scale_b = _power_of_two(a), _power_of_two(b)
+                power_a, power_b = _power_of_two(a), _power_of_two(b)
+                scale_a, scale_b = power_a or power_b or 1.0, power_b or power_a or 1.0
+                # In float64: a scale beyond the range of float32 would make its zeros NaN.
+                a, b = np.divide(a, scale_a, dtype=np.float64), np.divide(b, scale_b, dtype=np.float64)
             scale = max(scale_a, scale_b)
-            sums = _sums(a / scale_a, b / scale_b, scale_a / scale, scale_b / scale)
+            sums = _sums(a, b, scale_a / scale, scale_b / scale)
         return LayerDifference(
             _relative(sums) * (scale / scale_a),
             _cosine(sums),
@@ -369,9 +383,9 @@ def _cosine(sums: _Sums) -> float:
 
 
 def _power_of_two(values: Array) -> float:
-    """Return a power of two of the magnitude of the largest value; 1 if there is none."""
+    """Return a power of two of the magnitude of the largest value; 0 if all are 0."""
     largest = max(float(values.max(initial=0)), -float(values.min(initial=0)))
-    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 1.0
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 0.0
 
 
 def channel_differences(maps_a: Array, maps_b: Array) -> Array:

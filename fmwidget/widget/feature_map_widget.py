@@ -335,7 +335,7 @@ class FeatureMapWidget(NotebookWidget):
                 "ncols": COLUMNS,
             }
             fixed = [model, *[images] * self._own_images, *self._by_name]
-            later = {} if self.against == self._first_reference else {"against": self.against}
+            later: dict[str, Any] = {} if self.against == self._first_reference else {"against": self.against}
             if self.page != self._screen.frame.layout.page_of(self.channel):
                 later["page"] = self.page
             return code_for(fixed, values, defaults, later)

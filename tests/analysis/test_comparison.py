@@ -121,6 +121,13 @@ def test_distance_from_zero_is_none_or_infinite():
     assert all(np.isnan(layer_difference(zero, each).cosine) for each in (zero, one))
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e-160, 1e300])
+def test_any_size_differs_from_zero_by_all_of_itself(size):
+    a, zero = np.full((2, 3, 1), size), np.zeros((2, 3, 1), np.float32)
+    assert layer_difference(a, zero).relative_l2 == pytest.approx(1)
+    assert layer_difference(zero, a).relative_l2 == np.inf
+
+
 def test_sides_of_quite_different_sizes_are_compared():
     maps = np.random.default_rng(1).normal(size=(4, 5, 6))
     for small, large in ((1e-200, 1e-198), (1e-300, 1e-10), (1e-300, 1e300)):
@@ -247,6 +254,22 @@ def test_a_network_with_a_layer_more_is_paired_by_name():
     found = compare(numbered(0, 3), numbered(0, 4), zoo.batch_for(numbered(0)))
     assert found.paths == ("conv2d", "conv2d_1", "conv2d_2", "out")
     assert found.only_b == ("conv2d_3",)
+
+
+def test_layers_left_over_at_another_depth_do_not_correspond():
+    """A number that Keras gave to two layers pairs them; what is left over then stands elsewhere."""
+    a, b = chain(["conv2d", "conv2d_1", "conv2d_2"]), chain(["conv2d_1", "conv2d_2", "conv2d_3"], last=5)
+    batch = np.ones((1, 20, 24, 3), np.float32)
+    comparison = compare_activations(ActivationModel(a), batch, ActivationModel(b), batch)
+    assert comparison.only_a == ("conv2d",)
+    assert comparison.only_b == ("conv2d_3",)
+
+
+def chain(names: list[str], last: int = 3) -> keras.Model:
+    """Return convolutions of three channels in a row, the last one of `last`."""
+    channels = [*[3] * (len(names) - 1), last]
+    made = [layers.Conv2D(count, 1, name=name) for name, count in zip(names, channels, strict=True)]
+    return keras.Sequential([keras.Input((20, 24, 3)), *made])
 
 
 def test_names_count_more_than_order():

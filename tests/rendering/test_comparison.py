@@ -16,7 +16,7 @@ from fmwidget.rendering.charts.comparison import (
     draw_comparison,
     layer_difference_in_words,
 )
-from fmwidget.rendering.charts.layer_bars import ROW_GAP, ROW_HEIGHT
+from fmwidget.rendering.charts.layer_bars import ROW_GAP, ROW_HEIGHT, BarLayout
 from fmwidget.rendering.figure import feature_figure
 from fmwidget.rendering.palette import NAN, PAPER
 
@@ -24,11 +24,17 @@ TOPS = (0, TALL_ROW + ROW_GAP, TALL_ROW + ROW_HEIGHT + 2 * ROW_GAP)
 HEIGHTS = (TALL_ROW, ROW_HEIGHT, ROW_HEIGHT)
 
 
+def layout_of(comparison: Comparison, width: int) -> BarLayout:
+    layout = comparison_layout(comparison, width)
+    assert layout is not None
+    return layout
+
+
 def comparison_of(relative_l2: Any, **values: Any) -> Comparison:
     count = len(relative_l2)
     paths = tuple(f"block_{place}/conv" for place in range(count))
     relative_l2 = np.asarray(relative_l2, float)
-    defaults = {
+    defaults: dict[str, Any] = {
         "other_paths": paths,
         "shapes": np.array([(8, 9, 4)] * count).reshape(-1, 3),
         "cosine": np.ones(count),
@@ -50,7 +56,7 @@ def comparison_of(relative_l2: Any, **values: Any) -> Comparison:
 
 def bars(comparison: Comparison, row: int, ratio: int = 1, width: int = 600) -> list[tuple[int, set[int]]]:
     """Return height in device pixels and color of each layer's bar in a row, without the line across it."""
-    page, layout = draw_comparison(comparison, width, ratio), comparison_layout(comparison, width)
+    page, layout = draw_comparison(comparison, width, ratio), layout_of(comparison, width)
     assert layout is not None
     first = (layout.plot.y + TOPS[row]) * ratio
     area = page.indices[first : first + HEIGHTS[row] * ratio]
@@ -84,7 +90,7 @@ def test_bars_stand_for_powers_of_ten(ratio):
     assert [texts[place] for place in (1, 2, 3)] == ["1", "1e−5", "0.001"]
     assert texts[0] == "relative L2 (log)"
     # The tolerance is a line across the row, at two fifths of it: dark on the paper, light on the bars.
-    page, layout = draw_comparison(comparison, 600, ratio), comparison_layout(comparison, 600)
+    page, layout = draw_comparison(comparison, 600, ratio), layout_of(comparison, 600)
     row = (layout.plot.y + TALL_ROW) * ratio - round(2 / 5 * full) - 1
     over, nothing = (
         page.indices[row, round((box.x + box.width / 2) * ratio)] for box in map(layout.column, (0, 4))
@@ -134,7 +140,7 @@ def test_equal_sides_have_no_bars_but_the_line():
     comparison = comparison_of([0, 0, 0])
     with np.errstate(all="raise"):
         page = draw_comparison(comparison, 600)
-    layout = comparison_layout(comparison, 600)
+    layout = layout_of(comparison, 600)
     plot = page.area(layout.plot)
     lines = (plot == grey(STRONG)).all(axis=1)
     assert lines.sum() == 1
@@ -154,7 +160,7 @@ def test_a_tolerance_that_has_no_place_on_the_scale_is_no_line(tolerance):
 @pytest.mark.parametrize("width", [360, 848])
 def test_the_first_layer_over_the_tolerance_is_pointed_at_and_named(place, width):
     comparison = comparison_of([0] * place + [1] + [0.5] * (39 - place))
-    page, layout = draw_comparison(comparison, width), comparison_layout(comparison, width)
+    page, layout = draw_comparison(comparison, width), layout_of(comparison, width)
     above = page.indices[layout.plot.y - 12 : layout.plot.y - 1] == grey(STRONG)
     columns = np.flatnonzero(above.any(axis=0))
     box = layout.column(place)
@@ -167,7 +173,7 @@ def test_the_first_layer_over_the_tolerance_is_pointed_at_and_named(place, width
 
 def test_differences_in_what_is_not_finite_are_marked():
     comparison = comparison_of([0, 0, 0], not_finite=[0, 7, 0], left_out=[0, 9, 0])
-    page, layout = draw_comparison(comparison, 600), comparison_layout(comparison, 600)
+    page, layout = draw_comparison(comparison, 600), layout_of(comparison, 600)
     marked = np.flatnonzero((page.indices == NAN).any(axis=0))
     box = layout.column(1)
     assert (marked.min(), marked.max()) == (box.x, box.x + box.width - 1)
@@ -226,7 +232,7 @@ def test_a_layer_is_described():
 def test_any_number_of_layers_can_be_read_and_pointed_at(count):
     comparison = comparison_of(np.logspace(-6, 0, count))
     for width in (200, 360, 848, 1200):
-        layout, page = comparison_layout(comparison, width), draw_comparison(comparison, width)
+        layout, page = layout_of(comparison, width), draw_comparison(comparison, width)
         assert page.indices.shape == (page.height, width)
         left, top, room, height = layout.plot
         assert left + room <= width
@@ -242,7 +248,7 @@ def test_labels_of_a_row_do_not_overlap():
     for tolerance in (1e-7, 1e-4, 1e-3, 0.1, 0.9, 5):
         for values in ([0, 0], [1e-9, 1], [1e-3, 2e-3], [1e-30, 1e5]):
             page = draw_comparison(comparison_of(values, tolerance=tolerance), 848)
-            layout = comparison_layout(comparison_of(values, tolerance=tolerance), 848)
+            layout = layout_of(comparison_of(values, tolerance=tolerance), 848)
             lines = sorted(
                 text.y
                 for text in page.texts

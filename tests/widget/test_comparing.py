@@ -21,7 +21,8 @@ def maps_of(model: keras.Model, image: np.ndarray, path: str = "conv") -> np.nda
     for layer in model.layers:
         x = layer(x, training=False)
         if layer.name == path:
-            return np.asarray(x)[0]
+            maps: np.ndarray = np.asarray(x)[0]
+            return maps
     raise AssertionError(path)
 
 

@@ -32,7 +32,9 @@ def numbered(*names: str) -> keras.Model:
 
 def click(widget: FeatureMapWidget, layer: int) -> None:
     view = widget._screen.panels.profile._view
-    box = comparison_layout(widget._screen.frame.comparison, widget._screen.frame.layout.width).column(layer)
+    layout = comparison_layout(widget._screen.frame.comparison, widget._screen.frame.layout.width)
+    assert layout is not None
+    box = layout.column(layer)
     view._receive(view, {"type": "click", "x": box.x + box.width / 2, "y": box.y + 5}, [])
 
 

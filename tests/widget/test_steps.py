@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 from traitlets import TraitError
 
 from fmwidget import FeatureMapWidget, WeightSnapshots
@@ -49,7 +50,13 @@ def outputs_of(model: keras.Model, path: str, image: np.ndarray) -> np.ndarray:
         x = layer(x, training=False)
         if layer.name == path:
             break
-    return np.asarray(x)[0]
+    maps: np.ndarray = np.asarray(x)[0]
+    return maps
+
+
+def count_frames(file: Path) -> int:
+    with Image.open(file) as image:
+        return len(list(ImageSequence.all_frames(image)))
 
 
 def tiles_of(widget: FeatureMapWidget) -> np.ndarray:
@@ -83,7 +90,7 @@ def test_the_terms_of_a_value_are_those_of_the_step(widget, trained):
     panel = widget._screen.panels.contributions
     panel._button.value = True
     widget._screen.interactions.pin(Unit(0, 2, 3))
-    texts = {}
+    texts: dict[int, str] = {}
     for step in (1, 2, 1):
         widget.step = step
         text = panel._html.value
@@ -239,11 +246,9 @@ def test_a_step_that_is_thinned_out_gives_way_to_the_nearest(widget, trained):
 def test_an_animation_of_the_steps_has_a_frame_for_each(widget, tmp_path):
     widget.norm = "shared"
     widget.animate(tmp_path / "steps.gif", by="steps")
-    with Image.open(tmp_path / "steps.gif") as frames:
-        assert frames.n_frames == 4
+    assert count_frames(tmp_path / "steps.gif") == 4
     widget.animate(tmp_path / "two.gif", by="steps", only=[0, 3])
-    with Image.open(tmp_path / "two.gif") as frames:
-        assert frames.n_frames == 2
+    assert count_frames(tmp_path / "two.gif") == 2
     with pytest.raises(ValueError, match="There is no step 9"):
         widget.animate(tmp_path / "none.gif", by="steps", only=[9])
 

@@ -41,7 +41,7 @@ class StepHistoryPanel:
         self._choose_cell = choose_cell
         self._caption = ipywidgets.HTML()
         self._quantity = dropdown("Over the steps", QUANTITIES, "260px")
-        self._quantity.layout.max_width = "360px"
+        self._quantity.layout.flex, self._quantity.layout.max_width = "0 0 auto", "360px"
         self._quantity.observe(lambda _: changed(), names="value")
         self._view = PictureView(label="Layers over the steps of training")
         children = [self._quantity, self._caption, self._view]
