@@ -15,14 +15,8 @@ from fmwidget import ActivationModel, FeatureMapWidget, depth_profile, plot_dept
 from fmwidget.analysis.depth_profile import DepthProfile, layer_statistics
 from fmwidget.images.arrays import ImageError
 from fmwidget.rendering.canvas import FAINT, STRONG, grey
-from fmwidget.rendering.depth_profile import (
-    ROW_GAP,
-    ROW_HEIGHT,
-    draw_profile,
-    layer_in_words,
-    profile_in_words,
-    profile_layout,
-)
+from fmwidget.rendering.charts.layer_bars import ROW_GAP, ROW_HEIGHT
+from fmwidget.rendering.depth_profile import draw_profile, layer_in_words, profile_in_words, profile_layout
 from fmwidget.rendering.palette import NAN
 
 layers = keras.layers

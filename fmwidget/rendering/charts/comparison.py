@@ -186,9 +186,10 @@ def _log_row(title: str, values: Array, ink: Array, *, tolerance: float = 0.0) -
     drawn = np.append(positive, [tolerance / 10, tolerance * 10]) if has_line else positive
     if not drawn.size:
         return BarRow(title, (values > 0).astype(float), (("", 1), ("0", 0)), ink=ink, height=height)
-    # Whole powers of ten, the lower one below all values, so that each has a bar.
-    high = math.ceil(math.log10(drawn.max()))
-    low = max(math.ceil(math.log10(drawn.min())) - 1, high - MOST_DECADES)
+    # Whole powers of ten, the lower one far enough below all values that each has a bar. Rounding must not
+    # take a value like 1 − 0.9 to another power.
+    high = math.ceil(math.log10(drawn.max()) - 1e-6)
+    low = max(math.floor(math.log10(drawn.min()) - 0.1), high - MOST_DECADES)
     with np.errstate(divide="ignore"):
         heights = (np.log10(values) - low) / (high - low)
     heights = np.where(values > 0, np.clip(heights, 1e-9, 1), 0)

@@ -1,4 +1,4 @@
-"""The depth profile of the image on screen, or the comparison of all layers; a click on a layer chooses it."""
+"""The depth profile of the image on screen, or the comparison of all layers; a click chooses a layer."""
 
 from __future__ import annotations
 
@@ -96,6 +96,7 @@ class ProfilePanel:
             lambda layer: layer_in_words(profile, layer),
         )
         words = profile_in_words(profile)
+        self._view.label = "Depth profile"
         caption = f"<b>Depth profile</b> of <b>{html.escape(frame.image)}</b>, {html.escape(words)}"
         page: Page = self._profile.page(profile, width, frame.ratio)
         png = self._profile.png(frame, page)
@@ -118,6 +119,7 @@ class ProfilePanel:
         sides = ""
         if frame.contrast is not None:
             sides = f" of {frame.contrast.name_a} (A) with {frame.contrast.name_b} (B)"
+        self._view.label = "Comparison of all layers"
         caption = f"<b>Comparison</b>{html.escape(sides)}: {html.escape(words)}"
         page: Page = self._comparison.page(comparison, width, frame.ratio)
         png = self._comparison.png(frame, page)
