@@ -129,8 +129,9 @@ def cka(
 ) -> CKA:
     """Compute how similar the layers of two models are over many images, by linear CKA.
 
-    The images are given to the model once for each gigabyte of their maps, or once in all if these fit into
-    the cache of an `ActivationModel`; so for hundreds of images and a large model, raise `max_bytes`.
+    Each image is given to the model once for every `max_bytes` that the maps of all images take, unless they
+    are in the cache. For hundreds of images and a large model this takes long: raise it as far as there is
+    memory.
 
     Args:
         model: A Keras model, or an `ActivationModel`.

@@ -7,7 +7,7 @@ The centred kernel alignment of Kornblith et al., "Similarity of Neural Network 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,8 @@ from .channel_stats import Array, as_floats
 if TYPE_CHECKING:
     from fmwidget.activations.model import ActivationModel
     from fmwidget.models.inputs import Batch
+
+_Maps = tuple[tuple[int, int, int], np.dtype[Any]]  # shape and number type of a layer's maps for an image
 
 MAX_BYTES = 2**30  # of maps, held for all images
 BLOCK = 2**20  # values multiplied at a time: enough for BLAS, and few to convert to float64
@@ -73,8 +75,14 @@ class _Part(NamedTuple):
 
     layer: int
     path: str
+    dtype: np.dtype[Any]
     start: int
     stop: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the values for one image."""
+        return (self.stop - self.start) * self.dtype.itemsize
 
 
 def cka_of(
@@ -131,11 +139,17 @@ def _grams(am: ActivationModel, batches: Sequence[Batch], max_bytes: int) -> tup
     count = len(batches)
     lower = np.tril_indices(count)
     grams = np.zeros((len(shapes), len(lower[0])))
-    sizes = {path: (math.prod(shape), dtype.itemsize) for path, (shape, dtype) in shapes.items()}
-    for parts in _groups(sizes, max_bytes // count):
-        held = [np.empty((count, part.stop - part.start), shapes[part.path][1]) for part in parts]
+    groups = list(_groups(shapes, max_bytes // count))
+    # One allocation for all groups: the first writing to memory takes about as long as to compute the maps.
+    memory = np.empty(count * max(sum(part.nbytes for part in parts) for parts in groups), np.uint8)
+    for parts in groups:
+        ends = count * np.cumsum([part.nbytes for part in parts])
+        held = [
+            each.view(part.dtype).reshape(count, part.stop - part.start)
+            for each, part in zip(np.split(memory[: ends[-1]], ends[:-1]), parts, strict=True)
+        ]
         for place, batch in enumerate(batches):
-            found = _values(am, batch, parts, {path: shape for path, (shape, _) in shapes.items()})
+            found = _values(am, batch, parts, shapes)
             for part, rows in zip(parts, held, strict=True):
                 if part.path in found:
                     rows[place] = found[part.path]
@@ -149,32 +163,32 @@ def _grams(am: ActivationModel, batches: Sequence[Batch], max_bytes: int) -> tup
     return tuple(shapes), grams
 
 
-def _groups(sizes: dict[str, tuple[int, int]], room: int) -> Iterator[list[_Part]]:
+def _groups(shapes: Mapping[str, _Maps], room: int) -> Iterator[list[_Part]]:
     """Yield all values of all layers, in groups of at most `room` bytes an image, or else of one value.
 
     Args:
-        sizes: Number of values of each layer, and bytes of each value, by path.
+        shapes: Shape and number type of each layer's maps, by path.
         room: Bytes.
     """
     group: list[_Part] = []
-    left = room = max([room, *(itemsize for _, itemsize in sizes.values())])
-    for layer, (path, (size, itemsize)) in enumerate(sizes.items()):
-        start = 0
+    left = room = max([room, *(dtype.itemsize for _, dtype in shapes.values())])
+    for layer, (path, (shape, dtype)) in enumerate(shapes.items()):
+        start, size = 0, math.prod(shape)
         while start < size:
-            taken = min(size - start, left // itemsize)
-            if not taken:
+            stop = min(size, start + left // dtype.itemsize)
+            if stop == start:
                 yield group
                 group, left = [], room
                 continue
-            group.append(_Part(layer, path, start, start + taken))
-            start += taken
-            left -= taken * itemsize
+            group.append(_Part(layer, path, dtype, start, stop))
+            left -= group[-1].nbytes
+            start = stop
     if group:
         yield group
 
 
 def _values(
-    am: ActivationModel, batch: Batch, parts: list[_Part], shapes: dict[str, tuple[int, ...]]
+    am: ActivationModel, batch: Batch, parts: list[_Part], shapes: Mapping[str, _Maps]
 ) -> dict[str, Array]:
     """Return the values of some parts for one image, by path; a group holds at most one part of a layer."""
     slices = {part.path: slice(part.start, part.stop) for part in parts}
@@ -182,10 +196,10 @@ def _values(
     def chosen(path: str, maps: Array) -> Array | None:
         if path not in slices:
             return None
-        if maps.shape[1:] != shapes[path]:
+        if maps.shape[1:] != shapes[path][0]:
             raise ValueError(
-                f"Layer {path!r} has maps of shape {shapes[path]} for the first image and {maps.shape[1:]} "
-                "for another; expected one shape. Pass images of one size."
+                f"Layer {path!r} has maps of shape {shapes[path][0]} for the first image and "
+                f"{maps.shape[1:]} for another; expected one shape. Pass images of one size."
             )
         return maps.reshape(-1)[slices[path]]
 
