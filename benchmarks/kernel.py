@@ -18,6 +18,7 @@ from fmwidget.models import backends
 from fmwidget.models.batch import model_batch
 from fmwidget.models.inputs import input_shapes
 from fmwidget.rendering.normalization import to_levels
+from fmwidget.snapshots.snapshot import NamedValues, Snapshot
 from fmwidget.widget.jupyter.widget_tree import child_widgets
 
 from .contenders import TutorialLoop, bare_forward, eager_forward
@@ -32,6 +33,7 @@ LAYER, CHANNEL, COLORMAP = "layer change", "channel change", "colormap change"
 NEW_IMAGE, NEW_IMAGE_MAPS = "new picture, drawn", "new picture, all maps captured"
 FIRST_IMAGE, FIRST_IMAGE_MAPS = "first picture, widget made and drawn", "first picture, all maps captured"
 WHILE_COMPILING, ONCE_COMPILED = "layer change while the pass is compiled", "the same layer changes later"
+NEW_STEP, BESIDE_NEW_STEP = "new step of training, all maps captured", "a new picture beside it"
 OWN_WEIGHTS, OTHER_WEIGHTS = "compiled pass", "compiled pass with other weights"
 LOOP, LOOP_CHANNEL = "tutorial's loop: layer", "tutorial's loop: channel"
 GRIDS_ENCODED, NORMALISATIONS = "grids encoded for a channel change", "normalisations for a colormap change"
@@ -73,6 +75,7 @@ def measure_model(model: keras.Model, *, rounds: int, firsts: int) -> dict[str, 
         FIRST_IMAGE_FLOOR: 1 + paired(seconds[PLAIN], seconds[EAGER][1::2]),
         WHILE_COMPILING: paired(seconds[WHILE_COMPILING], seconds[ONCE_COMPILED]),
         OTHER_WEIGHTS: paired(seconds[OTHER_WEIGHTS], seconds[OWN_WEIGHTS]),
+        NEW_STEP: paired(seconds[NEW_STEP], seconds[BESIDE_NEW_STEP]),
     }
     return {
         "times": meter.summary(),
@@ -123,6 +126,7 @@ def time_interactions(model: keras.Model, meter: Meter, *, rounds: int) -> dict[
         meter.time(NEW_IMAGE_MAPS, am.activations, new, path)
         counts[FORWARDS] = max(counts[FORWARDS], am.stats.forwards - forwards)
     time_other_weights(am, model_batch(model, images[widget.image]), meter, rounds=rounds)
+    time_steps(am, layers[0], meter, rounds=rounds)
     counts["traces"] = am.stats.traces
     counts["bytes of maps held"] = am.stats.bytes
     widget.close()
@@ -140,6 +144,23 @@ def time_other_weights(am: ActivationModel, batch: Any, meter: Meter, *, rounds:
     for _ in range(2 * rounds):
         meter.time(OWN_WEIGHTS, compiled, batch)
         meter.time(OTHER_WEIGHTS, compiled, batch, others)
+
+
+def time_steps(am: ActivationModel, path: str, meter: Meter, *, rounds: int) -> None:
+    """Time a step of training that was not seen before beside a new image with the model's own weights."""
+    named = backends.current().named_variables(am.model)
+    steps = []
+    for step in range(2):
+        for variable in named.values():
+            variable.assign(variable + 0)  # in memory of its own, as after a step of training
+        values = backends.current().read(list(named.values()))
+        steps.append(Snapshot(step=step, source=NamedValues(list(named), values)))
+    for turn in range(rounds):
+        new, other = (
+            model_batch(am.model, noisy_photographs(1, seed=seed + turn)["0"]) for seed in (200, 300)
+        )
+        meter.time(BESIDE_NEW_STEP, am.activations, new, path)
+        meter.time(NEW_STEP, lambda: am.at(steps[turn % 2]).activations(other, path))  # noqa: B023
 
 
 def time_first_images(model: keras.Model, meter: Meter, *, rounds: int) -> dict[str, float]:

@@ -51,6 +51,7 @@ def _interactions(models: Results) -> Iterator[Line]:
     yield counted("traces", "1 a model", 1)
     yield ratio(kernel.FIRST_IMAGE_MAPS, kernel.FIRST_IMAGE_MAPS, eager, 1.2)
     yield ratio(kernel.OTHER_WEIGHTS, kernel.OTHER_WEIGHTS, "≤ 1.03× the pass with the model's own", 1.03)
+    yield ratio(kernel.NEW_STEP, kernel.NEW_STEP, "≤ 1.15× a new picture", 1.15)
     made = "first picture, until the widget is made, drawn and sent"
     yield ratio(kernel.FIRST_IMAGE, made, eager, 1.2, floor=kernel.FIRST_IMAGE_FLOOR)
     yield ratio(

@@ -129,7 +129,7 @@ class ActivationModel:
             view = self._views.get(snapshot)
             if view is None:
                 view = copy.copy(self)
-                vars(view).update(_snapshot=snapshot, _layers={}, _recorded=None)
+                vars(view).update(_snapshot=snapshot, _recorded=None)
                 self._views[snapshot] = view
             return view
 

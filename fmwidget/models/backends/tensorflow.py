@@ -88,7 +88,9 @@ class StandIns:
     def load(self, values: Sequence[Any]) -> None:
         """Assign other values to the stand-ins, a tensor or array to each, in the order of the variables."""
         for (_, stand_in), value in zip(self.of.values(), values, strict=True):
-            stand_in.assign(value)
+            # `stand_in.assign(value)` takes three times as long, and there may be hundreds.
+            tensor = tf.convert_to_tensor(value, stand_in.dtype)
+            tf.raw_ops.AssignVariableOp(resource=stand_in.handle, value=tensor)
 
     def handles(self) -> dict[int, Tensor]:
         """Return the handle of each stand-in by the id of the handle that it replaces."""
