@@ -534,6 +534,7 @@ class _Reader:
         ids = list(map(id, variables))
         if len(variables) >= MANY_VARIABLES and ids != self._compiled[0]:
             compiled = backend.compile_function(lambda _: backend.read(variables), (), ())
+            compiled(())  # the first run, which prepares the graph, takes a hundred times as long
             self._compiled = ids, lambda: compiled(())
 
 
