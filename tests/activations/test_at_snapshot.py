@@ -72,6 +72,23 @@ def test_a_clone_whose_weights_were_set_computes_the_same():
     )
 
 
+def test_weights_that_fit_has_created_are_replaced_too():
+    """Made while a graph is traced, they are of another class than those made eagerly."""
+    model = zoo.unbuilt_subclassed()
+    batch = zoo.batch_for(model)
+    model.compile("adam", "mse")
+    model.fit(batch, np.zeros(np.asarray(zoo.unbuilt_subclassed()(batch)).shape), verbose=0)
+    assert len({type(weight.value) for weight in model.weights}) > 1
+    am = ActivationModel(model)
+    snapshot, expected = snapshot_of(model), am.predictions(batch)
+    change_weights(model, 0)
+    live = [weight.numpy() for weight in model.weights]
+    np.testing.assert_array_equal(am.at(snapshot).predictions(batch), expected)
+    assert not np.array_equal(am.predictions(batch), expected)
+    for weight, value in zip(model.weights, live, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), value)
+
+
 def test_a_step_seen_before_costs_no_forward_pass():
     model = zoo.sequential()
     batch = zoo.batch_for(model)
