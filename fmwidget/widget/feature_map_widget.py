@@ -164,7 +164,7 @@ class FeatureMapWidget(NotebookWidget):
             snapshots = WeightSnapshots.load(snapshots)
         self._snapshots = snapshots
         references = find_references(against, self._am.model, loaded, snapshots, bands)
-        self._histories = StepHistoryService(lambda: self._run(self._history_changed))
+        self._histories = StepHistoryService(lambda: self._run(self._history_grown))
         self._pipeline = FramePipeline(
             self._am,
             loaded,
@@ -539,7 +539,7 @@ class FeatureMapWidget(NotebookWidget):
 
         self._run(action)
 
-    def _history_changed(self) -> None:
+    def _history_grown(self) -> None:  # `_history_changed` would be called by traitlets
         """Show as much of the course over the steps as has been computed."""
         self._refresh()
         if self._histories.problem:

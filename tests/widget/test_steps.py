@@ -272,6 +272,13 @@ def test_the_code_rebuilds_the_step(widget, trained):
     again.close()
 
 
+def test_the_history_can_be_open_from_the_beginning(trained):
+    model, run, _ = trained
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run, history=True)
+    assert widget.history
+    widget.close()
+
+
 def test_snapshots_of_another_model_are_reported_and_change_nothing():
     other = keras.Sequential([keras.Input((20, 24, 3)), keras.layers.Conv2D(2, 5, name="c")])
     run = WeightSnapshots()
