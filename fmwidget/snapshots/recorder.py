@@ -93,6 +93,7 @@ class WeightSnapshots(keras.callbacks.Callback):
             # As a method of the class it would switch off Keras' asynchronous callbacks for every run.
             self.on_train_batch_end = self._batch_end
         self._reader = _Reader()
+        self._has_trained = False  # a batch at least, in this training
         # Counts of what the model has been trained on, as far as this object has seen.
         self._epochs = 0
         self._batches: Any = 0  # `None` if that is not known
@@ -247,6 +248,8 @@ class WeightSnapshots(keras.callbacks.Callback):
         self._enter()
         self._batches = self._batches_now()
         self._batches_of_epoch = self._batches_since = 0
+        self._has_trained = False
+        self._reader.forget()
         if not self.model.built:
             self._next_step = max(self._next_step, 1)
             warnings.warn(
@@ -265,6 +268,7 @@ class WeightSnapshots(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Record the state after an epoch."""
         self._enter()
+        self._has_trained = True
         self._epochs = max(self._epochs, epoch) + 1
         if self._every == EPOCH:
             of_epoch = (self.params or {}).get("steps")
@@ -298,6 +302,7 @@ class WeightSnapshots(keras.callbacks.Callback):
             )
             return
         self._enter()
+        self._has_trained = True
         done = batch + 1
         self._batches_since += done - self._batches_of_epoch
         self._batches_of_epoch = done
@@ -512,30 +517,38 @@ class WeightSnapshots(keras.callbacks.Callback):
 class _Reader:
     """Reading of all variables of a model.
 
-    With many variables, one compiled graph reads them in a fraction of the time. It is made beside training.
+    To find them and read each takes milliseconds where there are hundreds. Once training is under way all
+    are known, and one compiled graph, made beside training, reads them at once.
     """
 
     def __init__(self) -> None:
+        self._of_keras: list[Any] = []  # the variables that Keras lists, which is quick
+        self._names: list[str] = []
         self._variables: list[Any] = []
-        self._compiled: tuple[list[int], Callable[[], list[Any]]] = [], list
+        self._read_all: Callable[[], list[Any]] | None = None
 
     def read(self, model: keras.Model) -> tuple[Sequence[str], list[Any]]:
         """Return the names of a model's variables, and their values as they are now."""
+        of_keras, read_all = model.variables, self._read_all
+        if read_all is not None and list(map(id, of_keras)) == list(map(id, self._of_keras)):
+            return self._names, read_all()
         named = backends.current().named_variables(model)
-        self._variables = variables = list(named.values())
-        compiled_for, read_all = self._compiled
-        if compiled_for and compiled_for == list(map(id, variables)):
-            return list(named), read_all()
-        return list(named), backends.current().read(variables)
+        self._of_keras, self._names, self._variables = of_keras, list(named), list(named.values())
+        self._read_all = None
+        return self._names, backends.current().read(self._variables)
+
+    def forget(self) -> None:
+        """Find the variables again: training begins, and may create some that Keras does not list."""
+        self._read_all = None
 
     def compile(self) -> None:
         """Prepare to read the variables that were read last in one graph, if they are many."""
         variables, backend = self._variables, backends.current()
-        ids = list(map(id, variables))
-        if len(variables) >= MANY_VARIABLES and ids != self._compiled[0]:
+        if self._read_all is None and len(variables) >= MANY_VARIABLES:
             compiled = backend.compile_function(lambda _: backend.read(variables), (), ())
             compiled(())  # the first run, which prepares the graph, takes a hundred times as long
-            self._compiled = ids, lambda: compiled(())
+            if variables is self._variables:
+                self._read_all = lambda: compiled(())
 
 
 def _serve(requests: queue.SimpleQueue[WeightSnapshots | None]) -> None:
@@ -546,7 +559,7 @@ def _serve(requests: queue.SimpleQueue[WeightSnapshots | None]) -> None:
             return
         with run._storing:  # noqa: SLF001 - the run's own thread
             run._store()  # noqa: SLF001
-            if run._recording is not None:  # noqa: SLF001
+            if run._has_trained:  # noqa: SLF001
                 run._reader.compile()  # noqa: SLF001
         run._announce()  # noqa: SLF001
         del run  # or a run with no other reference would live on
