@@ -13,7 +13,7 @@ from unittest import mock
 
 from ipywidgets import HTML
 
-from fmwidget import ActivationModel, FeatureMapWidget
+from fmwidget import ActivationModel, FeatureMapWidget, WeightSnapshots
 from fmwidget.models import backends
 from fmwidget.models.batch import model_batch
 from fmwidget.models.inputs import input_shapes
@@ -35,6 +35,7 @@ FIRST_IMAGE, FIRST_IMAGE_MAPS = "first picture, widget made and drawn", "first p
 WHILE_COMPILING, ONCE_COMPILED = "layer change while the pass is compiled", "the same layer changes later"
 NEW_STEP, BESIDE_NEW_STEP = "new step of training, all maps captured", "a new picture beside it"
 OWN_WEIGHTS, OTHER_WEIGHTS = "compiled pass", "compiled pass with other weights"
+RECORDING = "recording an epoch, on the thread that trains"
 LOOP, LOOP_CHANNEL = "tutorial's loop: layer", "tutorial's loop: channel"
 GRIDS_ENCODED, NORMALISATIONS = "grids encoded for a channel change", "normalisations for a colormap change"
 FORWARDS = "forwards for two new pictures"
@@ -61,6 +62,7 @@ def measure_model(model: keras.Model, *, rounds: int, firsts: int) -> dict[str, 
     meter = Meter()
     compiling = time_first_images(model, meter, rounds=firsts)
     counts = time_interactions(model, meter, rounds=rounds)
+    time_recording(model, meter, rounds=rounds)
     seconds = meter.seconds
     # Each floor was timed twice a round, once before each of the two interactions that are divided by it.
     ratios = {
@@ -161,6 +163,23 @@ def time_steps(am: ActivationModel, path: str, meter: Meter, *, rounds: int) -> 
         )
         meter.time(BESIDE_NEW_STEP, am.activations, new, path)
         meter.time(NEW_STEP, lambda: am.at(steps[turn % 2]).activations(other, path))  # noqa: B023
+
+
+def time_recording(model: keras.Model, meter: Meter, *, rounds: int) -> None:
+    """Time what a callback that records the weights in memory does at the end of an epoch.
+
+    What its own thread does is over before the next epoch ends, as in training.
+    """
+    run = WeightSnapshots(max_bytes=1)  # the first and the last are held
+    run.set_model(model)
+    run.on_train_begin()
+    for epoch in range(rounds):
+        for variable in backends.current().named_variables(model).values():
+            variable.assign(variable.read_value())  # a training step writes to all of them
+        while run._announced is not run.snapshots:
+            time.sleep(0.01)
+        meter.time(RECORDING, run.on_epoch_end, epoch, {"loss": 1.0})
+    run.on_train_end()
 
 
 def time_first_images(model: keras.Model, meter: Meter, *, rounds: int) -> dict[str, float]:

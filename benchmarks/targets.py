@@ -9,13 +9,14 @@ from typing import Any
 from . import kernel
 from .report import Line
 
+RECORDING_MS = {"tutorial's CNN": 1, "ResNet50": 5}
 LOOP = "≥ 20× faster than the loop"
 Results = dict[str, Any]
 
 
 def targets(results: Results) -> list[Line]:
     """Return a line for each target."""
-    lines = [*_interactions(results["models"]), *_extent(results)]
+    lines = [*_interactions(results["models"]), *_recording(results["models"]), *_extent(results)]
     if "browser" in results:
         lines += _browser(results["browser"])
     return lines
@@ -71,6 +72,13 @@ def _interactions(models: Results) -> Iterator[Line]:
         max(shares),
         0.5,
     )
+
+
+def _recording(models: Results) -> Iterator[Line]:
+    for name, limit in RECORDING_MS.items():
+        if name in models:
+            ms = models[name]["times"][kernel.RECORDING]["median"]
+            yield Line(f"{kernel.RECORDING}: {name}", f"≤ {limit} ms", f"{ms:.1f} ms", ms, limit)
 
 
 def _extent(results: Results) -> Iterator[Line]:

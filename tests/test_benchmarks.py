@@ -32,6 +32,7 @@ def test_the_smallest_benchmark_counts_nothing_it_should_not(monkeypatch):
     assert (counts[kernel.FORWARDS], counts["traces"]) == (2, 1)
     assert model["times"][kernel.LAYER]["bytes"] > 1000
     assert model["times"][kernel.LOOP]["messages"] == 0
+    assert model["times"][kernel.RECORDING]["count"] == 2
     ratios = model["ratios"]
     assert min(ratios[kernel.NEW_IMAGE_FLOOR], ratios[kernel.FIRST_IMAGE_FLOOR]) > 1
     model["memory"] = {"peak": extent.peak_memory(), "steady": extent.steady_memory()}
@@ -47,13 +48,14 @@ def test_the_smallest_benchmark_counts_nothing_it_should_not(monkeypatch):
         "bytes": sizes,
         "channels": extent.measure_widths(rounds=2),
         "import_ms": 1.0,
-        "models": {"tiny": model},
+        "models": {"tiny": model, "ResNet50": model},
         "browser": {"chromium": "1", "contenders": {"floor": contender}},
     }
     lines = targets({name: value for name, value in results.items() if name != "browser"})
     text = tables(results, lines)
     for line in lines:
         assert f"| {line.what} | {line.target} |" in text
+    assert f"| {kernel.RECORDING}: ResNet50 | ≤ 5 ms |" in text
     assert f"; {kernel.FIRST_IMAGE_FLOOR}: " in text
     assert "| floor | 10 / 10 ± 0 | 0 of 9 | 2 | 1 |" in text
 

@@ -226,10 +226,21 @@ class ActivationModel:
             Arrays in the structure of the model's output, without the batch axis; leaves without one, or that
             are no tensors, as they are.
         """
+        return self.predictions_and_layers(batch, version=version)[0]
+
+    def predictions_and_layers(
+        self, batch: Batch, *, version: int | None = None
+    ) -> tuple[Any, tuple[FeatureLayer, ...]]:
+        """Return `predictions`, and the layers of that pass: `layers` may be those of another by now.
+
+        Args:
+            batch: As for `activations`, like `version`.
+            version: What `version()` has just returned.
+        """
         require_one_image(batch)
         with self._lock:
-            outputs = self._forward(batch, None, version).outputs
-        return keras.tree.map_structure(self._first, outputs)
+            forward = self._forward(batch, None, version)
+        return keras.tree.map_structure(self._first, forward.outputs), forward.layers
 
     def measure(
         self, batch: Batch, function: Callable[[Array], Any], *, evict: bool = True
@@ -380,8 +391,9 @@ class ActivationModel:
         shapes = input_shapes(batch, self.inputs)
         compiled = self._compiler.ready(shapes)
         if self._growth * input_bytes(batch) <= budget and compiled is not None:
+            weights = self._weights()  # outside of `try`: that they cannot be read is no fault of the pass
             try:
-                return self._take_in(compiled(batch, self._weights()), compiled=True)
+                return self._take_in(compiled(batch, weights), compiled=True)
             except Exception as error:  # noqa: BLE001 - an eager pass raises it again, or there is no error
                 self._compiler.give_up(shapes, error)
         forward = self._take_in(self._run_eagerly(batch, budget=budget, wanted=path))
@@ -391,9 +403,13 @@ class ActivationModel:
         return forward
 
     def _run_eagerly(self, batch: Batch, **options: Any) -> Forward:
+        if self._snapshot is not None and not self.model.built:
+            # The first call creates the variables that the snapshot's values are matched to.
+            self._live._take_in(self._live._run_eagerly(batch, budget=0))  # noqa: SLF001 - of this class
         return run_eagerly(self.model, batch, weights=self._weights(), **options)
 
     def _weights(self) -> StandIns | None:
+        """Return stand-ins with the weights of the snapshot; `None` for the model's own."""
         return None if self._snapshot is None else self._snapshot_weights.stand_ins(self._snapshot)
 
     def _take_in(self, forward: Forward, *, compiled: bool = False) -> Forward:
@@ -428,6 +444,7 @@ class ActivationModel:
             self._compiler.variables = weights.variables
         if weights.variables is not self._variables:
             self._layers.clear()
+            self._recorded = None
             self._growth = math.inf
         if self._snapshot is None:
             self._cache.drop(lambda key: key[0] is None)

@@ -30,8 +30,8 @@ class SnapshotWeights:
 
     def clear(self) -> None:
         """Drop the stand-ins, as when the model has other variables."""
-        self._stand_ins: StandIns | None = None
-        self._variables: tuple[int, ...] = ()  # ids of those that the stand-ins, which keep them, are for
+        # With the ids of their variables, in one: an interrupt may come between two assignments.
+        self._held: tuple[tuple[int, ...], StandIns] | None = None
         self._loaded: weakref.ref[Snapshot] | None = None
 
     def stand_ins(self, snapshot: Snapshot) -> StandIns:
@@ -41,15 +41,14 @@ class SnapshotWeights:
             ValueError: If the snapshot does not fit the model.
             OSError: If its weights cannot be read.
         """
-        if self._stand_ins is not None and self._loaded is not None and self._loaded() is snapshot:
-            return self._stand_ins
+        if self._held is not None and self._loaded is not None and self._loaded() is snapshot:
+            return self._held[1]
         variables, values = snapshot.weights(self._model)
         self._loaded = None  # until all are loaded: an interrupt may come between two
         ids = tuple(map(id, variables))
-        if self._stand_ins is None or ids != self._variables:
-            self._stand_ins = backends.current().stand_ins(variables, values)
-            self._variables = ids
+        if self._held is None or ids != self._held[0]:
+            self._held = ids, backends.current().stand_ins(variables, values)
         else:
-            self._stand_ins.load(values)
+            self._held[1].load(values)
         self._loaded = weakref.ref(snapshot)
-        return self._stand_ins
+        return self._held[1]

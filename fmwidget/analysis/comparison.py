@@ -216,9 +216,8 @@ def compare_activations(
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be a number from 0. Received {tolerance!r}.")
     if b.model is a.model:
-        b = a.at(
-            b.snapshot
-        )  # one cache, and the same pass for the same input: equal maps are equal bit by bit
+        # One cache, and the same pass for the same input: equal maps are equal bit by bit.
+        b = a.at(b.snapshot)
     layers_a = _listed(a, batch_a)
     # Before B is run, which may take the place of A in the cache.
     held = _held(a, batch_a, layers_a)
@@ -254,8 +253,8 @@ def compare_activations(
 
 def _listed(am: ActivationModel, batch: Batch) -> dict[str, FeatureLayer]:
     """Return the layers that a model calls for an image, by path."""
-    am.predictions(batch)  # the pass that the list is taken from
-    return {layer.path: layer for layer in am.layers if layer.after is None}
+    _, layers = am.predictions_and_layers(batch)
+    return {layer.path: layer for layer in layers if layer.after is None}
 
 
 class LayerDifference(NamedTuple):

@@ -248,6 +248,7 @@ class WeightSnapshots(keras.callbacks.Callback):
         self._batches = self._batches_now()
         self._batches_of_epoch = self._batches_since = 0
         if not self.model.built:
+            self._next_step = max(self._next_step, 1)
             warnings.warn(
                 f"The model {self.model.name!r} has no weights before training, so the first snapshot is the "
                 "one after that. Call the model on a batch first.",
@@ -461,7 +462,7 @@ class WeightSnapshots(keras.callbacks.Callback):
             for value in snapshot.source.values:
                 if value.place is None:
                     part: Hashable = id(value)
-                    sizes[part] = value.nbytes
+                    sizes[part] = value.nbytes + (0 if self._folder is None else OVERHEAD)
                 else:
                     part = path = value.place.file
                     if path not in self._sizes:
@@ -533,6 +534,7 @@ class _Reader:
         ids = list(map(id, variables))
         if len(variables) >= MANY_VARIABLES and ids != self._compiled[0]:
             compiled = backend.compile_function(lambda _: backend.read(variables), (), ())
+            compiled(())  # the first run, which prepares the graph, takes a hundred times as long
             self._compiled = ids, lambda: compiled(())
 
 

@@ -72,6 +72,23 @@ def test_a_clone_whose_weights_were_set_computes_the_same():
     )
 
 
+def test_weights_that_fit_has_created_are_replaced_too():
+    """Made while a graph is traced, they are of another class than those made eagerly."""
+    model = zoo.unbuilt_subclassed()
+    batch = zoo.batch_for(model)
+    model.compile("adam", "mse")
+    model.fit(batch, np.zeros(np.asarray(zoo.unbuilt_subclassed()(batch)).shape), verbose=0)
+    assert len({type(weight.value) for weight in model.weights}) > 1
+    am = ActivationModel(model)
+    snapshot, expected = snapshot_of(model), am.predictions(batch)
+    change_weights(model, 0)
+    live = [weight.numpy() for weight in model.weights]
+    np.testing.assert_array_equal(am.at(snapshot).predictions(batch), expected)
+    assert not np.array_equal(am.predictions(batch), expected)
+    for weight, value in zip(model.weights, live, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), value)
+
+
 def test_a_step_seen_before_costs_no_forward_pass():
     model = zoo.sequential()
     batch = zoo.batch_for(model)
@@ -149,8 +166,52 @@ def test_a_replaced_layer_is_seen_through_a_snapshot():
     am = ActivationModel(model)
     am.predictions(batch)
     view = am.at(snapshot_of(model))
-    paths = [layer.path for layer in view.layers]
-    assert paths == [layer.path for layer in am.layers]
+    recorded = view.recorded_call(batch, "block/conv")
+    model.block._tracker.unlock()
+    model.block.first = keras.layers.Conv2D(4, 1, name="new")
+    expected = np.asarray(model(batch))[0]
+    snapshot = snapshot_of(model, 1)
+    change_weights(model, 3)
+    np.testing.assert_allclose(am.at(snapshot).predictions(batch), expected, rtol=1e-5)
+    assert "block/new" in [layer.path for layer in am.at(snapshot).layers]
+    assert view.recorded_call(batch, "block/conv") is not recorded
+
+
+def test_a_model_that_was_never_called_is_built_first():
+    model = zoo.unbuilt_sequential()
+    batch = zoo.batch_for(zoo.sequential())
+    model(batch)
+    snapshot, expected = snapshot_of(model), np.asarray(model(batch))[0]
+    for fresh in (zoo.unbuilt_sequential(), zoo.unbuilt_sequential()):
+        am = ActivationModel(fresh)
+        np.testing.assert_allclose(am.at(snapshot).predictions(batch), expected, rtol=1e-5)
+        assert [layer.path for layer in am.at(snapshot).layers] == [layer.path for layer in am.layers]
+
+
+def test_a_snapshot_that_cannot_be_read_leaves_the_compiled_pass_in_use():
+    model = zoo.sequential()
+    am = ActivationModel(model)
+    am.predictions(zoo.batch_for(model))
+    am.warm_up()
+    (compiled,) = am._compiler.passes.values()
+    compiled.result()
+    with pytest.raises(ValueError, match="does not fit"):
+        am.at(snapshot_of(zoo.nested())).predictions(zoo.batch_for(model, seed=1))
+    assert list(am._compiler.passes.values()) == [compiled]
+
+
+def test_the_layers_of_a_batch_are_those_of_its_own_pass():
+    model = zoo.branching()
+    am = ActivationModel(model)
+    ones = np.ones((1, *zoo.SIZE), np.float32)
+    paths = {}
+    for value in (1, -1e10):  # the model takes another branch for each
+        _, layers = ActivationModel(model).predictions_and_layers(value * ones)
+        paths[value] = [layer.path for layer in layers]
+    assert paths[1] != paths[-1e10]
+    for value in (1, -1e10, 1):  # the last one from the cache
+        _, layers = am.predictions_and_layers(value * ones)
+        assert [layer.path for layer in layers] == paths[value]
 
 
 def test_snapshots_of_another_model_are_refused():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -18,30 +19,31 @@ import pytest
 from fmwidget.snapshots import store
 from fmwidget.snapshots.snapshot import Snapshot
 from fmwidget.snapshots.store import SnapshotFolder, StoredWeights, Value, read_values, same_bytes
+from tests.support.snapshots import stored
 
 
 class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def snapshot_of(step: int, values: dict[str, Value], **fields: object) -> Snapshot:
+def snapshot_of(step: int, values: dict[str, Value], **fields: Any) -> Snapshot:
     return Snapshot(step=step, source=StoredWeights(list(values), list(values.values())), **fields)
 
 
-def array_of(step: int, dtype: object = np.float32) -> np.ndarray:
-    return np.random.default_rng(step).normal(size=(3, 2)).astype(dtype)
+def array_of(step: int) -> np.ndarray:
+    return np.random.default_rng(step).normal(size=(3, 2)).astype(np.float32)
 
 
 def write(folder: SnapshotFolder, snapshots: list[Snapshot]) -> None:
     for snapshot in snapshots:
-        folder.write_values(snapshot.step, snapshot.source.values)
+        folder.write_values(snapshot.step, stored(snapshot).values)
     folder.write_index(snapshots)
 
 
 def read(path: Path) -> dict[int, dict[str, np.ndarray]]:
     snapshots = SnapshotFolder(path).read_index()
     return {
-        each.step: dict(zip(each.source.names, read_values(each.source.values), strict=True))
+        each.step: dict(zip(stored(each).names, read_values(stored(each).values), strict=True))
         for each in snapshots
     }
 
@@ -177,7 +179,9 @@ def test_a_kill_before_the_first_index_leaves_no_run(tmp_path):
 def test_a_damaged_file_concerns_its_own_snapshot_alone(tmp_path, damage):
     snapshots = [snapshot_of(step, {"a": Value(array_of(step))}) for step in range(3)]
     write(SnapshotFolder(tmp_path), snapshots)
-    path = snapshots[1].source.values[0].place.file
+    place = stored(snapshots[1]).values[0].place
+    assert place is not None
+    path = place.file
     content = path.read_bytes()
     if damage == "gone":
         path.unlink()
@@ -193,9 +197,9 @@ def test_a_damaged_file_concerns_its_own_snapshot_alone(tmp_path, damage):
         )
     loaded = SnapshotFolder(tmp_path).read_index()
     with pytest.raises(OSError, match=path.name):
-        read_values(loaded[1].source.values)
+        read_values(stored(loaded[1]).values)
     for step in (0, 2):
-        np.testing.assert_array_equal(read_values(loaded[step].source.values)[0], array_of(step))
+        np.testing.assert_array_equal(read_values(stored(loaded[step]).values)[0], array_of(step))
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"snapshots": [{}], "values": []}', "\0"])
@@ -215,7 +219,7 @@ def test_an_index_names_no_file_outside_its_folder(tmp_path):
     (folder / store.INDEX).write_text(json.dumps(index))
     (snapshot,) = SnapshotFolder(folder).read_index()
     with pytest.raises(FileNotFoundError):
-        read_values(snapshot.source.values)
+        read_values(stored(snapshot).values)
 
 
 def test_same_bytes_tells_apart_what_comparing_numbers_does_not():
@@ -243,7 +247,7 @@ for step in range(10**6):
     kept.append(Snapshot(step=step, source=StoredWeights(["a"], [value])))
     kept = kept[:1] + kept[-3:]
     for each in kept:
-        folder.write_values(each.step, each.source.values)
+        folder.write_values(each.step, stored(each).values)
     folder.write_index(kept)
     print(step, flush=True)
 """
@@ -256,6 +260,7 @@ def test_a_process_that_is_killed_leaves_a_folder_that_can_be_read(tmp_path):
         with subprocess.Popen(
             [sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as process:
+            assert process.stdout is not None
             process.stdout.readline()
             time.sleep(0.013 * turn)
             process.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Hashable
 
 import pytest
 from hypothesis import given
@@ -75,7 +76,7 @@ def test_a_growing_run_stays_evenly_spaced_in_the_logarithm(capacity):
 
 def test_a_snapshot_that_frees_nothing_stays_as_long_as_another_frees_something():
     steps, parts = [0, 1, 2, 3, 4], [{"frozen"}, {"frozen"}, {"frozen", "a"}, {"frozen", "b"}, {"frozen"}]
-    sizes = {"frozen": 10, "a": 1, "b": 1}
+    sizes: dict[Hashable, int] = {"frozen": 10, "a": 1, "b": 1}
     assert kept_places(steps, parts, sizes, max_bytes=11, max_count=9) == [0, 1, 2, 4]
 
 

@@ -237,11 +237,16 @@ def _patches() -> Wrappers:
     They are created when first needed: creating a variable initializes TensorFlow's devices, which users
     configure before.
     """
-    variable, function = type(tf.Variable(0.0)), type(tf.function(lambda: None))
-    writes = (name for name in dir(variable) if name.startswith(_WRITES))
+    classes = type(tf.Variable(0.0)).__mro__
+    # Variables made inside a `tf.function`, as when `fit` builds a model, are of another class, which has
+    # the one with handles in common with those made outside.
+    with_handles = next(each for each in classes if "handle" in vars(each))
+    owners = classes[: classes.index(with_handles) + 1]
+    function = type(tf.function(lambda: None))
+    writes = ((owner, name) for owner in owners for name in vars(owner) if name.startswith(_WRITES))
     return Wrappers(
-        (variable, "_handle", _redirected),
-        *((variable, name, _writing) for name in writes),
+        (with_handles, "_handle", _redirected),
+        *((owner, name, _writing) for owner, name in writes),
         (function, "__call__", _inlined),
     )
 
