@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fmwidget.activations.model import ActivationModel, activation_model
@@ -14,11 +13,12 @@ from fmwidget.rendering.charts.comparison import draw_comparison
 from fmwidget.rendering.figure import FeatureFigure, feature_figure
 from fmwidget.rendering.grid_layout import PAGE_WIDTH
 
-from .pipeline import FramePipeline, ViewState, weights_in_words
+from .pipeline.evaluation import Evaluation
+from .pipeline.frame import ViewState, weights_in_words
 from .references import LIVE, LIVE_NAME, Reference, find_references
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import keras
 
@@ -67,9 +67,8 @@ def compare(
     reference = _one_reference(against, am, images, bands)
     am_b, image_b = reference.side(am, images[name])
     state = ViewState(layer="", image=name, preprocess=preprocess, fit=fit)
-    batch, batch_b = (
-        _batches(each, {name: shown}, state, inputs)[0]
-        for each, shown in ((am, images[name]), (am_b, image_b))
+    (batch,), (batch_b,) = (
+        _batches(each, [shown], state, inputs) for each, shown in ((am, images[name]), (am_b, image_b))
     )
     return compare_activations(am, batch, am_b, batch_b, tolerance=tolerance)
 
@@ -169,7 +168,7 @@ def cka(
             "compare for two images."
         )
     state = ViewState(layer="", image="", preprocess=preprocess, fit=fit)
-    batches = batches_b = _batches(am, loaded, state, inputs)
+    batches = batches_b = _batches(am, loaded.values(), state, inputs)
     name_a = name_b = am.model.name
     if am_b.model is am.model:
         am_b = am.at(am_b.snapshot)
@@ -177,7 +176,7 @@ def cka(
             name_a += f", {weights_in_words(am.snapshot)}"
             name_b += f", {LIVE_NAME if am_b.snapshot is None else reference.name}"
     else:
-        batches_b = _batches(am_b, loaded, state, inputs)
+        batches_b = _batches(am_b, loaded.values(), state, inputs)
         name_a += "" if am.snapshot is None else f", {am.snapshot.name}"
         name_b = reference.name
     return cka_of(am, batches, am_b, batches_b, names=(name_a, name_b), max_bytes=max_bytes)
@@ -218,8 +217,8 @@ def _one_reference(
 
 
 def _batches(
-    am: ActivationModel, images: Mapping[str, NamedImage], state: ViewState, inputs: ExtraInputs | None
+    am: ActivationModel, images: Iterable[NamedImage], state: ViewState, inputs: ExtraInputs | None
 ) -> list[Batch]:
     """Return the model's input for each image."""
-    pipeline = FramePipeline(am, images, inputs)
-    return [pipeline.batch(replace(state, image=name)) for name in images]
+    evaluation = Evaluation(inputs)
+    return [evaluation.prepare(am, image, state)[0] for image in images]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from fmwidget.rendering.canvas import Page
 
-    from .pipeline import Frame
+    from .pipeline.frame import Frame
 
 
 def grid_page(frame: Frame, ratio: int | None = None, *, draw: Callable[..., Page] = draw_grid) -> Page:

@@ -19,7 +19,9 @@ from fmwidget.rendering.normalization import require_norm
 from fmwidget.rendering.palette import cmap_for, require_cmap
 
 from .pages import channel_page, grid_page
-from .pipeline import DisplayContext, FramePipeline, ViewState
+from .pipeline.frame import DisplayContext, ViewState
+from .pipeline.frame_pipeline import FramePipeline
+from .pipeline.offer import Offer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +91,7 @@ def plot_feature_maps(
     require_cmap(cmap)
     am = activation_model(model)
     name, images = single_image(image, bands)
-    pipeline = FramePipeline(am, images, inputs, ncols, max_rows=None)
+    pipeline = FramePipeline(am, Offer(images), inputs, ncols, max_rows=None)
     pipeline.check_weights()
     state = ViewState(layer="", image=name, preprocess=preprocess, fit=fit, norm=norm, cmap=cmap, order=order)
     display = DisplayContext(ratio, dark, PAGE_WIDTH)
@@ -149,7 +151,7 @@ def plot_channel(
     am = activation_model(model)
     path = _layer_path(layer, "layer must be a layer path or a FeatureLayer.")
     name, images = single_image(image, bands)
-    pipeline = FramePipeline(am, images, inputs)
+    pipeline = FramePipeline(am, Offer(images), inputs)
     pipeline.check_weights()
     channel = operator.index(channel)
     state = ViewState(
@@ -200,7 +202,7 @@ def plot_depth_profile(
     """
     am = activation_model(model)
     loaded = usable_images(images, bands)
-    pipeline = FramePipeline(am, loaded, inputs)
+    pipeline = FramePipeline(am, Offer(loaded), inputs)
     states = (ViewState(layer="", image=name, preprocess=preprocess, fit=fit) for name in loaded)
     profile = depth_profile(am, map(pipeline.batch, states))
     title = f"{am.model.name} · depth profile"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +40,14 @@ class Reference(NamedTuple):
 def step_name(step: int) -> str:
     """Return the name of a step as a reference."""
     return LIVE_NAME if step == LIVE else f"step {step}"
+
+
+def step_of(name: str) -> int | None:
+    """Return the step that has a name as a reference; `None` if it is that of something else."""
+    if name == LIVE_NAME:
+        return LIVE
+    found = re.fullmatch(r"step (\d+)", name)
+    return int(found[1]) if found else None
 
 
 def snapshot_reference(name: str, snapshot: Snapshot | None) -> Reference:
@@ -143,5 +152,5 @@ def _file_reference(path: Path, name: str) -> Reference:
         # The file's own architecture: the same weights may be put to another use in it.
         other: Any = keras.models.load_model(path, compile=False)
         return model_reference(name or path.name, ActivationModel(other))
-    snapshot = Snapshot(step=0, label=path.name, source=file_source(path))
+    snapshot = Snapshot(step=0, label=name or path.name, source=file_source(path))
     return snapshot_reference(name or path.name, snapshot)

@@ -13,7 +13,9 @@ from fmwidget.activations.model import ActivationModel
 from fmwidget.analysis.channel_stats import pooled_scale
 from fmwidget.images.source import NamedImage
 from fmwidget.pages import channel_page, grid_page
-from fmwidget.pipeline import DisplayContext, FramePipeline, ViewState
+from fmwidget.pipeline.frame import DisplayContext, ViewState
+from fmwidget.pipeline.frame_pipeline import FramePipeline
+from fmwidget.pipeline.offer import Offer
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
 from tests.support.frames import compared
@@ -37,7 +39,7 @@ class Counter:
 @pytest.fixture(scope="module")
 def pipeline(model):
     pixels = np.random.default_rng(0).integers(0, 256, (30, 36, 3), np.uint8)
-    result = FramePipeline(ActivationModel(model), {"noise": NamedImage(pixels, "noise")})
+    result = FramePipeline(ActivationModel(model), Offer({"noise": NamedImage(pixels, "noise")}))
     result.check_weights()
     return result
 

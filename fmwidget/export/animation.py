@@ -12,8 +12,10 @@ import numpy as np
 from PIL import Image, features
 
 from fmwidget._errors import did_you_mean
+from fmwidget.analysis.channel_stats import Array
 from fmwidget.pages import channel_page, grid_page
-from fmwidget.pipeline import Array, DisplayContext, FramePipeline, ViewState
+from fmwidget.pipeline.frame import DisplayContext, ViewState
+from fmwidget.pipeline.frame_pipeline import FramePipeline
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.palette import PAPER, cmap_for, palette
 
@@ -137,7 +139,7 @@ def animation_steps(
     elif by == "channels":
         known = usual = pipeline.layout(state, display).order
     elif by == "steps":
-        known = usual = [snapshot.step for snapshot in pipeline.run]
+        known = usual = [snapshot.step for snapshot in pipeline.offer.run]
         if not known:
             raise ValueError("There are no steps of training to animate. Pass snapshots= to the widget.")
     else:

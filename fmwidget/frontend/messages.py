@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fmwidget.pipeline import DisplayContext
+from fmwidget.pipeline.frame import DisplayContext
 
 MAX_PX = 100_000  # no screen is wider, and float32 is exact to 1/128 px up to here
 MAX_RATIO = 16.0  # a high-density screen (4) with the page zoomed in (4)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import traitlets
 
 from fmwidget._errors import brief
-from fmwidget.pipeline import DisplayContext
+from fmwidget.pipeline.frame import DisplayContext
 
 from .base import EventWidget
 from .bundle import bundle, synced_text

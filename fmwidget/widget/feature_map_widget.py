@@ -15,7 +15,7 @@ import traitlets
 from fmwidget.activations.forward import ForwardError
 from fmwidget.activations.model import ActivationModel, activation_model
 from fmwidget.activations.training_monitor import TrainingMonitor
-from fmwidget.analysis.channel_stats import ORDERS
+from fmwidget.analysis.channel_stats import ORDERS, Array
 from fmwidget.analysis.contrast import SIDES
 from fmwidget.export.animation import save_animation
 from fmwidget.export.code import code_for
@@ -24,7 +24,9 @@ from fmwidget.images.arrays import check_bands
 from fmwidget.images.loading import load_images
 from fmwidget.images.preprocessing import FITS
 from fmwidget.models.batch import ExtraInputs, Preprocess
-from fmwidget.pipeline import SCALES, Array, DisplayContext, FramePipeline, ViewState
+from fmwidget.pipeline.frame import SCALES, DisplayContext, ViewState
+from fmwidget.pipeline.frame_pipeline import FramePipeline
+from fmwidget.pipeline.offer import Offer
 from fmwidget.references import LIVE, find_references
 from fmwidget.rendering.figure import CSS_DPI, FeatureFigure
 from fmwidget.rendering.grid_layout import COLUMNS, PAGE_WIDTH
@@ -162,17 +164,11 @@ class FeatureMapWidget(NotebookWidget):
         self._refreshing = False
         if isinstance(snapshots, str | PathLike):
             snapshots = WeightSnapshots.load(snapshots)
-        self._snapshots = snapshots
         references = find_references(against, self._am.model, loaded, snapshots, bands)
+        self._offer = Offer(loaded, snapshots, references)
         self._histories = StepHistoryService(lambda: self._run(self._history_grown))
         self._pipeline = FramePipeline(
-            self._am,
-            loaded,
-            inputs,
-            ncols,
-            snapshots=snapshots,
-            references=references,
-            histories=self._histories.history,
+            self._am, self._offer, inputs, ncols, histories=self._histories.history
         )
         self._display = DisplayContext(ratio=1.0, dark=False, width=PAGE_WIDTH)
         self._ncols, self._own_images = ncols, images is not None
@@ -241,12 +237,14 @@ class FeatureMapWidget(NotebookWidget):
     @property
     def layers(self) -> tuple[str, ...]:
         """Paths of the layers on offer, in the order data flows."""
-        return tuple(layer.path for layer in self._am.layers)
+        with self._lock:
+            self._check_weights()
+            return tuple(layer.path for layer in self._pipeline.layers(self._state()))
 
     @property
     def images(self) -> tuple[str, ...]:
         """Names of the images on offer."""
-        return tuple(self._pipeline.images)
+        return tuple(self._offer.images)
 
     @property
     def feature_maps(self) -> Array:
@@ -335,7 +333,11 @@ class FeatureMapWidget(NotebookWidget):
                 "ncols": COLUMNS,
             }
             fixed = [model, *[images] * self._own_images, *self._by_name]
-            later: dict[str, Any] = {} if self.against == self._first_reference else {"against": self.against}
+            later: dict[str, Any] = {}
+            if self.against != self._first_reference:
+                later["against"] = self.against
+                if self.order == "difference":  # which needs it
+                    later["order"] = values.pop("order")
             if self.page != self._screen.frame.layout.page_of(self.channel):
                 later["page"] = self.page
             return code_for(fixed, values, defaults, later)
@@ -364,14 +366,14 @@ class FeatureMapWidget(NotebookWidget):
             self.unobserve_all()
             self._trait_validators.clear()  # a linked trait may still be set; it has no effect any more
             closed: Any = Closed()
-            self._am = self._pipeline = self._screen = closed
+            self._am = self._offer = self._pipeline = self._screen = closed
             self.children = ()
 
     # ------------------------------------------------------------------ validation that needs the model
 
     @traitlets.validate("image")
     def _validate_image(self, proposal: traitlets.Bunch) -> str:
-        return self._computable("image", require_choice("image", proposal["value"], self._pipeline.images))
+        return self._computable("image", require_choice("image", proposal["value"], self._offer.images))
 
     @traitlets.validate("layer", "preprocess", "fit", "step", "against")
     def _validate_view(self, proposal: traitlets.Bunch) -> Any:
@@ -398,13 +400,14 @@ class FeatureMapWidget(NotebookWidget):
 
     def _computable(self, name: str, value: Any) -> Any:
         """Return the value of a trait if maps can be computed with it; raise `TraitError` otherwise."""
-        if not self.layer and name != "layer":
-            return value  # the constructor sets the layer last
         with self._lock:
             try:
-                self._check_weights()
-                self._pipeline.compute(replace(self._state(), **{name: value}))
-            except (ValueError, TypeError, ForwardError) as error:
+                if name == "step":
+                    self._offer.snapshot(value)
+                if self.layer or name == "layer":  # the constructor sets the layer last
+                    self._check_weights()
+                    self._pipeline.compute(replace(self._state(), **{name: value}))
+            except (ValueError, TypeError, OSError, ForwardError) as error:
                 raise traitlets.TraitError(str(error)) from error
         return value
 
@@ -415,10 +418,9 @@ class FeatureMapWidget(NotebookWidget):
         if self._screen.frame is not None:
             name = change["name"]
             with self._lock:
-                if name == "step":
-                    self._follows = change["new"] == max(
-                        (each.step for each in self._pipeline.run), default=LIVE
-                    )
+                if name == "step":  # the newest, as there is now or as it was when the user chose it
+                    newest = [run[-1].step for run in (self._offer.run, self._screen.frame.run) if run]
+                    self._follows = change["new"] in newest
                 self._refresh(follow=name in PAGE_FOLLOWS, checked=name in MAPS_CHECKED)
 
     def _refresh(self, *, follow: bool = False, checked: bool = False) -> None:
@@ -447,7 +449,11 @@ class FeatureMapWidget(NotebookWidget):
         """Bring what depends on other choices within range, until observers leave it there."""
         for _ in range(MAX_ROUNDS):
             before = self._state()
-            self.step = self._pipeline.nearest_step(self.step)
+            # Not set to what they are: every value that is set is validated, which takes a check of weights.
+            if (step := self._offer.nearest_step(self.step)) != self.step:
+                self.step = step
+            if (against := self._offer.nearest_reference(self.against)) != self.against:
+                self.against = against
             if not self.against and self.order == "difference":
                 self.order = "index"
             self.channel = min(self.channel, self._pipeline.maps(before).shape[-1] - 1)
@@ -469,7 +475,8 @@ class FeatureMapWidget(NotebookWidget):
 
     def _update_controls(self) -> None:
         state = self._state()
-        on_offer = OnOffer(self._pipeline.layers(state), self._pipeline.references(state))
+        references = self._offer.references(state.image, state.against)
+        on_offer = OnOffer(self._pipeline.layers(state), references)
         self._screen.controls.update(state, self._screen.frame, on_offer)
 
     # ------------------------------------------------------------------ events
@@ -511,8 +518,8 @@ class FeatureMapWidget(NotebookWidget):
     def _add_image(self, name: str, data: bytes) -> None:
         """Offer one more image, the bytes of a file, and choose it; raise `ImageError` if it is none."""
         with self._lock:
-            image = self._pipeline.add_image(name, data)
-            self._screen.controls.set_images(self._pipeline.images)
+            image = self._offer.add_image(name, data)
+            self._screen.controls.set_images(self._offer.images)
             self._choose("image", image.name)
 
     def _file(self) -> tuple[str, bytes]:
@@ -531,9 +538,11 @@ class FeatureMapWidget(NotebookWidget):
         """Show the steps there are now; called on a thread of the snapshots."""
 
         def action() -> None:
-            run = self._pipeline.run
-            if self._follows and run and self._snapshots is not None and self._snapshots.is_recording:
+            self._offer.renew()
+            snapshots, run = self._offer.snapshots, self._offer.run
+            if self._follows and run and snapshots is not None and snapshots.is_recording:
                 self.step = run[-1].step
+                self._follows = True  # though there may be a newer one by now
             else:
                 self._refresh()
 

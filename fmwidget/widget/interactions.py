@@ -9,7 +9,7 @@ from .selection import Selection, Selector, unit_of
 
 if TYPE_CHECKING:
     from fmwidget.frontend.messages import Point
-    from fmwidget.pipeline import Frame
+    from fmwidget.pipeline.frame import Frame
     from fmwidget.rendering.sampling import Unit
     from fmwidget.widget.panels.maps import ChannelPanel, GridPanel
 

@@ -17,7 +17,7 @@ from fmwidget.analysis.receptive_field.projective import ProjectiveField, projec
 
 if TYPE_CHECKING:
     from fmwidget.models.inputs import Batch
-    from fmwidget.pipeline import Frame
+    from fmwidget.pipeline.frame import Frame
 
 log = logging.getLogger(__name__)
 

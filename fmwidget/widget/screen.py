@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fmwidget.pipeline import Frame, weights_in_words
+from fmwidget.pipeline.frame import Frame
 
 from .arrangement import arrange, build_panels
 from .controls.trait_controls import TraitControls
@@ -68,7 +68,7 @@ class Screen:
         """Show another frame."""
         self.frame = frame
         self.interactions.listen_to_keys(frame)
-        self.status.weights = weights_in_words(frame.snapshot) if frame.run else ""
+        self.status.weights = frame.weights
         self.update()
 
     def update(self) -> None:

@@ -10,7 +10,7 @@ from fmwidget.rendering.sampling import Unit
 
 if TYPE_CHECKING:
     from fmwidget.analysis.receptive_field.projective import ProjectiveField
-    from fmwidget.pipeline import Frame
+    from fmwidget.pipeline.frame import Frame
 
     from .receptive_field_service import ReceptiveFieldService
 

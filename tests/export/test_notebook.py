@@ -13,7 +13,7 @@ from IPython.utils.capture import capture_output
 from PIL import Image
 
 from fmwidget import FeatureMapWidget
-from fmwidget.pipeline import DisplayContext
+from fmwidget.pipeline.frame import DisplayContext
 from fmwidget.widget.jupyter.display import WIDGET
 
 PICTURES = {

@@ -36,7 +36,7 @@ from fmwidget.frontend.messages import (
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.frontend.thumbnail_picker import ThumbnailPicker
 from fmwidget.frontend.zoom_view import ZoomView
-from fmwidget.pipeline import DisplayContext
+from fmwidget.pipeline.frame import DisplayContext
 from fmwidget.rendering.grid_layout import grid_layout
 
 HUGE = 10**5000  # more digits than Python writes out

@@ -35,7 +35,7 @@ def widget():
 
 @pytest.fixture(scope="module")
 def maps(widget):
-    picture = widget._pipeline.images["noise"].pixels()
+    picture = widget._pipeline.offer.images["noise"].pixels()
     layer = widget._am.model.layers[0]
     return np.asarray(layer(picture[np.newaxis].astype(np.float32) / 255)[0])
 
@@ -136,6 +136,8 @@ def test_the_settings_of_other_figures_stay(widget):
 
 def test_a_profile_is_saved_the_same_way(widget):
     file = io.BytesIO()
-    plot_depth_profile(widget._am, widget._pipeline.images["noise"].pixels()).savefig(file, format="pdf")
+    plot_depth_profile(widget._am, widget._pipeline.offer.images["noise"].pixels()).savefig(
+        file, format="pdf"
+    )
     (page,) = pypdf.PdfReader(file).pages
     assert "inactive channels" in page.extract_text()

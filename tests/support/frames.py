@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fmwidget.analysis.channel_stats import Array, channel_statistics
 from fmwidget.analysis.contrast import Contrast
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline.frame import Frame
 
 
 def compared(frame: Frame, other: Array, side: str) -> Frame:

@@ -258,3 +258,114 @@ def test_the_code_rebuilds_the_comparison():
     assert (again.against, again.side) == ("y", "a")
     again.close()
     widget.close()
+
+
+def test_the_code_orders_by_difference_once_there_is_a_reference():
+    model = small_model()
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run_of(model)[0], layer="conv")
+    widget.against, widget.order = "two", "difference"
+    names = {"model": model, "images": IMAGES, "snapshots": widget._offer.snapshots}
+    exec(widget.code().rsplit("\n", 1)[0], names)  # noqa: S102 - the code under test
+    again = names["widget"]
+    assert (again.against, again.order) == ("two", "difference")
+    again.close()
+    widget.close()
+
+
+def test_another_activation_model_of_the_same_model_is_never_stale():
+    """Each counts the changes that it has seen, and both counts may agree by accident."""
+    model = small_model()
+    other = ActivationModel(model)
+    other.version()
+    change_weights(model, 1)
+    other.version()
+    widget = FeatureMapWidget(model, IMAGES, against=other, layer="conv")
+    change_weights(model, 2)
+    widget.refresh()
+    assert not widget._screen.frame.maps.any()
+    widget.close()
+
+
+class Branching(keras.Model):
+    """A model that calls another layer for dark images."""
+
+    def __init__(self) -> None:
+        super().__init__(name="branching")
+        self.shared = keras.layers.Conv2D(2, 3, name="shared")
+        self.dark = keras.layers.Conv2D(2, 3, name="dark")
+        self.light = keras.layers.Conv2D(3, 3, name="light")
+
+    def call(self, x):
+        x = self.shared(x)
+        return self.light(x) if float(keras.ops.mean(x)) > 0 else self.dark(x)
+
+
+def test_layers_that_only_one_image_has():
+    model = Branching()
+    model(np.zeros((1, 20, 24, 3)))
+    model.shared.set_weights([np.ones((3, 3, 3, 2)), -np.full(2, 5.0)])
+    images = {name: np.full((20, 24, 3), value, np.uint8) for name, value in (("dim", 0), ("bright", 255))}
+    widget = FeatureMapWidget(model, images, against="bright", layer="dark")
+    for _ in range(2):
+        assert widget._screen.frame.problem == "No layer of bright corresponds to dark."
+        assert [path for path in widget.layers if path in ("dark", "light")] == ["dark"]
+        widget.layer = "shared"
+        assert widget._screen.frame.contrast is not None
+        widget.side = "b"
+        assert "dark" in widget.layers
+        widget.layer = "dark"
+    widget.close()
+
+
+def test_the_status_names_the_weights_of_the_side_on_screen():
+    model = small_model()
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run_of(model)[0], step=2, against=0)
+    for side, words in (("a", "step 2"), ("b", "step 0"), ("difference", "step 2")):
+        widget.side = side
+        assert f"Weights: <b>{words}</b>" in widget._screen.status.box.value
+    widget.close()
+
+
+def test_a_reference_that_is_thinned_out_gives_way_to_the_nearest():
+    model = small_model()
+    run, _ = run_of(model)
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run, layer="conv")
+    widget.against = "step 3"
+    run.take(model=model)
+    kept = tuple(each for each in run.snapshots if each.step != 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(run), "snapshots", property(lambda _: kept))
+        widget.refresh()
+    assert widget.against in ("step 2", "step 4")
+    assert widget._screen.frame.contrast is not None
+    widget.close()
+
+
+def test_the_profile_and_the_comparison_take_turns():
+    model = small_model()
+    widget = FeatureMapWidget(model, IMAGES, profile=True, against="two")
+    box = widget._screen.panels.profile.box
+
+    def computed() -> tuple[bool, bool]:
+        frame = widget._screen.frame
+        return frame.profile is not None, frame.comparison is not None
+
+    assert computed() == (False, True)
+    assert box.layout.display == "flex"
+    widget.against = ""
+    assert computed() == (True, False)
+    assert box.layout.display == "flex"
+    widget.profile = False
+    assert computed() == (False, False)
+    assert box.layout.display == "none"
+    widget.close()
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, in saving
+def test_a_reference_has_the_name_that_the_user_gave(tmp_path):
+    model = small_model()
+    model.save_weights(tmp_path / "run.weights.h5")
+    widget = FeatureMapWidget(model, IMAGES, against={"pretrained": tmp_path / "run.weights.h5"}, side="b")
+    assert widget.against == "pretrained"
+    assert widget._screen.frame.notes == ("B: pretrained",)
+    widget.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import weakref
 from pathlib import Path
 
 import keras
@@ -156,6 +158,69 @@ def test_a_step_that_does_not_exist_changes_nothing(widget, step):
     assert widget.step == 1
 
 
+def test_a_step_that_does_not_exist_is_refused_from_the_start(trained):
+    model, run, _ = trained
+    with pytest.raises(TraitError, match="There is no step 9"):
+        FeatureMapWidget(model, IMAGES, snapshots=run, step=9)
+    with pytest.raises(TraitError, match="There are no snapshots"):
+        FeatureMapWidget(model, IMAGES, step=0)
+
+
+def test_an_event_checks_the_weights_once(widget, monkeypatch):
+    checks = []
+    check = widget._am._monitor.check
+
+    def counted(model):
+        checks.append(model)
+        return check(model)
+
+    monkeypatch.setattr(widget._am._monitor, "check", counted)
+    for name, value in (("channel", 2), ("norm", "shared"), ("step", 1), ("channel", 3), ("step", -1)):
+        checks.clear()
+        setattr(widget, name, value)
+        # With another step its own activation model takes note of the version too, once.
+        assert len(checks) <= (2 if name == "step" else 1)
+
+
+def test_newer_snapshots_that_come_while_one_is_drawn_are_followed(trained, monkeypatch):
+    model, run, _ = trained
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run)
+    before, after = run.snapshots[:2], run.snapshots
+    now = [before]
+    monkeypatch.setattr(type(run), "snapshots", property(lambda _: now[0]))
+    monkeypatch.setattr(type(run), "is_recording", True)
+    compute = widget._pipeline.compute
+
+    def slow(state):
+        compute(state)
+        now[0] = after
+
+    monkeypatch.setattr(widget._pipeline, "compute", slow)
+    widget._snapshots_changed()
+    widget._snapshots_changed()
+    assert widget.step == 3
+    widget.close()
+
+
+def test_a_closed_widget_lets_go_of_the_run():
+    model = small_model()
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run_of(model)[0])
+    gone = weakref.ref(widget._offer.snapshots)
+    widget.close()
+    gc.collect()
+    assert gone() is None
+
+
+def test_weights_that_cannot_be_read_change_nothing(widget, trained, monkeypatch):
+    def fail(_model):
+        raise FileNotFoundError("snapshot-1.npz is gone")
+
+    monkeypatch.setattr(trained[1][1].source, "weights", fail)
+    with pytest.raises(TraitError, match=r"snapshot-1\.npz is gone"):
+        widget.step = 1
+    assert widget.step == -1
+
+
 def test_without_snapshots_there_are_only_the_live_weights():
     widget = FeatureMapWidget(small_model(), IMAGES)
     with pytest.raises(TraitError, match="There are no snapshots"):
@@ -203,7 +268,7 @@ def test_while_the_model_is_in_training_the_slider_grows_and_follows_the_newest(
 
     class Watch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):  # noqa: ARG002 - Keras' names
-            until(lambda: len(widget._pipeline.run) == epoch + 2)
+            until(lambda: len(widget._screen.frame.run) == epoch + 2)
             until(lambda: widget.step == epoch + 1)
             until(lambda: widget._screen.controls.steps.slider.max == epoch + 2)
             seen.append(widget._screen.controls.steps.slider.value)

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets
 
 from fmwidget.analysis.contrast import SIDES
-from fmwidget.pipeline import ViewState
+from fmwidget.pipeline.frame import ViewState
 
 from .fields import dropdown, row
 

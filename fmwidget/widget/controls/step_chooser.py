@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from fmwidget.frontend.play_button import PlayButton, next_item
-from fmwidget.pipeline import ViewState, weights_in_words
+from fmwidget.pipeline.frame import ViewState, weights_in_words
 from fmwidget.references import LIVE
 
 from .fields import move_slider, row, slider

@@ -17,7 +17,7 @@ from fmwidget.frontend.uploader import Uploader
 from fmwidget.images.loading import MAX_IMAGES
 from fmwidget.images.preprocessing import FITS, SCALINGS
 from fmwidget.images.source import NamedImage
-from fmwidget.pipeline import WIDEST, Frame, ViewState
+from fmwidget.pipeline.frame import WIDEST, Frame, ViewState
 from fmwidget.rendering.normalization import NORMS
 
 from .fields import dropdown, move_slider, row, slider, step_buttons

@@ -13,7 +13,7 @@ from IPython.display import publish_display_data
 
 from fmwidget.export.notebook import Bundle, SavedPicture, light_png
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline.frame import Frame
 from fmwidget.rendering.palette import cmap_for
 
 from .lifetime import register_display, release

@@ -14,7 +14,7 @@ import ipywidgets
 import numpy as np
 
 from fmwidget._memo import Latest
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline.frame import Frame
 from fmwidget.rendering.formatting import number, percent
 from fmwidget.widget.selection import Selection
 

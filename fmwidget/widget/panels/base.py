@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline.frame import Frame
 from fmwidget.widget.selection import Selection
 
 

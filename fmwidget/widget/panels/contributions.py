@@ -22,7 +22,7 @@ from .contribution_tables import contribution_tables_html
 if TYPE_CHECKING:
     from fmwidget.activations.layers import FeatureLayer
     from fmwidget.models.inputs import Batch
-    from fmwidget.pipeline import Frame
+    from fmwidget.pipeline.frame import Frame
     from fmwidget.rendering.sampling import Unit
     from fmwidget.widget.selection import Selection
 

@@ -13,7 +13,7 @@ from fmwidget.analysis.comparison import Comparison
 from fmwidget.analysis.depth_profile import DepthProfile
 from fmwidget.frontend.messages import Point
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline.frame import Frame
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.charts.comparison import (
     comparison_in_words,
@@ -80,7 +80,8 @@ class ProfilePanel:
         if frame is self._frame:
             return
         self._frame, self._shown = frame, None
-        self.box.layout.display = "none" if frame.profile is None else "flex"
+        is_shown = frame.profile is not None or frame.comparison is not None
+        self.box.layout.display = "flex" if is_shown else "none"
         if frame.comparison is not None:
             self._show_comparison(frame, frame.comparison)
         elif frame.profile is not None:

@@ -12,7 +12,7 @@ from fmwidget._memo import Latest
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.images.preprocessing import SCALINGS
 from fmwidget.models.input_scaling import AS_GIVEN
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline.frame import Frame
 from fmwidget.rendering.formatting import number, shape_text
 from fmwidget.rendering.grid_layout import DETAIL_BOX
 from fmwidget.rendering.overlay import image_pixels, map_pixels, overlay_png

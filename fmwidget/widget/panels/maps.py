@@ -10,7 +10,7 @@ import numpy as np
 from fmwidget._memo import Latest
 from fmwidget.frontend.picture_view import PictureView
 from fmwidget.pages import channel_page, grid_page, inactive_word
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline.frame import Frame
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.feature_grid import draw_channel, draw_grid
 from fmwidget.rendering.figure import FeatureFigure, drawable_ratio, feature_figure

@@ -12,7 +12,7 @@ from fmwidget._memo import Latest
 from fmwidget.analysis.channel_stats import channel_statistics
 from fmwidget.analysis.channel_summary import Summary, channel_summary, layer_summary
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline.frame import Frame
 from fmwidget.rendering.formatting import SIDE_NAMES, number, percent
 from fmwidget.rendering.histogram import WIDTH, draw_histogram
 from fmwidget.widget.selection import Selection

@@ -13,7 +13,7 @@ from fmwidget.frontend.channel_list import ChannelList
 from fmwidget.rendering.formatting import SIDE_NAMES, number, shape_text
 
 if TYPE_CHECKING:
-    from fmwidget.pipeline import Frame
+    from fmwidget.pipeline.frame import Frame
     from fmwidget.widget.selection import Selection, TracedPixel
 
 MAX_ROWS = 12  # and one more for the chosen channel if it is not among them

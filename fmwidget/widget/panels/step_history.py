@@ -11,7 +11,7 @@ from fmwidget._memo import Latest
 from fmwidget.analysis.step_history import StepHistory
 from fmwidget.frontend.messages import Point
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline.frame import Frame
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.charts.heat_map import HeatMapLayout, heat_map_layout
 from fmwidget.rendering.charts.step_history import (

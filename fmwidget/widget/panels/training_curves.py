@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fmwidget._memo import Latest
 from fmwidget.frontend.messages import Point
 from fmwidget.frontend.picture_view import PictureView
-from fmwidget.pipeline import Frame
+from fmwidget.pipeline.frame import Frame
 from fmwidget.rendering.canvas import Page
 from fmwidget.rendering.charts.training_curves import (
     CurvesLayout,

@@ -15,7 +15,7 @@ from fmwidget.rendering.palette import cmap_for, encode_png, palette
 
 if TYPE_CHECKING:
     from fmwidget.analysis.channel_stats import Array
-    from fmwidget.pipeline import Frame
+    from fmwidget.pipeline.frame import Frame
     from fmwidget.widget.selection import Selection
 
 
