@@ -61,7 +61,7 @@ def save_animation(
     pipeline.check_weights()
     steps = animation_steps(pipeline, state, display, by, only)
     rate = frame_rate(len(steps), fps, seconds)
-    colours = palette(cmap_for(state.norm, state.cmap), dark=display.dark)
+    colours = palette(cmap_for(_norm(state), state.cmap), dark=display.dark)
     first, *others = _images(animation_pages(pipeline, state, display, by, steps), len(steps), colours)
     options = {**WRITERS[Path(file).suffix.lower()], "loop": 0, "duration": round(1000 / rate)}
     first.save(file, save_all=True, append_images=others, **options)
@@ -162,15 +162,20 @@ def animation_pages(
     """Yield the page of each step, at one device pixel per CSS pixel."""
     state = replace(state, profile=False, history=False)
     prepared = pipeline.prepare(state)
+    trait = {"layers": "layer", "channels": "channel", "steps": "step"}[by]
     for step in steps:
+        frame = pipeline.frame(replace(state, **{trait: step}), display, prepared)
+        frame = replace(frame, norm=_norm(state))
         if by == "channels":
-            frame = pipeline.frame(replace(state, channel=step), display, prepared)
             yield channel_page(frame, ratio=1, title=f"{frame.layer.path}  channel {step}")
         else:
-            one = replace(state, layer=step) if by == "layers" else replace(state, step=step)
-            frame = pipeline.frame(one, display, prepared)
             channel = min(state.channel, len(frame.layout.order) - 1)
             yield grid_page(replace(frame, channel=channel, page=frame.layout.page_of(channel)), ratio=1)
+
+
+def _norm(state: ViewState) -> str:
+    """Return the norm of all frames, which have one palette: that of differences, if they show some."""
+    return "symmetric" if state.against and state.side == "difference" else state.norm
 
 
 def _images(pages: Iterable[Page], count: int, colours: Array) -> list[Image.Image]:

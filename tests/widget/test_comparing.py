@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from traitlets import TraitError
 
 from fmwidget import ActivationModel, FeatureMapWidget
@@ -368,4 +371,14 @@ def test_a_reference_has_the_name_that_the_user_gave(tmp_path):
     widget = FeatureMapWidget(model, IMAGES, against={"pretrained": tmp_path / "run.weights.h5"}, side="b")
     assert widget.against == "pretrained"
     assert widget._screen.frame.notes == ("B: pretrained",)
+    widget.close()
+
+
+def test_an_animation_of_differences_has_the_colors_of_the_screen(tmp_path):
+    widget = FeatureMapWidget(small_model(), IMAGES, against="two", layer="conv", norm="shared")
+    for side in ("difference", "a"):
+        widget.side = side
+        widget.animate(tmp_path / "one.gif", only=["conv"])
+        with Image.open(tmp_path / "one.gif") as file, Image.open(io.BytesIO(widget.png)) as screen:
+            np.testing.assert_array_equal(file.convert("RGB"), screen.convert("RGB"))
     widget.close()
