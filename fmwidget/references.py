@@ -26,7 +26,7 @@ Side = tuple[ActivationModel, NamedImage]
 
 
 class Reference(NamedTuple):
-    """What a frame is compared with.
+    """Another image, other weights or another model that a frame is compared with.
 
     Attributes:
         name: The value of the trait `against`.

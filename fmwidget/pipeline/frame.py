@@ -1,4 +1,4 @@
-"""What the pipeline works on: a view state and a display context become a frame."""
+"""The view state and the display context, and the frame that is computed from them."""
 
 from __future__ import annotations
 
