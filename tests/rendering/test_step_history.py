@@ -140,8 +140,8 @@ def test_a_history_is_told_in_words():
     quiet = history_of([[0.0]], first=[[0.0]], total=4)
     assert history_in_words(quiet) == "1 of 4 steps so far, 1 layer: no layer is inactive at the end"
     assert cell_in_words(history, 2, 2) == (
-        "block_2/conv at epoch 2: 100 % of channels inactive, mean 1, distance 1 from the first step, "
-        "0 from the previous, 4 values NaN"
+        "block_2/conv at epoch 2: 100 % inactive, mean 1, distance 1 from first step, 0 from previous, "
+        "4 values NaN"
     )
-    assert "distance 0 from the first step" in cell_in_words(history, 0, 0)
+    assert "distance 0 from first step" in cell_in_words(history, 0, 0)
     assert "previous" not in cell_in_words(history, 0, 0)

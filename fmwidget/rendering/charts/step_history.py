@@ -158,14 +158,14 @@ def cell_in_words(history: StepHistory, layer: int, row: int) -> str:
         return f"{place}: not called"
     mean = history.mean[row, layer]
     facts = [
-        f"{percent(history.inactive[row, layer])} of channels inactive",
+        f"{percent(history.inactive[row, layer])} inactive",
         f"mean {number(mean)}" if np.isfinite(mean) else "no finite value",
     ]
     distances = [
         f"{number(value)} from {name}"
         for value, name in (
-            (history.from_first[row, layer], "the first step"),
-            (history.from_previous[row, layer], "the previous"),
+            (history.from_first[row, layer], "first step"),
+            (history.from_previous[row, layer], "previous"),
         )
         if not np.isnan(value)
     ]
