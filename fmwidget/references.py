@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
+from fmwidget._errors import did_you_mean
 from fmwidget.activations.model import ActivationModel
 from fmwidget.images.loading import free_name, load_images
 from fmwidget.images.source import NamedImage
@@ -75,9 +78,10 @@ def find_references(
     """Return the references that a user passes as `against`, by their names.
 
     Args:
-        against: The name of one of the images, or any source of images; the number of a step, or a
-            `Snapshot`; a path of a `.weights.h5` file of the same architecture, or of a `.keras` file; a
-            model, or an `ActivationModel`; a dict from name to any of these; a list of any.
+        against: The name of one of the images, or any source of images; the number of a step, or
+            its name; a `Snapshot`, or a run of them; a path of a `.weights.h5` file of the same architecture,
+            or of a `.keras` file; a model, or an `ActivationModel`; a dict from name to any of these; a list
+            of any.
         model: The model that is compared; another of the same name is numbered.
         images: The images on offer.
         run: The snapshots on offer.
@@ -102,7 +106,7 @@ def _entries(against: Any) -> list[tuple[str, Any]]:
         return []
     if isinstance(against, Mapping):
         return [(str(name), value) for name, value in against.items()]
-    if isinstance(against, list | tuple):
+    if isinstance(against, list | tuple | WeightSnapshots):
         return [("", value) for value in against]
     return [("", against)]
 
@@ -122,15 +126,19 @@ def _references(
         return _references(ActivationModel(value), name, model=model, images=images, run=run, bands=bands)
     if isinstance(value, Snapshot):
         return [snapshot_reference(name or value.name, value)]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return [_step_reference(value, name, run)]
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return [_step_reference(int(value), name, run)]
     if isinstance(value, str) and value in images:
         return [image_reference(images[value])._replace(name=name or value)]
+    if isinstance(value, str) and run is not None and (step := step_of(value)) is not None:
+        return [_step_reference(step, name, run)]
     if isinstance(value, str | os.PathLike) and str(value).endswith((".h5", ".keras")):
         return [_file_reference(Path(value), name)]
     loaded, problems = load_images({name: value} if name else value, bands)
     if problems:
-        raise ValueError(" ".join(["`against` cannot be used.", *problems]))
+        names = [*images, *([] if run is None else [step_name(each.step) for each in run])]
+        hint = did_you_mean(value, names, "") if isinstance(value, str) else ""
+        raise ValueError(" ".join(["`against` cannot be used.", *problems, hint]).rstrip())
     return [image_reference(image) for image in loaded.values()]
 
 
@@ -148,9 +156,12 @@ def _step_reference(step: int, name: str, run: WeightSnapshots | None) -> Refere
 
 
 def _file_reference(path: Path, name: str) -> Reference:
+    source = file_source(path)
     if path.suffix == ".keras":
+        if not zipfile.is_zipfile(path):  # Keras would say that there is no such file
+            raise OSError(f"{path} cannot be read: it is no `.keras` file. Save it again with `model.save`.")
         # The file's own architecture: the same weights may be put to another use in it.
         other: Any = keras.models.load_model(path, compile=False)
         return model_reference(name or path.name, ActivationModel(other))
-    snapshot = Snapshot(step=0, label=name or path.name, source=file_source(path))
+    snapshot = Snapshot(step=0, label=name or path.name, source=source)
     return snapshot_reference(name or path.name, snapshot)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmwidget.models.outputs import maps_shape
 from fmwidget.references import LIVE, LIVE_NAME
+from fmwidget.rendering.text import elide
 
 if TYPE_CHECKING:
     from fmwidget.activations.layers import FeatureLayer
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 NARROWEST, WIDEST = 360, 1200  # CSS px between which the grid's width follows the display's
 SCALES = ("step", "run")
+LONGEST_NAME = 60  # characters of the label of a snapshot that are shown
 
 
 @dataclass(frozen=True)
@@ -162,4 +164,4 @@ class Frame:
 
 def weights_in_words(snapshot: Snapshot | None) -> str:
     """Return the words for the weights that a frame is computed with."""
-    return LIVE_NAME if snapshot is None else snapshot.name
+    return LIVE_NAME if snapshot is None else elide(snapshot.name, LONGEST_NAME, len)

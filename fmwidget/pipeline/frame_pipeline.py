@@ -300,7 +300,8 @@ class FramePipeline:
 def _names(a: Side, b: Side, reference: Reference) -> tuple[str, str]:
     """Return the words for both sides: that in which they differ."""
     if b.activations.model is not a.activations.model:
-        return a.activations.model.name, reference.name
-    if b.activations is a.activations:
+        at = "" if a.activations.snapshot is None else f", {weights_in_words(a.activations.snapshot)}"
+        return f"{a.activations.model.name}{at}", reference.name
+    if b.image is not a.image or reference.name == a.image.name:
         return a.image.name, b.image.name
     return weights_in_words(a.activations.snapshot), weights_in_words(b.activations.snapshot)

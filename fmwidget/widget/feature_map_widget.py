@@ -164,6 +164,11 @@ class FeatureMapWidget(NotebookWidget):
         self._refreshing = False
         if isinstance(snapshots, str | PathLike):
             snapshots = WeightSnapshots.load(snapshots)
+        elif snapshots is not None and not isinstance(snapshots, WeightSnapshots):
+            raise TypeError(
+                "snapshots must be a WeightSnapshots, or the path of what it has written. Received a "
+                f"{type(snapshots).__name__}. Pass the run itself: `snapshots=run`."
+            )
         references = find_references(against, self._am.model, loaded, snapshots, bands)
         self._offer = Offer(loaded, snapshots, references)
         self._histories = StepHistoryService(lambda: self._run(self._history_grown))
@@ -406,7 +411,12 @@ class FeatureMapWidget(NotebookWidget):
                     self._offer.snapshot(value)
                 if self.layer or name == "layer":  # the constructor sets the layer last
                     self._check_weights()
-                    self._pipeline.compute(replace(self._state(), **{name: value}))
+                    state = self._state()
+                    kept = {  # steps may have been dropped meanwhile
+                        "step": self._offer.nearest_step(state.step),
+                        "against": self._offer.nearest_reference(state.against),
+                    }
+                    self._pipeline.compute(replace(state, **{**kept, name: value}))
             except (ValueError, TypeError, OSError, ForwardError) as error:
                 raise traitlets.TraitError(str(error)) from error
         return value

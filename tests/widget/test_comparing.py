@@ -382,3 +382,65 @@ def test_an_animation_of_differences_has_the_colors_of_the_screen(tmp_path):
         with Image.open(tmp_path / "one.gif") as file, Image.open(io.BytesIO(widget.png)) as screen:
             np.testing.assert_array_equal(file.convert("RGB"), screen.convert("RGB"))
     widget.close()
+
+
+@pytest.mark.parametrize("against", [np.int64(1), "step 1", ["step 1"], {"step 1": 1}])
+def test_a_step_is_named_or_numbered(against):
+    model = small_model()
+    run, _ = run_of(model)
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run, against=against)
+    assert widget.against == "step 1"
+    assert widget._screen.frame.contrast.name_b == run[1].name
+    widget.close()
+
+
+def test_another_run_is_a_list_of_references():
+    model = small_model()
+    run, _ = run_of(model, 3)
+    widget = FeatureMapWidget(model, IMAGES, against=run)
+    assert list(widget._screen.controls.reference.against.options)[1:4] == [
+        (each.name, each.name) for each in run
+    ]
+    widget.close()
+
+
+def test_a_step_compared_with_itself_is_named_by_the_step():
+    model = small_model()
+    run, _ = run_of(model)
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run, step=1, against=1)
+    assert widget._screen.frame.contrast.name_a == widget._screen.frame.contrast.name_b == run[1].name
+    widget.against = "one"
+    assert widget._screen.frame.contrast.name_a == widget._screen.frame.contrast.name_b == "one"
+    widget.close()
+
+
+def test_a_model_at_a_step_is_named_with_the_step():
+    model = small_model()
+    run, _ = run_of(model)
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run, step=2, against=other_model())
+    assert widget._screen.frame.contrast.name_a == f"small, {run[2].name}"
+    widget.close()
+
+
+def test_a_misspelt_reference_is_answered_with_names_like_it(tmp_path):
+    with pytest.raises(ValueError, match="Did you mean 'two'"):
+        FeatureMapWidget(small_model(), IMAGES, against="twoo")
+    (tmp_path / "broken.keras").write_bytes(b"no archive")
+    with pytest.raises(OSError, match=r"broken\.keras cannot be read"):
+        FeatureMapWidget(small_model(), IMAGES, against=tmp_path / "broken.keras")
+
+
+def test_controls_without_effect_in_a_comparison_are_disabled():
+    model = small_model()
+    run, _ = run_of(model)
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run, against="two")
+    controls = widget._screen.controls
+    assert controls.norm.disabled
+    assert controls.steps.scale.disabled
+    widget.side = "a"
+    assert not controls.norm.disabled
+    assert controls.steps.scale.disabled
+    widget.against = ""
+    assert not controls.norm.disabled
+    assert not controls.steps.scale.disabled
+    widget.close()

@@ -298,14 +298,29 @@ def test_a_step_that_was_chosen_stays_while_training_goes_on():
     widget.close()
 
 
-def test_a_step_that_is_thinned_out_gives_way_to_the_nearest(widget, trained):
-    run = trained[1]
-    widget.step = 2
-    kept = tuple(each for each in run.snapshots if each.step != 2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(run), "snapshots", property(lambda _: kept))
-        widget.refresh()
-    assert widget.step in (1, 3)
+@pytest.mark.parametrize("at", [{"step": 1}, {"against": "step 1"}, {"step": 1, "against": "step 1"}])
+def test_a_step_that_is_thinned_out_gives_way_to_the_nearest(at):
+    model = small_model()
+    run = WeightSnapshots(max_bytes=4 * (4 * model.count_params() + 2000))
+    for _ in range(3):
+        run.take(model=model)
+        change_weights(model, len(run))
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run, layer="conv")
+    for name, value in at.items():
+        setattr(widget, name, value)
+    while 1 in [each.step for each in run]:
+        run.take(model=model)
+        change_weights(model, len(run))
+        run.flush()
+    widget.refresh()
+    steps = [each.step for each in run]
+    nearest = min(steps, key=lambda step: abs(step - 1))
+    assert widget.step == (nearest if "step" in at else -1)
+    assert widget.against == (f"step {nearest}" if "against" in at else "")
+    assert "fmw-weights" in widget._screen.status.box.value
+    widget.channel = 1  # and goes on
+    assert widget._screen.frame.channel == 1
+    widget.close()
 
 
 def test_an_animation_of_the_steps_has_a_frame_for_each(widget, tmp_path):
@@ -381,3 +396,34 @@ def test_a_folder_is_loaded_by_its_path(trained, tmp_path):
         widget.feature_maps, outputs_of(clone_at(weights), "conv", IMAGES["one"]), atol=1e-5
     )
     widget.close()
+
+
+@pytest.mark.parametrize("wrong", [[1, 2], small_model])
+def test_snapshots_of_another_type_are_refused(wrong):
+    with pytest.raises(TypeError, match=f"snapshots must be a WeightSnapshots.*{type(wrong).__name__}"):
+        FeatureMapWidget(small_model(), IMAGES, snapshots=wrong)
+
+
+def test_a_long_label_is_cut_where_it_is_shown():
+    model = small_model()
+    run = WeightSnapshots()
+    label = "<b>" + "very long " * 20
+    run.take(label, model=model)
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run, step=0)
+    shown = widget._screen.controls.steps.label.value
+    assert shown.startswith("<b>very long")
+    assert len(shown) < 90
+    assert "&lt;b&gt;" in widget._screen.status.box.value
+    assert label not in widget._screen.status.box.value
+    widget.close()
+
+
+def test_the_course_over_the_steps_can_be_asked_for_at_once_and_by_the_code(widget, trained):
+    widget.history = True
+    names = {"model": trained[0], "images": IMAGES, "snapshots": trained[1]}
+    exec(widget.code().rsplit("\n", 1)[0], names)  # noqa: S102 - the code under test
+    again = names["widget"]
+    assert again.history
+    until(lambda: again._screen.frame.history is not None and again._screen.frame.history.is_complete)
+    assert again._screen.frame.history.steps == widget._screen.frame.history.steps == (0, 1, 2, 3)
+    again.close()

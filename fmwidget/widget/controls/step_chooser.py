@@ -33,7 +33,7 @@ class StepChooser:
         self._step = LIVE
         self.slider = slider("Step", "200px", readout=False)
         self.slider.tooltip = "Step of training; , and . over the maps go back and on"
-        self.label = ipywidgets.Label(layout={"width": "auto", "min_width": "110px"})
+        self.label = ipywidgets.Label(layout={"flex": "0 1 180px"})
         self.play = PlayButton(items="steps", pace=STEP_MS)
         self.scale = ipywidgets.ToggleButton(
             description="One scale",
@@ -52,14 +52,21 @@ class StepChooser:
         self.history.observe(lambda change: choose("history", change["new"]), names="value")
         self.play.on_step(self._play_step)
 
-    def update(self, run: Sequence[Snapshot], state: ViewState) -> None:
-        """Show the step of a state among the snapshots."""
+    def update(self, run: Sequence[Snapshot], state: ViewState, *, is_comparing: bool) -> None:
+        """Show the step of a state among the snapshots.
+
+        Args:
+            run: The snapshots.
+            state: The state.
+            is_comparing: Whether maps are compared, which have a scale of their own.
+        """
         self._steps, self._step = (*(each.step for each in run), LIVE), state.step
         self.box.layout.display = "flex" if run else "none"
         move_slider(self.slider, self._steps.index(state.step), last=len(run))
         snapshot = next((each for each in run if each.step == state.step), None)
         place = "" if snapshot is None else f" ({self._steps.index(state.step) + 1} of {len(run)})"
-        self.label.value = weights_in_words(snapshot) + place
+        self.label.value = self.label.tooltip = weights_in_words(snapshot) + place
+        self.scale.disabled = is_comparing
         self.scale.value, self.history.value = state.scale == "run", state.history
 
     def step_by(self, by: int) -> None:

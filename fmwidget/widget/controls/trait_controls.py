@@ -166,7 +166,8 @@ class TraitControls:
             move_slider(self.channel, state.channel, last=len(self._channels) - 1)
             self.image.value = self._image_names.index(state.image)
             self.page.update(state.page, frame.layout.pages)
-            self.steps.update(frame.run, state)
+            self.norm.disabled = frame.side == "difference"  # always symmetric
+            self.steps.update(frame.run, state, is_comparing=frame.contrast is not None)
             self.reference.update(on_offer.references, state, frame.problem)
 
         self._without_reports(update)
