@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(path for path in FOLDER.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+TRANSLATIONS = [path for path in NOTEBOOKS if path.parent != FOLDER]  # their code differs in words only
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 READY_TO_TRAIN = """
@@ -59,7 +60,20 @@ def test_stored_without_output(path):
     assert [cell.execution_count for cell in notebook.cells if cell.get("execution_count")] == []
 
 
-@each_notebook
+def code_of(path):
+    return [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_a_translation_has_as_many_cells_of_code(path):
+    assert len(code_of(path)) == len(code_of(FOLDER / path.name))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] * (path in TRANSLATIONS)) for path in NOTEBOOKS],
+    ids=lambda path: str(path.relative_to(FOLDER)),
+)
 def test_runs_without_noise(path, tmp_path):
     outputs = run(with_answers(read(path)), tmp_path)
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []

@@ -36,8 +36,3 @@ class Contrast:
             difference: Array = np.subtract(a, b, dtype=np.promote_types(a.dtype, b.dtype))
         difference.flags.writeable = False
         return difference
-
-    @property
-    def note(self) -> str:
-        """The words for the difference."""
-        return f"A − B: {self.name_a} − {self.name_b}"

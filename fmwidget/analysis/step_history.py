@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fmwidget._errors import did_you_mean
-from fmwidget.activations.model import ActivationModel
+from fmwidget.activations.model import ActivationModel, activation_model
 
 from .channel_stats import (
     BLOCK,
@@ -156,7 +156,7 @@ def step_history(
         ValueError: If there is no snapshot, one does not fit the model, or the model has no feature maps.
         ForwardError: If the model fails on the image.
     """
-    am = am if isinstance(am, ActivationModel) else ActivationModel(am)
+    am = activation_model(am)
     snapshots = sorted(snapshots, key=lambda snapshot: snapshot.step)
     if not snapshots:
         raise ValueError("There is no step to measure. Pass at least one snapshot.")

@@ -32,7 +32,7 @@ widget
 FIT = "model.fit(x, y, validation_split=0.25, epochs=12, verbose=0, callbacks=[run]);"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_watch_scrub_and_compare(open_notebook, page, scheme):
     page.emulate_media(color_scheme=scheme)
     notebook = open_notebook([BUILD, FIT])

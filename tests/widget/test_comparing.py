@@ -11,6 +11,10 @@ from PIL import Image
 from traitlets import TraitError
 
 from fmwidget import ActivationModel, FeatureMapWidget
+from fmwidget.analysis.receptive_field.graph import model_graph
+from fmwidget.rendering.sampling import Unit
+from fmwidget.widget import receptive_field_service
+from tests.support.driving import until
 from tests.support.training import change_weights, run_of, small_model
 
 IMAGES = {
@@ -443,4 +447,24 @@ def test_controls_without_effect_in_a_comparison_are_disabled():
     widget.against = ""
     assert not controls.norm.disabled
     assert not controls.steps.scale.disabled
+
+
+def test_the_graph_of_each_model_is_traced_once(monkeypatch):
+    traced = []
+
+    def counted(am, batch):
+        traced.append(am.model.name)
+        return model_graph(am, batch)
+
+    monkeypatch.setattr(receptive_field_service, "model_graph", counted)
+    widget = FeatureMapWidget(small_model(), IMAGES, against=small_model("port"), layer="conv", side="a")
+    widget._screen.interactions.pin(Unit(0, 3, 4))
+    fields = widget._screen.receptive_fields
+    for side in ("a", "b", "a", "b"):
+        widget.side = side
+        until(lambda: fields.receptive_field(widget._screen.frame, 3, 4) is not None)
+        field = fields.receptive_field(widget._screen.frame, 3, 4)
+        assert field is not None
+        assert field.box == (3, 4, 6, 7)
+    assert traced == ["small", "port"]
     widget.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 import weakref
 from typing import Any
 
@@ -17,6 +16,7 @@ from fmwidget.models import backends
 from fmwidget.snapshots.snapshot import NamedValues, Snapshot
 from fmwidget.widget import step_history_service
 from fmwidget.widget.step_history_service import StepHistoryService
+from tests.support.driving import until
 
 layers = keras.layers
 SIZE = (6, 5, 3)
@@ -53,17 +53,10 @@ def snapshots_of(model, count):
     )
 
 
-def wait(condition) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def finished(service: StepHistoryService, am: Any, batch: Any, run: Any) -> Any:
     """Return the history of all steps of a run, as the widget gets it: by asking again at the end."""
     service.history(am, batch, run)
-    wait(lambda: service._thread is None)
+    until(lambda: service._thread is None)
     history = service.history(am, batch, run)
     assert history is not None
     assert history.is_complete
@@ -76,7 +69,7 @@ def service():
     service = StepHistoryService(lambda: None)
     yield service
     service.close()
-    wait(lambda: service._thread is None)
+    until(lambda: service._thread is None)
 
 
 def test_it_grows_without_being_waited_for(model, am, service):
@@ -86,7 +79,7 @@ def test_it_grows_without_being_waited_for(model, am, service):
     alone = step_history(model, image(), run)
     np.testing.assert_array_equal(history.from_previous, alone.from_previous)
     assert am.stats.forwards == 6
-    wait(lambda: service._thread is None)
+    until(lambda: service._thread is None)
     assert finished(service, am, image(), run) is history
     assert am.stats.forwards == 6
     assert service.problem == ""
@@ -96,7 +89,7 @@ def test_new_steps_cost_one_pass_each_and_what_is_there_stays_meanwhile(model, a
     run = snapshots_of(model, 5)
     for count in range(1, 6):
         service.history(am, image(), run[:count])
-        wait(lambda: service._thread is None)
+        until(lambda: service._thread is None)
         history = service.history(am, image(), run[:count])
         assert history.steps == tuple(range(count))
         assert am.stats.forwards == count
@@ -107,7 +100,7 @@ def test_it_reports_on_its_thread_when_more_is_there(model, am):
     service = StepHistoryService(lambda: reports.append(threading.current_thread().name))
     run = snapshots_of(model, 3)
     service.history(am, image(), run)
-    wait(lambda: service._thread is None)
+    until(lambda: service._thread is None)
     assert set(reports) == {"fmwidget-step-history"}
     history = service.history(am, image(), run)
     assert history is not None
@@ -121,7 +114,7 @@ def test_it_reports_a_few_times_a_second_at_most(model, am, monkeypatch):
     service = StepHistoryService(lambda: reports.append(0))
     run = snapshots_of(model, 8)
     service.history(am, image(), run)
-    wait(lambda: service._thread is None)
+    until(lambda: service._thread is None)
     assert len(reports) == 1
     service.close()
 
@@ -143,7 +136,7 @@ def test_another_image_takes_over_and_both_are_kept(model, am, service):
         service.history(am, image(1), run)  # while the first step of the other is measured
         go_on.set()
         second = finished(service, am, image(1), run)
-    wait(lambda: service._thread is None)
+    until(lambda: service._thread is None)
     first = service._entries[next(iter(service._entries))].history
     assert len(first.steps) == 1, "it stopped for the other image"
     for batch, history in ((image(0), finished(service, am, image(0), run)), (image(1), second)):
@@ -164,7 +157,7 @@ def test_a_problem_is_said_and_passes(model: Any, am: Any) -> None:
     failing = StepHistoryService(lambda: reports.append(failing.problem))
     good, bad = snapshots_of(model, 2), Snapshot(step=2, source=NamedValues(["nowhere"], [np.zeros(3)]))
     failing.history(am, image(), (*good, bad))
-    wait(lambda: failing._thread is None)
+    until(lambda: failing._thread is None)
     history = failing.history(am, image(), (*good, bad))
     assert history is not None
     assert history.steps == (0, 1)
@@ -183,11 +176,11 @@ def test_a_problem_is_said_and_passes(model: Any, am: Any) -> None:
 def test_snapshots_are_not_kept_alive(model, am, service):
     run = snapshots_of(model, 3)
     finished(service, am, image(), run)
-    wait(lambda: service._thread is None)
+    until(lambda: service._thread is None)
     dropped = weakref.ref(run[1])
     run = (run[0], run[2])
     assert finished(service, am, image(), run).steps == (0, 2)
-    wait(lambda: service._thread is None)
+    until(lambda: service._thread is None)
     gc.collect()
     assert dropped() is None
 
@@ -199,7 +192,7 @@ def test_a_closed_service_measures_no_more(model, am, monkeypatch):
     run = snapshots_of(model, 50)
     service.history(am, image(), run)
     service.close()
-    wait(lambda: service._thread is None)
+    until(lambda: service._thread is None)
     assert am.stats.forwards < 50
     assert service.history(am, image(), run) is None
     assert service._thread is None
@@ -217,7 +210,7 @@ def test_a_report_that_fails_does_not_end_the_service(model, am, monkeypatch):
     service = StepHistoryService(ready)
     run = snapshots_of(model, 3)
     service.history(am, image(), run[:1])
-    wait(lambda: service._thread is None)
+    until(lambda: service._thread is None)
     assert failures == ["no screen"]
     assert finished(service, am, image(), run).steps == (0, 1, 2)
     service.close()

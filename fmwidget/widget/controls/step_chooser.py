@@ -24,7 +24,7 @@ class StepChooser:
 
     Args:
         choose: Called with a trait's name and the value that the user chose for it.
-        play: Called with the next step while steps are played; returns whether another follows.
+        play: Called with the next step while steps are played.
     """
 
     def __init__(self, choose: Callable[[str, Any], None], play: Callable[[int], None]) -> None:
