@@ -96,7 +96,7 @@ SEAMS: dict[str, tuple[Any, str]] = {
     "cache": (lambda _, patch: patch.setattr(ForwardCache, "put", fails), PICTURE),
     "weights": (lambda _, patch: patch.setattr(ActivationModel, "version", fails), NORM),
     "maps": (latest("_own._maps"), LAYER),
-    "outputs": (latest("_own._outputs"), PICTURE),
+    "outputs": (latest("_own._answer"), PICTURE),
     "statistics": (latest("_statistics"), LAYER),
     "order": (latest("_order"), LAYER),
     "layout": (latest("_layout"), ORDER),
