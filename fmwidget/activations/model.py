@@ -376,6 +376,8 @@ class ActivationModel:
             forward = self._run(batch, path)
             if path in self._layers and path not in forward.maps:
                 forward = self._run(batch, path)  # the first pass has listed it as maps before an activation
+            # Those of snapshots that a training has dropped would only wait to be evicted.
+            self._cache.drop(lambda other: other[0] is not None and other[0]() is None)
             self._cache.put(key, forward, self.cache_bytes, evict=evict)
         else:
             self.stats.hits += 1

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import concurrent.futures
 import gc
+import random
+import threading
+import time
 
 import keras
 import numpy as np
 import pytest
 
-from fmwidget import ActivationModel
+from fmwidget import ActivationModel, WeightSnapshots
 from fmwidget.analysis.depth_profile import depth_profile
 from fmwidget.models import backends
 from fmwidget.snapshots.snapshot import NamedValues, Snapshot, match_variables
@@ -271,6 +274,78 @@ def test_threads_that_use_different_steps_do_not_mix_them_up():
         list(pool.map(check, range(48)))
 
 
+@pytest.mark.slow
+def test_training_beside_many_requests_is_bit_identical_and_so_is_every_step():
+    def build() -> keras.Model:
+        keras.utils.set_random_seed(1)
+        layers = keras.layers
+        model = keras.Sequential(
+            [
+                keras.Input((16, 20, 3)),
+                layers.Conv2D(4, 3, activity_regularizer="l2", name="conv"),
+                layers.BatchNormalization(name="norm"),
+                layers.Conv2D(3, 3, activation="relu", name="last"),
+                layers.GlobalAveragePooling2D(),
+                layers.Dropout(0.3),
+                layers.Dense(2, activation="softmax"),
+            ]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    rng = np.random.default_rng(0)
+    x, y = rng.random((96, 16, 20, 3), np.float32), rng.integers(0, 2, 96)
+    plain = build()
+    plain.fit(x, y, epochs=30, verbose=0)
+
+    model, run = build(), WeightSnapshots()
+    weights = [model.get_weights()]
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda _epoch, _logs: weights.append(model.get_weights())
+    )
+    am, stop = ActivationModel(model, cache_bytes=2**19), threading.Event()
+    batches = [x[number : number + 1] for number in range(4)]
+    seen: dict[tuple[int, int, str], list[np.ndarray]] = {}
+
+    def request(seed: int) -> None:
+        choices = random.Random(seed)  # noqa: S311 - the same requests every time
+        while not stop.is_set():
+            if not run.snapshots:
+                time.sleep(0.01)
+                continue
+            snapshot, number = choices.choice(run.snapshots), choices.randrange(len(batches))
+            path = choices.choice(["conv", "norm", "last"])
+            if choices.random() < 0.2:
+                assert np.isfinite(am.activations(batches[number], path)).all()  # of the moment
+            else:
+                maps = am.at(snapshot).activations(batches[number], path)
+                seen.setdefault((snapshot.step, number, path), []).append(maps)
+
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        jobs = [pool.submit(request, seed) for seed in range(20)]
+        try:
+            model.fit(x, y, epochs=30, verbose=0, callbacks=[run, keep])
+        finally:
+            stop.set()
+        for job in jobs:
+            job.result()
+    for ours, theirs in zip(model.variables, plain.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+    clone = build()
+    outputs = {path: clone.get_layer(path).output for path in ("conv", "norm", "last")}
+    oracle, before = keras.Model(clone.inputs[0], outputs), -1
+    for (step, number, path), found in sorted(seen.items(), key=lambda item: item[0]):
+        if step != before:
+            before = step
+            clone.set_weights(weights[step])
+        expected = np.asarray(oracle(batches[number], training=False)[path])[0]
+        for maps in found:
+            np.testing.assert_allclose(maps, expected, rtol=1e-5, atol=1e-6)
+    assert len({step for step, _, _ in seen}) > 10
+    print(f"{sum(map(len, seen.values()))} requests, {am.stats}")  # noqa: T201
+
+
 def test_a_dropped_snapshot_is_not_kept_alive():
     import weakref
 
@@ -283,6 +358,21 @@ def test_a_dropped_snapshot_is_not_kept_alive():
     del first
     gc.collect()
     assert gone() is None
+
+
+def test_maps_of_dropped_snapshots_leave_the_cache():
+    am = ActivationModel(zoo.sequential())
+    batch = zoo.batch_for(am.model)
+    am.activations(batch, "conv")
+    of_one_pass = am.stats.bytes
+    for step in range(5):
+        snapshot = snapshot_of(am.model, step)
+        am.at(snapshot).activations(batch, "conv")
+    del snapshot
+    gc.collect()
+    am.at(snapshot_of(am.model)).activations(batch, "conv")
+    assert am.stats.bytes == 2 * of_one_pass
+    assert am.stats.evictions == 0
 
 
 def test_a_measurement_may_leave_the_cache_to_others():
