@@ -44,7 +44,7 @@ async (actions) => {
     const said = () => root.querySelector(".fmw-status").textContent;
     const state = () => `${alt()} ${root.querySelector("[aria-label='Feature maps of the layer'] img")?.src}`;
     const times = [], missed = [];
-    for (const { kind, label, index, key } of actions) {
+    for (const { kind, label, index, key, waits } of actions) {
         const before = state(), began = performance.now();
         if (kind === "select") {
             const select = [...root.querySelectorAll("select")].find((each) =>
@@ -57,6 +57,13 @@ async (actions) => {
             const all = [...root.querySelectorAll("[role=radio]")];
             const others = all.filter((each) => each.getAttribute("aria-checked") !== "true");
             others[index % others.length].click();
+        } else if (kind === "slider") {
+            const slider = [...root.querySelectorAll(".widget-slider")].find((each) =>
+                each.querySelector(".widget-label").textContent === label);
+            slider.querySelector("[role=slider]").dispatchEvent(
+                new KeyboardEvent("keydown", { key, bubbles: true }));
+        } else if (kind === "button") {
+            [...root.querySelectorAll("button")].find((each) => each.textContent.trim() === label).click();
         } else if (kind === "key") {
             const grid = root.querySelector("[aria-label='Feature maps of the layer']");
             grid.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
@@ -67,7 +74,6 @@ async (actions) => {
                 clientX: box.left + ((index * 37) % 100) / 100 * box.width,
                 clientY: box.top + ((index * 53) % 100) / 100 * box.height }));
         }
-        const waits = kind === "picture" || kind === "select" && label !== "Colours";
         let seen = kind === "hover";
         while (!seen && performance.now() - began < (waits ? 5000 : 250)) {
             await sleep(4);
@@ -103,9 +109,10 @@ def actions(rng):
     kinds = [
         *[{"kind": "key", "key": key} for key in ("ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp", "End")]
         * 3,
-        *[{"kind": "select", "label": "Layer"}] * 5,
-        *[{"kind": "select", "label": label} for label in ("Norm", "Order", "Colours")] * 2,
-        *[{"kind": "picture"}] * 3,
+        *[{"kind": "select", "label": "Layer", "waits": True}] * 5,
+        *[{"kind": "select", "label": label, "waits": True} for label in ("Norm", "Order")] * 2,
+        *[{"kind": "select", "label": "Colours"}] * 2,
+        *[{"kind": "picture", "waits": True}] * 3,
         *[{"kind": "hover"}] * 4,
     ]
     while True:
