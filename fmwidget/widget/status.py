@@ -10,6 +10,7 @@ import ipywidgets
 from traitlets import TraitError
 
 from fmwidget.images.arrays import ImageError
+from fmwidget.references import LIVE_NAME
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,8 @@ def status_html(sentence: str, details: str = "", *, training: bool = False, wei
         training: Whether the model is in training.
         weights: The words for the weights that are used, if they are worth a line.
     """
-    note = f'<div class="fmw-training">{TRAINING}</div>' if training else ""
+    is_live = weights in ("", LIVE_NAME)  # those of a snapshot stay as they are
+    note = f'<div class="fmw-training">{TRAINING}</div>' if training and is_live else ""
     if weights:
         note += f'<div class="fmw-weights">Weights: <b>{html.escape(weights)}</b></div>'
     more = (

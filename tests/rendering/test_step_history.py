@@ -89,7 +89,7 @@ def test_a_layer_that_was_not_called_is_pale():
     history = history_of([[0, 0], [0, np.nan]], mean=[[1, 1], [1, np.nan]])
     for quantity in DRAWN:
         assert cells(history, quantity)[1, 1] == INACTIVE
-    assert cell_in_words(history, 1, 1) == "block_1/conv at epoch 1: not called"
+    assert cell_in_words(history, 1, 1) == "block_1/conv, epoch 1: not called"
 
 
 def test_one_far_layer_does_not_hide_the_others():
@@ -140,7 +140,7 @@ def test_a_history_is_told_in_words():
     quiet = history_of([[0.0]], first=[[0.0]], total=4)
     assert history_in_words(quiet) == "1 of 4 steps so far, 1 layer: no layer is inactive at the end"
     assert cell_in_words(history, 2, 2) == (
-        "block_2/conv at epoch 2: 100 % inactive, mean 1, distance 1 from first step, 0 from previous, "
+        "block_2/conv, epoch 2: 100 % inactive, mean 1, distance 1 from first step, 0 from previous, "
         "4 values NaN"
     )
     assert "distance 0 from first step" in cell_in_words(history, 0, 0)

@@ -421,3 +421,10 @@ def test_the_course_over_the_steps_can_be_asked_for_at_once_and_by_the_code(widg
     until(lambda: again._screen.frame.history is not None and again._screen.frame.history.is_complete)
     assert again._screen.frame.history.steps == widget._screen.frame.history.steps == (0, 1, 2, 3)
     again.close()
+
+
+def test_only_the_live_weights_are_said_to_be_those_of_the_moment(widget):
+    for step, is_said in ((-1, True), (2, False), (-1, True)):
+        widget.step = step
+        widget._screen.status.training = True
+        assert ("those of the moment" in widget._screen.status.box.value) == is_said

@@ -153,7 +153,7 @@ def cell_in_words(history: StepHistory, layer: int, row: int) -> str:
         layer: Index of the layer.
         row: Index of the step.
     """
-    place = f"{history.paths[layer]} at {history.names[row]}"
+    place = f"{history.paths[layer]}, {history.names[row]}"
     if np.isnan(history.inactive[row, layer]):
         return f"{place}: not called"
     mean = history.mean[row, layer]
