@@ -410,7 +410,8 @@ class FeatureMapWidget(NotebookWidget):
                 if name == "step":
                     self._offer.snapshot(value)
                 if self.layer or name == "layer":  # the constructor sets the layer last
-                    self._check_weights()
+                    if not self._refreshing:  # a refresh has checked, and keeps to the snapshots of then
+                        self._check_weights()
                     state = self._state()
                     kept = {  # steps may have been dropped meanwhile
                         "step": self._offer.nearest_step(state.step),
