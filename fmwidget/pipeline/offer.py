@@ -89,18 +89,20 @@ class Offer:
         steps = [each.step for each in self.run]
         return step if step == LIVE or not steps else min(steps, key=lambda kept: abs(kept - step))
 
-    def references(self, image: str, against: str) -> dict[str, str]:
+    def references(self, image: str, step: int, against: str) -> dict[str, str]:
         """Return the names of the references on offer, with a label for each.
 
         Those that the user has passed, some steps of training, the other images, and the one in use.
 
         Args:
             image: Name of the image on screen.
+            step: The step on screen: compared with, it stays while the user goes on to others.
             against: Name of the reference in use; empty for none.
         """
         run, names = self.run, list(self.passed)
         if run:
-            names += [PREVIOUS_STEP, LIVE_NAME, *(step_name(each.step) for each in run[:1] + run[-1:])]
+            steps = (run[0].step, step, run[-1].step)
+            names += [PREVIOUS_STEP, LIVE_NAME, *map(step_name, steps)]
         if names:
             names += [name for name in self.images if name != image]
         if against:

@@ -486,7 +486,7 @@ class FeatureMapWidget(NotebookWidget):
 
     def _update_controls(self) -> None:
         state = self._state()
-        references = self._offer.references(state.image, state.against)
+        references = self._offer.references(state.image, state.step, state.against)
         on_offer = OnOffer(self._pipeline.layers(state), references)
         self._screen.controls.update(state, self._screen.frame, on_offer)
 

@@ -468,3 +468,17 @@ def test_the_graph_of_each_model_is_traced_once(monkeypatch):
         assert field.box == (3, 4, 6, 7)
     assert traced == ["small", "port"]
     widget.close()
+
+
+def test_the_step_on_screen_is_offered_to_be_held():
+    model = small_model()
+    run, _ = run_of(model)
+    widget = FeatureMapWidget(model, IMAGES, snapshots=run, step=2)
+    chooser = widget._screen.controls.reference
+    assert "step 2" in [value for _, value in chooser.against.options]
+    chooser.against.value = "step 2"
+    assert not widget._screen.frame.maps.any()
+    widget.step = 3
+    assert widget.against == "step 2"
+    assert widget._screen.frame.contrast.name_b == "step 2"
+    widget.close()
