@@ -60,15 +60,6 @@ def test_stored_without_output(path):
     assert [cell.execution_count for cell in notebook.cells if cell.get("execution_count")] == []
 
 
-def code_of(path):
-    return [cell.source for cell in read(path).cells if cell.cell_type == "code"]
-
-
-@pytest.mark.parametrize("path", TRANSLATIONS, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_a_translation_has_as_many_cells_of_code(path):
-    assert len(code_of(path)) == len(code_of(FOLDER / path.name))
-
-
 @pytest.mark.parametrize(
     "path",
     [pytest.param(path, marks=[pytest.mark.slow] * (path in TRANSLATIONS)) for path in NOTEBOOKS],

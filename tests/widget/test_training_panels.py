@@ -186,7 +186,7 @@ def test_text_from_outside_is_escaped(panel):
     panel.update(frame_of(2, "<b>a</b>", inactive), Selection())
     assert "<b>a</b>" not in panel._caption.value
     assert "&lt;b&gt;a&lt;/b&gt;" in panel._caption.value
-    assert "<b>a</b> at <i>mine</i>" in panel._view.readout  # plain text in the browser
+    assert "<b>a</b>, <i>mine</i>" in panel._view.readout  # plain text in the browser
 
 
 def test_the_layer_at_the_step_on_screen_is_marked(panel):
