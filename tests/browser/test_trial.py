@@ -75,7 +75,7 @@ def test_a_newcomer_finds_the_silent_layer_and_a_filter_for_eyes_and_saves_it(op
     bars = profile.bounding_box()
     assert bars is not None
     share = (list(maps).index(most) + 0.5) / len(maps)  # of the way from the first bar to the last
-    page.mouse.click(bars["x"] + 122 + (bars["width"] - 130) * share, bars["y"] + 30)
+    profile.click(position={"x": 122 + (bars["width"] - 130) * share, "y": 30})
     lab.wait_for(f"layer {most} ", f"{round(silent[most] * maps[most].shape[-1])} of them inactive")
     notebook.screenshot("trial-2-silent-layer")
 
