@@ -467,7 +467,7 @@ class FeatureMapWidget(NotebookWidget):
                 self.against = against
             if not self.against and self.order == "difference":
                 self.order = "index"
-            self.channel = min(self.channel, self._pipeline.maps(before).shape[-1] - 1)
+            self.channel = min(self.channel, self._pipeline.maps(self._state()).shape[-1] - 1)
             layout = self._pipeline.layout(self._state(), self._display)
             self.page = layout.page_of(self.channel) if follow else min(self.page, layout.pages - 1)
             if self._state() == before:

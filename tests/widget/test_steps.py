@@ -308,6 +308,9 @@ def test_a_step_that_is_thinned_out_gives_way_to_the_nearest(at):
     kept = tuple(each for each in run if each.step not in (1, 2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WeightSnapshots, "snapshots", property(lambda _: kept))
+        patch.setattr(
+            WeightSnapshots, "__getitem__", lambda _, step: {each.step: each for each in kept}[step]
+        )
         widget.refresh()
         assert widget.step == (0 if "step" in at else -1)
         assert widget.against == ("step 0" if "against" in at else "")
@@ -418,7 +421,8 @@ def test_the_course_over_the_steps_can_be_asked_for_at_once_and_by_the_code(widg
     exec(widget.code().rsplit("\n", 1)[0], names)  # noqa: S102 - the code under test
     again = names["widget"]
     assert again.history
-    until(lambda: again._screen.frame.history is not None and again._screen.frame.history.is_complete)
+    for each in (widget, again):  # each measures on a thread of its own
+        until(lambda: each._screen.frame.history is not None and each._screen.frame.history.is_complete)  # noqa: B023
     assert again._screen.frame.history.steps == widget._screen.frame.history.steps == (0, 1, 2, 3)
     again.close()
 
