@@ -176,7 +176,7 @@ def time_recording(model: keras.Model, meter: Meter, *, rounds: int) -> None:
     for epoch in range(rounds):
         for variable in backends.current().named_variables(model).values():
             variable.assign(variable.read_value())  # a training step writes to all of them
-        while run._announced is not run.snapshots:
+        while run._keeper._announced is not run.snapshots:
             time.sleep(0.01)
         meter.time(RECORDING, run.on_epoch_end, epoch, {"loss": 1.0})
     run.on_train_end()

@@ -169,7 +169,7 @@ class SnapshotFolder:
 
     @property
     def holds_a_run(self) -> bool:
-        """Whether there is an index."""
+        """True if there is an index."""
         return (self.path / INDEX).is_file()
 
     def write_values(self, step: int, values: Iterable[Value]) -> None:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from fmwidget import ActivationModel, WeightSnapshots
 from fmwidget.models import backends
-from fmwidget.snapshots import recorder
+from fmwidget.snapshots import keeper, reader
 from tests.support import custom_models, zoo
 from tests.support.driving import until
 from tests.support.snapshots import stored, values_at
@@ -310,7 +310,7 @@ def test_a_model_without_weights_has_no_state_before_training():
 def test_many_variables_are_read_in_one_graph():
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.Input((3,)), *(keras.layers.Dense(3) for _ in range(40))])
-    assert len(model.weights) >= recorder.MANY_VARIABLES
+    assert len(model.weights) >= reader.MANY_VARIABLES
     model.compile("adam", "mse")
     copies, run = Copies(), WeightSnapshots()
     ready = keras.callbacks.LambdaCallback(
@@ -416,7 +416,7 @@ def test_an_interrupt_leaves_all_epochs_before_and_no_recording(tmp_path):
 def test_a_run_with_no_other_reference_and_its_thread_go():
     model, run = network(), WeightSnapshots()
     fit(model, run, epochs=1)
-    thread, gone = run._thread, weakref.ref(run)
+    thread, gone = run._keeper._thread, weakref.ref(run)
     model.history = None  # Keras keeps the callbacks of the last fit beside it
     del run
     until(lambda: gc.collect() >= 0 and gone() is None)
@@ -433,7 +433,7 @@ def test_a_run_stays_within_its_bytes(place, tmp_path):
     model, copies = network(), Copies()
     size = sum(weight.nbytes for weight in model.get_weights())
     folder = tmp_path / "run" if place == "folder" else None
-    max_bytes = 5 * (size if folder is None else size + recorder.OVERHEAD * len(model.weights))
+    max_bytes = 5 * (size if folder is None else size + keeper.OVERHEAD * len(model.weights))
     run = WeightSnapshots(folder, max_bytes=max_bytes, monitor="accuracy")
     history = fit(model, copies, run, epochs=30)
     steps = [each.step for each in run]
@@ -453,7 +453,7 @@ def test_a_run_stays_within_its_bytes(place, tmp_path):
 
 
 def test_a_run_has_no_more_snapshots_than_a_slider_has_places(monkeypatch):
-    monkeypatch.setattr(recorder, "MAX_COUNT", 10)
+    monkeypatch.setattr(keeper, "MAX_COUNT", 10)
     model, run = network(), WeightSnapshots()
     for _ in range(50):
         run.take(model=model)
