@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "fmwidget"
 ORDER = [
     *(
+        "_buffers",
         "_errors",
         "_memo",
         "_quiet_imports",

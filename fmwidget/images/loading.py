@@ -90,10 +90,7 @@ def usable_images(
     Raises:
         ImageError: If there is none, there are too many, or one cannot be used.
     """
-    images, messages = load_images(source, bands, limit)
-    if messages or not images:
-        raise ImageError(" ".join(messages))
-    return images
+    return _all_usable(*load_images(source, bands, limit))
 
 
 def single_image(source: Any, bands: Sequence[int] | None = None) -> tuple[str, dict[str, NamedImage]]:
@@ -115,10 +112,14 @@ def single_image(source: Any, bands: Sequence[int] | None = None) -> tuple[str, 
             f"image must hold one image. Received {len(names)}: {listed}. Pass one of them{example}, or plot "
             "them in a loop."
         )
+    (name,) = _all_usable(images, messages)
+    return name, images
+
+
+def _all_usable(images: dict[str, NamedImage], messages: list[str]) -> dict[str, NamedImage]:
     if messages or not images:
         raise ImageError(" ".join(messages))
-    (name,) = images
-    return name, images
+    return images
 
 
 def free_name(name: str, taken: Mapping[str, Any]) -> str:

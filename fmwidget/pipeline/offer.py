@@ -107,7 +107,8 @@ class Offer:
             names += [name for name in self.images if name != image]
         if against:
             names.append(against)
-        return {name: self._label(name) for name in names}
+        labels = {step_name(each.step): f"{step_name(each.step)}: {each.name}" for each in run}
+        return {name: labels.get(name, name) for name in names}
 
     def reference(self, name: str, step: int) -> Reference:
         """Return the reference of a name.
@@ -144,8 +145,3 @@ class Offer:
         if step is None or name in self.passed or name in self.images:
             return name
         return step_name(self.nearest_step(step))
-
-    def _label(self, name: str) -> str:
-        step = step_of(name)
-        names = [f"{name}: {each.name}" for each in self.run if each.step == step]
-        return names[0] if names else name

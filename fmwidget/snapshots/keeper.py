@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .snapshot import Snapshot
-from .store import Array, SnapshotFolder, StoredWeights, Value, read_values, same_bytes
+from .store import Array, SnapshotFolder, StoredWeights, Value, is_same_value, read_values
 from .thinning import best_place, kept_places
 
 MAX_COUNT = 1000  # of snapshots: no slider has more places
@@ -145,7 +145,7 @@ class Keeper:
                 list(latest) == list(names)
                 and len(self._snapshots) > 0
                 and all(
-                    same_bytes(Value(tensor).to_array(), latest[name][1])
+                    is_same_value(Value(tensor).to_array(), latest[name][1])
                     for name, tensor in zip(names, tensors, strict=True)
                 )
             )
@@ -193,7 +193,7 @@ class Keeper:
             for at, (name, value) in enumerate(zip(source.names, source.values, strict=True)):
                 array = value.to_array()
                 known = latest.get(name)
-                if known is not None and same_bytes(known[1], array):
+                if known is not None and is_same_value(known[1], array):
                     source.values[at] = known[0]
                     newest[name] = known
                 else:

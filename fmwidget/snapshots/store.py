@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fmwidget._buffers import same_bytes
 from fmwidget.models import backends
 
 from .snapshot import Snapshot, Weights, match_variables
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 
 INDEX = "index.json"
-CHUNK = 2**20  # bytes compared at a time: most changes show in the first
 _OUR_FILES = re.compile(r"snapshot-\d+-[0-9a-f]{8}\.npz(\.part)?|index\.json\.part")
 
 
@@ -147,14 +147,13 @@ def read_values(values: Sequence[Value]) -> list[Any]:
     return [found[id(value)] for value in values]
 
 
-def same_bytes(some: Array, other: Array) -> bool:
+def is_same_value(some: Array, other: Array) -> bool:
     """Return whether two arrays have the same type, shape and bytes."""
     if some.dtype != other.dtype or some.shape != other.shape:
         return False
     if some.__array_interface__["data"] == other.__array_interface__["data"]:
         return True
-    a, b = (np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (some, other))
-    return all(np.array_equal(a[at : at + CHUNK], b[at : at + CHUNK]) for at in range(0, a.size, CHUNK))
+    return same_bytes(*(np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (some, other)))
 
 
 class SnapshotFolder:

@@ -17,6 +17,7 @@ from fmwidget.analysis.depth_profile import depth_profile
 from fmwidget.models import backends
 from fmwidget.snapshots.snapshot import NamedValues, Snapshot, match_variables
 from tests.support import custom_models, zoo
+from tests.support.snapshots import change_variables
 
 MODELS = zoo.MODELS | custom_models.MODELS
 
@@ -25,15 +26,6 @@ def snapshot_of(model: keras.Model, step: int = 0) -> Snapshot:
     named = backends.current().named_variables(model)
     values = backends.current().read(list(named.values()))
     return Snapshot(step=step, source=NamedValues(list(named), values))
-
-
-def change_weights(model: keras.Model, seed: int) -> None:
-    """Change every variable of floats, those that Keras does not know of too."""
-    rng = np.random.default_rng(seed)
-    for variable in backends.current().named_variables(model).values():
-        value = np.asarray(variable.read_value())
-        if value.dtype.kind == "f" or value.dtype.name == "bfloat16":
-            variable.assign((value + rng.uniform(0, 0.1, value.shape)).astype(value.dtype))
 
 
 def maps_of(am: ActivationModel, batch: object) -> list[np.ndarray]:
@@ -51,7 +43,7 @@ def test_maps_at_a_step_are_those_of_the_model_when_it_was_taken(name):
     for step in range(3):
         snapshots.append(snapshot_of(model, step))
         expected.append(maps_of(ActivationModel(model), batch))  # a fresh one, with the weights of the moment
-        change_weights(model, step)
+        change_variables(model, step)
     live = maps_of(ActivationModel(model), batch)
 
     am = ActivationModel(model)
@@ -67,7 +59,7 @@ def test_a_clone_whose_weights_were_set_computes_the_same():
     model = zoo.nested()
     batch = zoo.batch_for(model)
     snapshot, weights = snapshot_of(model), model.get_weights()
-    change_weights(model, 0)
+    change_variables(model, 0)
     clone = zoo.nested()
     clone.set_weights(weights)
     np.testing.assert_array_equal(
@@ -84,7 +76,7 @@ def test_weights_that_fit_has_created_are_replaced_too():
     assert len({type(weight.value) for weight in model.weights}) > 1
     am = ActivationModel(model)
     snapshot, expected = snapshot_of(model), am.predictions(batch)
-    change_weights(model, 0)
+    change_variables(model, 0)
     live = [weight.numpy() for weight in model.weights]
     np.testing.assert_array_equal(am.at(snapshot).predictions(batch), expected)
     assert not np.array_equal(am.predictions(batch), expected)
@@ -113,7 +105,7 @@ def test_training_drops_live_maps_and_keeps_those_of_snapshots():
     view = am.at(snapshot_of(model))
     held = view.activations(batch, "conv").copy()
     before = am.activations(batch, "conv").copy()
-    change_weights(model, 0)
+    change_variables(model, 0)
     forwards = am.stats.forwards
     np.testing.assert_array_equal(view.activations(batch, "conv"), held)
     assert am.stats.forwards == forwards
@@ -129,7 +121,7 @@ def test_compiled_passes_read_the_snapshot():
     am.warm_up()
     (compiled,) = am._compiler.passes.values()
     compiled.result()
-    change_weights(model, 0)
+    change_variables(model, 0)
     clone = zoo.sequential()
     clone.set_weights(weights)
     batch = zoo.batch_for(model, seed=5)
@@ -174,7 +166,7 @@ def test_a_replaced_layer_is_seen_through_a_snapshot():
     model.block.first = keras.layers.Conv2D(4, 1, name="new")
     expected = np.asarray(model(batch))[0]
     snapshot = snapshot_of(model, 1)
-    change_weights(model, 3)
+    change_variables(model, 3)
     np.testing.assert_allclose(am.at(snapshot).predictions(batch), expected, rtol=1e-5)
     assert "block/new" in [layer.path for layer in am.at(snapshot).layers]
     assert view.recorded_call(batch, "block/conv") is not recorded
@@ -263,7 +255,7 @@ def test_threads_that_use_different_steps_do_not_mix_them_up():
         snapshots.append(snapshot_of(model, step))
         for number, batch in enumerate(batches):
             expected[step, number] = ActivationModel(model).predictions(batch)
-        change_weights(model, step)
+        change_variables(model, step)
 
     def check(job: int) -> None:
         step, number = job % 3, job % 4

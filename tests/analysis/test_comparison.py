@@ -24,6 +24,7 @@ from fmwidget.analysis.comparison import (
 from fmwidget.models import backends
 from fmwidget.snapshots.snapshot import NamedValues, Snapshot
 from tests.support import combinations, custom_models, oracle, zoo
+from tests.support.snapshots import change_variables
 
 layers = keras.layers
 MODELS = zoo.MODELS | combinations.MODELS | custom_models.MODELS
@@ -32,15 +33,6 @@ MODELS = zoo.MODELS | combinations.MODELS | custom_models.MODELS
 def compare(a: keras.Model, b: keras.Model, batch: Any, batch_b: Any = None, **options: Any) -> Comparison:
     batch_b = batch if batch_b is None else batch_b
     return compare_activations(ActivationModel(a), batch, ActivationModel(b), batch_b, **options)
-
-
-def change_weights(model: keras.Model, seed: int) -> None:
-    """Change every variable of floats, those that Keras does not know of too."""
-    rng = np.random.default_rng(seed)
-    for variable in backends.current().named_variables(model).values():
-        value = np.asarray(variable.read_value())
-        if value.dtype.kind == "f" or value.dtype.name == "bfloat16":
-            variable.assign((value + rng.uniform(0, 0.1, value.shape)).astype(value.dtype))
 
 
 def relative_l2(a: Any, b: Any) -> float:
@@ -201,7 +193,7 @@ def test_the_numbers_are_those_of_independent_forward_passes(name):
     ams = [ActivationModel(model) for model in models]
     for am in ams:
         am.predictions(batch)  # builds it
-    change_weights(models[1], 1)
+    change_variables(models[1], 1)
     for model, twin in zip(models, twins, strict=True):
         oracle.copy_state(model, twin)
     found = compare_activations(ams[0], batch, ams[1], batch)
@@ -452,7 +444,7 @@ def test_other_images_and_other_steps_are_compared():
 def test_maps_beyond_the_cache_take_few_passes(monkeypatch, cache_bytes, held_bytes):
     """One pass finds that the maps do not fit, and one more each measures them: not one a layer."""
     model, other = network(), network()
-    change_weights(other, 0)
+    change_variables(other, 0)
     batch = zoo.batch_for(model)
     expected = compare(model, other, batch)
     monkeypatch.setattr(module, "HELD_BYTES", held_bytes)

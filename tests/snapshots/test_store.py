@@ -16,9 +16,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from fmwidget import _buffers
 from fmwidget.snapshots import store
 from fmwidget.snapshots.snapshot import Snapshot
-from fmwidget.snapshots.store import SnapshotFolder, StoredWeights, Value, read_values, same_bytes
+from fmwidget.snapshots.store import SnapshotFolder, StoredWeights, Value, is_same_value, read_values
 from tests.support.snapshots import stored
 
 
@@ -60,7 +61,7 @@ def test_values_come_back_to_the_byte(tmp_path, dtype, shape):
     array = np.random.default_rng(1).integers(0, 2, shape).astype(dtype)
     write(SnapshotFolder(tmp_path), [snapshot_of(0, {"a/b:0 ä": Value(array)})])
     back = read(tmp_path)[0]["a/b:0 ä"]
-    assert same_bytes(back, array)
+    assert is_same_value(back, array)
 
 
 def test_all_about_a_snapshot_comes_back(tmp_path):
@@ -222,17 +223,17 @@ def test_an_index_names_no_file_outside_its_folder(tmp_path):
         read_values(stored(snapshot).values)
 
 
-def test_same_bytes_tells_apart_what_comparing_numbers_does_not():
+def test_is_same_value_tells_apart_what_comparing_numbers_does_not():
     nan = np.float32("nan")
-    assert same_bytes(np.array([nan]), np.array([nan]))
-    assert not same_bytes(np.array([0.0]), np.array([-0.0]))
-    assert not same_bytes(np.zeros(2, np.float32), np.zeros(2, np.int32))
-    assert not same_bytes(np.zeros((2, 1)), np.zeros((1, 2)))
-    large = np.zeros(3 * store.CHUNK, np.uint8)
+    assert is_same_value(np.array([nan]), np.array([nan]))
+    assert not is_same_value(np.array([0.0]), np.array([-0.0]))
+    assert not is_same_value(np.zeros(2, np.float32), np.zeros(2, np.int32))
+    assert not is_same_value(np.zeros((2, 1)), np.zeros((1, 2)))
+    large = np.zeros(3 * _buffers.CHUNK, np.uint8)
     other = large.copy()
-    assert same_bytes(large, other)
+    assert is_same_value(large, other)
     other[-1] = 1
-    assert not same_bytes(large, other)
+    assert not is_same_value(large, other)
 
 
 WRITER = """

@@ -6,11 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fmwidget.models import backends
 from fmwidget.snapshots.snapshot import Snapshot
 from fmwidget.snapshots.store import StoredWeights
 
 if TYPE_CHECKING:
     import keras
+
+
+def change_variables(model: keras.Model, seed: int) -> None:
+    """Change every variable of floats, those that Keras does not know of too."""
+    rng = np.random.default_rng(seed)
+    for variable in backends.current().named_variables(model).values():
+        value = np.asarray(variable.read_value())
+        if value.dtype.kind == "f" or value.dtype.name == "bfloat16":
+            variable.assign((value + rng.uniform(0, 0.1, value.shape)).astype(value.dtype))
 
 
 def stored(snapshot: Snapshot) -> StoredWeights:

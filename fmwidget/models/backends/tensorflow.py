@@ -25,11 +25,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fmwidget._buffers import CHUNK, Bytes, same_bytes
 from fmwidget.models import introspection
 from fmwidget.models.patching import Wrappers
 
 Tensor = Any
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 Result = TypeVar("Result")
 
 # ------------------------------------------------------------------ tensors
@@ -329,8 +329,6 @@ def compile_function(
 
 # ------------------------------------------------------------------ watching the weights
 
-_CHUNK = 2**20  # bytes compared at a time: most changes show in the first
-
 
 class HeldWeights(NamedTuple):
     """The weights of a model as they were last read.
@@ -374,7 +372,7 @@ class WeightMonitor:
             return self.held
         new = self._read(old.variables, old.version)
         moved = [at for at, address in enumerate(old.addresses) if address != new.addresses[at]]
-        large = [at for at in moved if old.values[at].nbytes > _CHUNK]
+        large = [at for at in moved if old.values[at].nbytes > CHUNK]
         for at in large:
             # Once a part of a variable was written to, TensorFlow copies it at every read, unless this is
             # disabled.
@@ -382,7 +380,7 @@ class WeightMonitor:
         if large:
             new = self._read(old.variables, old.version)
         moved.sort(key=lambda at: old.values[at].nbytes)
-        if not all(_is_same(new.values[at], old.values[at]) for at in moved):
+        if not all(same_bytes(new.values[at], old.values[at]) for at in moved):
             new = new._replace(version=old.version + 1)
         self.held = new
         return new
@@ -439,11 +437,6 @@ def _raw_variables(attributes: Any) -> Iterator[tf.Variable]:
         # Copied at once: a training loop on another thread may set attributes meanwhile.
         for value in list(attributes.values() if isinstance(attributes, dict) else attributes):
             yield from _raw_variables(value)
-
-
-def _is_same(a: Bytes, b: Bytes) -> bool:
-    """Return whether two buffers hold the same bytes."""
-    return all(np.array_equal(a[at : at + _CHUNK], b[at : at + _CHUNK]) for at in range(0, len(a), _CHUNK))
 
 
 def _bytes(tensor: Tensor) -> Bytes:

@@ -36,9 +36,10 @@ class CachedPage:
         self._indices = Latest(Page.composed)
         self._png = Latest(encode_png)
 
-    def png(self, frame: Frame, page: Page) -> bytes:
-        """Return a page as a PNG in the frame's colours."""
-        colours = palette(cmap_for(frame.norm, frame.cmap), dark=frame.display.dark)
+    def png(self, frame: Frame, page: Page, cmap: str | None = None) -> bytes:
+        """Return a page as a PNG in the frame's colours, or in those of another colormap."""
+        cmap = cmap_for(frame.norm, frame.cmap) if cmap is None else cmap
+        colours = palette(cmap, dark=frame.display.dark)
         return self._png(self._indices(page), colours, frame.ratio)
 
 

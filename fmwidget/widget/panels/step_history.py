@@ -22,9 +22,10 @@ from fmwidget.rendering.charts.step_history import (
     history_in_words,
     history_map,
 )
-from fmwidget.rendering.palette import encode_png, palette
 from fmwidget.widget.controls.fields import dropdown
 from fmwidget.widget.selection import Selection
+
+from .maps import CachedPage
 
 QUANTITIES = tuple((name, quantity) for quantity, name in DRAWN.items())
 
@@ -50,9 +51,7 @@ class StepHistoryPanel:
         self._layout = Latest(
             lambda history, quantity, width: heat_map_layout(history_map(history, quantity), width)
         )
-        self._page = Latest(draw_step_history)
-        self._indices = Latest(Page.composed)
-        self._png = Latest(encode_png)
+        self._drawing = CachedPage(draw_step_history)
         self._drawn: tuple[Frame, str] | None = None
         # With row and column of the cell on screen, -1 for a layer or a step that is not in the history.
         self._shown: tuple[StepHistory, HeatMapLayout, tuple[int, int]] | None = None
@@ -77,7 +76,7 @@ class StepHistoryPanel:
             return
         layout = self._layout(history, quantity, frame.layout.width)
         path = frame.layer.after or frame.layer.path
-        page = self._page(history, quantity, path, frame.layout.width, frame.ratio)
+        page: Page = self._drawing.page(history, quantity, path, frame.layout.width, frame.ratio)
         step = None if frame.snapshot is None else frame.snapshot.step
         cell = (
             history.paths.index(path) if path in history.paths else -1,
@@ -89,9 +88,8 @@ class StepHistoryPanel:
         row, column = cell
         is_on_screen = row >= 0 and column >= 0
         chosen = f" Chosen is {cell_in_words(history, row, column)}." if is_on_screen else ""
-        colours = palette(history_cmap(quantity, frame.cmap), dark=frame.display.dark)
         self._view.show(
-            self._png(self._indices(page), colours, frame.ratio),
+            self._drawing.png(frame, page, history_cmap(quantity, frame.cmap)),
             page.width,
             page.height,
             alt=f"Heat map of {DRAWN[quantity]}, layers by steps, for {frame.image}. {words}.{chosen}",
