@@ -292,7 +292,7 @@ def test_pages_are_turned(open_notebook, page):
     notebook.check_no_complaints()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("width", [1280, 1000, 1900])
 def test_nothing_scrolls_or_sticks_out(open_notebook, page, scheme, width):
     """Check that nothing scrolls or sticks out, and save screenshots for inspection."""
